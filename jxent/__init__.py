@@ -1,0 +1,28 @@
+"""jxent: information theory for JAX.
+
+One room per thing you hold: `probs` for probabilities, `logits` for logits, `losses` for predictions
+and labels, `closed_form` for gradients derived by hand, `regression` for a data set to fit and `data`
+for reading one. Rooms are imported when they are first used, so that `import jxent` costs little.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jxent import closed_form, data, logits, losses, probs, regression
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "closed_form", "data", "logits", "losses", "probs", "regression"]
+
+_ROOMS = frozenset(__all__) - {"__version__"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"jxent.{name}")
+    raise AttributeError(f"module 'jxent' has no attribute {name!r}; its rooms are {', '.join(sorted(_ROOMS))}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

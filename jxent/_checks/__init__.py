@@ -1,0 +1,27 @@
+"""What can be known before any arithmetic: the compiled boundary and the shapes, dtypes and options."""
+
+from jxent._checks.arguments import (
+    Axis,
+    as_float,
+    bernoulli,
+    category_axes,
+    log_base_factor,
+    match_ranks,
+    match_rows,
+    participation,
+    scalar,
+)
+from jxent._checks.boundary import public
+
+__all__ = [
+    "Axis",
+    "as_float",
+    "bernoulli",
+    "category_axes",
+    "log_base_factor",
+    "match_ranks",
+    "match_rows",
+    "participation",
+    "public",
+    "scalar",
+]

@@ -1,0 +1,124 @@
+"""Shapes, dtypes and options of the measures, checked at trace time with messages that say what to do."""
+
+import math
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+from jax.typing import ArrayLike
+
+Axis = int | Sequence[int]
+
+
+def as_float(name: str, value: ArrayLike) -> Array:
+    """The operand in the dtype that is computed in: float32 for halves, the default float for integers."""
+    array = jnp.asarray(value)
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise TypeError(f"`{name}` has dtype {array.dtype}, expected real numbers; take its real part first")
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        return array.astype(jnp.result_type(float))
+    if jnp.finfo(array.dtype).bits < 32:
+        return array.astype(jnp.float32)
+    return array
+
+
+def common_float(*arrays: Array) -> tuple[Array, ...]:
+    """Bring arrays to their widest float dtype, also under strict dtype promotion."""
+    widest = max((a.dtype for a in arrays), key=lambda dtype: jnp.finfo(dtype).bits)
+    return tuple(a.astype(widest) for a in arrays)
+
+
+def category_axes(name: str, array: Array, axis: Axis) -> tuple[int, ...]:
+    """The axes of the categories as sorted non-negative ints."""
+    axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
+    if not axes:
+        raise ValueError("axis=() names no axis; give the axis of the categories, such as axis=-1")
+    for a in axes:
+        if isinstance(a, bool) or not isinstance(a, (int, np.integer)):
+            raise TypeError(f"axis={axis!r} must be an int or a tuple of ints")
+        if not -array.ndim <= a < array.ndim:
+            hint = "; a distribution needs an axis of categories" if array.ndim == 0 else ""
+            raise ValueError(f"axis={a} does not exist in `{name}` of shape {array.shape}{hint}")
+    normal = tuple(sorted(int(a) % array.ndim for a in axes))
+    if len(set(normal)) != len(normal):
+        raise ValueError(f"axis={axis!r} names an axis of `{name}` of shape {array.shape} twice")
+    if any(array.shape[a] == 0 for a in normal):
+        raise ValueError(f"`{name}` of shape {array.shape} has no categories along axis={axis!r}")
+    return normal
+
+
+def match_ranks(names: tuple[str, str], first: Array, second: Array) -> None:
+    """Refuse operands of different ranks, or whose axes neither agree nor are 1."""
+    if first.ndim != second.ndim:
+        raise ValueError(
+            f"`{names[0]}` has shape {first.shape} and `{names[1]}` {second.shape}: the ranks differ and nothing "
+            f"is broadcast in silence; add axes of size 1, as in {names[1]}[None, :], where that is meant"
+        )
+    for axis, (m, n) in enumerate(zip(first.shape, second.shape, strict=True)):
+        if m != n and 1 not in (m, n):
+            raise ValueError(
+                f"`{names[0]}` has shape {first.shape} and `{names[1]}` {second.shape}: axis {axis} has {m} "
+                f"against {n} entries, expected equal sizes or 1"
+            )
+
+
+def match_rows(
+    names: tuple[str, str], first: Array, second: Array, axis: Axis
+) -> tuple[Array, Array, tuple[int, ...]]:
+    """Two distributions of one rank and one dtype, batch axes of size 1 broadcast, categories never."""
+    match_ranks(names, first, second)
+    axes = category_axes(names[0], first, axis)
+    for a in axes:
+        if first.shape[a] != second.shape[a]:
+            raise ValueError(
+                f"`{names[0]}` has shape {first.shape} and `{names[1]}` {second.shape}: {first.shape[a]} against "
+                f"{second.shape[a]} categories along axis {a}; the category axis never broadcasts"
+            )
+    first, second = common_float(first, second)
+    shape = np.broadcast_shapes(first.shape, second.shape)
+    return jnp.broadcast_to(first, shape), jnp.broadcast_to(second, shape), axes
+
+
+def participation(where: ArrayLike | None, array: Array) -> Array | None:
+    """The mask of the elements that take part, broadcast to the operand as `jnp.sum(where=)` does."""
+    if where is None:
+        return None
+    mask = jnp.asarray(where)
+    if mask.dtype != jnp.bool_:
+        raise TypeError(f"`where` has dtype {mask.dtype}, expected bool; write `where != 0`")
+    try:
+        shape = np.broadcast_shapes(mask.shape, array.shape)
+    except ValueError:
+        shape = None
+    if shape != array.shape:
+        raise ValueError(f"`where` has shape {mask.shape}, which does not broadcast to the operand {array.shape}")
+    # The rank is raised by hand: rank promotion may be set to "raise".
+    return jnp.broadcast_to(mask.reshape((1,) * (array.ndim - mask.ndim) + mask.shape), array.shape)
+
+
+def log_base_factor(base: float | None) -> float:
+    """The factor from nats to units of log base `base`."""
+    if base is None:
+        return 1.0
+    if isinstance(base, bool) or not isinstance(base, (int, float)):
+        raise TypeError(f"base={base!r} must be a number such as 2 or 10, or None for nats")
+    if not (base > 0 and base != 1 and math.isfinite(base)):
+        raise ValueError(f"base={base:g} is no base of a logarithm; use None (nats), 2 (bits), 10 (hartleys)")
+    return 1.0 / math.log(base)
+
+
+def scalar(name: str, value: ArrayLike) -> None:
+    """Refuse a parameter that is not one number."""
+    if jnp.ndim(value) != 0:
+        raise ValueError(f"`{name}` has shape {jnp.shape(value)}, expected a scalar; batches go by jax.vmap")
+
+
+def bernoulli(**operands: ArrayLike) -> tuple[Array, ...]:
+    """Operands of an elementwise form: a scalar may stand beside any array, otherwise ranks match."""
+    names = list(operands)
+    arrays = common_float(*(as_float(name, value) for name, value in operands.items()))
+    if len(arrays) == 2 and 0 not in (arrays[0].ndim, arrays[1].ndim):
+        match_ranks((names[0], names[1]), arrays[0], arrays[1])
+    shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    return tuple(jnp.broadcast_to(a, shape) for a in arrays)

@@ -1,0 +1,120 @@
+"""The boundary of every public array function: conversion, option checks and compilation in one place."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar, cast
+
+import jax
+import numpy as np
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Options that pick a program rather than enter the arithmetic. Everything else is traced.
+STATIC_OPTIONS = ("axis", "base", "keepdims", "ignore_label", "block_size", "axis_name")
+
+
+def public(
+    *,
+    domain: Mapping[str, tuple[float, float]] | None = None,
+    static: Sequence[str] = (),
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile a public function and guard its boundary, keeping its signature and types.
+
+    Lists and Python numbers become arrays before `jax.jit` sees them (a list would otherwise be a
+    pytree of scalars), static options become hashable, and a Python number outside its domain is a
+    `ValueError`. `inline=True` lets the calls of one measure by another fuse into one program.
+
+    Args:
+        domain: closed interval for each traced option that a Python number can violate.
+        static: further static options, beside those that every function shares.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = inspect.signature(function).parameters
+        static_names = tuple(n for n in (*STATIC_OPTIONS, *static) if n in parameters)
+        compiled = jax.jit(function, static_argnames=static_names, inline=True)
+        name = function.__name__
+        positional = [n for n, p in parameters.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            if len(args) > len(positional):
+                raise TypeError(
+                    f"{name}() takes {len(positional)} positional argument(s), {', '.join(positional)}, and got "
+                    f"{len(args)}; options such as axis= are keyword-only"
+                )
+            operands = [as_operand(name, n, a) for n, a in zip(positional, args, strict=False)]
+            options: dict[str, Any] = {}
+            for key, value in kwargs.items():
+                if key in static_names:
+                    options[key] = static_option(name, key, value)
+                else:
+                    options[key] = as_operand(name, key, value)
+                    if domain and key in domain:
+                        check_domain(name, key, value, domain[key])
+            return compiled(*operands, **options)
+
+        return cast("Callable[P, R]", call)
+
+    return decorate
+
+
+def as_operand(function: str, argument: str, value: Any) -> Any:
+    """Turn lists into numpy arrays and refuse what holds no numbers; leave arrays and `None` alone."""
+    if value is None or isinstance(value, (jax.Array, bool, int, float, np.generic)):
+        return value
+    if not isinstance(value, np.ndarray):
+        if isinstance(value, (str, bytes, dict, set)):
+            raise TypeError(
+                f"{function}(): `{argument}` is a {type(value).__name__}, expected an array or numbers"
+            )
+        if hasattr(value, "__jax_array__") or not isinstance(value, Sequence) and hasattr(value, "dtype"):
+            return value
+        try:
+            value = np.asarray(jax.device_get(value)) if not _holds_tracer(value) else jax.numpy.asarray(value)
+        except ValueError as error:
+            raise TypeError(
+                f"{function}(): `{argument}` is a ragged {type(value).__name__}; every row must have the same "
+                f"length ({error})"
+            ) from None
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "biuf" and value.dtype.kind != "V":
+        raise TypeError(
+            f"{function}(): `{argument}` has dtype {value.dtype}, expected real numbers; convert it with "
+            f"np.asarray({argument}, dtype=float)"
+        )
+    return value
+
+
+def static_option(function: str, key: str, value: Any) -> Any:
+    """Make a static option hashable and of one Python type, so that equal options share a program."""
+    if isinstance(value, list):
+        value = tuple(cast("list[Any]", value))
+    if isinstance(value, jax.core.Tracer):
+        raise TypeError(
+            f"{function}(): `{key}` is a traced value, but it picks the program that is compiled; pass a "
+            f"Python value, or name it in static_argnames of the jit around this call"
+        )
+    if isinstance(value, (np.generic, np.ndarray, jax.Array)) and np.ndim(value) == 0:
+        value = np.asarray(value).item()
+    if key == "base" and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(
+            f"{function}(): `{key}` is a {type(value).__name__}, expected a Python value"
+        ) from None
+    return value
+
+
+def check_domain(function: str, key: str, value: Any, interval: tuple[float, float]) -> None:
+    """Refuse a Python number outside its closed interval; arrays are left to the function."""
+    low, high = interval
+    if isinstance(value, (bool, int, float, np.generic)) and not low <= float(value) <= high:
+        raise ValueError(f"{function}(): `{key}` is {value}, expected a number in [{low:g}, {high:g}]")
+
+
+def _holds_tracer(value: Any) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))

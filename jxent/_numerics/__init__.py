@@ -1,0 +1,1 @@
+"""Scalar kernels, their derivative rules and the reductions over a row; both rooms are built on them."""

@@ -1,0 +1,127 @@
+"""One or two distributions as a kernel sees them: p, q, their logarithms, q − p and δ = log(q/p).
+
+This is all in which the rooms differ. From probabilities, δ is log1p of the relative difference near
+equality; from logits, the difference of the shifted logits less log1p of its mean excess. Both have
+the same derivative rule, so a kernel written once serves both.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jxent._numerics import softmax as sm
+from jxent._numerics.primitives import at_least_tiny, lowest, masked_reciprocal, safe_log, tiny
+
+Axes = tuple[int, ...]
+
+
+class Features(NamedTuple):
+    """What has a derivative: the numbers that kernels are made of."""
+
+    p: Array
+    q: Array
+    log_p: Array
+    log_q: Array
+    diff: Array  # q − p
+    delta: Array  # log(q/p)
+
+
+class Pair(NamedTuple):
+    """Features, and which classes are impossible. There the logarithms stand at log of the smallest normal."""
+
+    p: Array
+    q: Array
+    log_p: Array
+    log_q: Array
+    diff: Array
+    delta: Array
+    no_p: Array
+    no_q: Array
+
+
+def from_probs(p: Array, q: Array) -> Pair:
+    """Two arrays of probabilities; what lies below the smallest normal number counts as 0."""
+    smallest = tiny(p.dtype)
+    return Pair(*_probs_features(p, q), p < smallest, q < smallest)
+
+
+def from_logits(a: Array, b: Array, axes: Axes) -> Pair:
+    """Two rows of logits, of any shift; only −∞ is impossible."""
+    f = _logits_features(a, b, axes)
+    no_p, no_q = f.log_p <= lowest(a.dtype), f.log_q <= lowest(a.dtype)
+    bound = -float(np.log(tiny(a.dtype)))
+    delta = jnp.where(no_p | no_q, jnp.clip(f.delta, -bound, bound), f.delta)
+    return Pair(
+        f.p,
+        f.q,
+        jnp.where(no_p, -bound, f.log_p),
+        jnp.where(no_q, -bound, f.log_q),
+        f.diff,
+        delta,
+        no_p,
+        no_q,
+    )
+
+
+@jax.custom_jvp
+def _probs_features(p: Array, q: Array) -> Features:
+    smallest = tiny(p.dtype)
+    some_p, some_q = at_least_tiny(p), at_least_tiny(q)
+    relative = (some_q - some_p) / some_p
+    ratio = some_q / some_p
+    log_p, log_q = safe_log(p), safe_log(q)
+    # A ratio outside the range of the dtype leaves only the difference of the logarithms.
+    representable = (ratio > smallest) & (ratio < float(jnp.finfo(p.dtype).max))
+    near = jnp.abs(relative) < 0.5
+    delta = jnp.where(
+        near,
+        jnp.log1p(jnp.where(near, relative, 0.0)),
+        jnp.where(representable, jnp.log(jnp.where(representable, ratio, 1.0)), log_q - log_p),
+    )
+    return Features(p, q, log_p, log_q, q - p, delta)
+
+
+@_probs_features.defjvp
+def _probs_features_jvp(
+    primals: Sequence[Array], tangents: Sequence[Array]
+) -> tuple[Features, Features]:
+    (p, q), (dp, dq) = primals, tangents
+    dlog_p, dlog_q = masked_reciprocal(p) * dp, masked_reciprocal(q) * dq
+    return _probs_features(p, q), Features(dp, dq, dlog_p, dlog_q, dq - dp, dlog_q - dlog_p)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _logits_features(a: Array, b: Array, axes: Axes) -> Features:
+    low = lowest(a.dtype)
+    sa, sb = sm.shift(a, axes), sm.shift(b, axes)
+    exp_a, exp_b = jnp.exp(sa.d), jnp.exp(sb.d)
+    p, q = exp_a / (1.0 + sa.rest), exp_b / (1.0 + sb.rest)
+    # −∞ becomes a finite stand-in, so that differences of impossible classes are numbers.
+    log_p, log_q = (jnp.where(x < low, low, x) for x in (sa.d - jnp.log1p(sa.rest), sb.d - jnp.log1p(sb.rest)))
+    d_a, d_b = (jnp.where(x < low, low, x) for x in (sa.d, sb.d))
+    d = d_b - d_a
+    # p·expm1(d), written so that neither a small p nor a large d is lost.
+    below = d <= 1.0
+    excess = jnp.where(below, p * jnp.expm1(jnp.where(below, d, 0.0)), exp_b / (1.0 + sa.rest) - p)
+    mean_excess = jnp.sum(excess, axis=axes, keepdims=True)
+    close = jnp.abs(mean_excess) < 0.5
+    delta = jnp.where(close, d - jnp.log1p(jnp.where(close, mean_excess, 0.0)), log_q - log_p)
+    near = jnp.abs(delta) < 1.0
+    diff = jnp.where(near, p * jnp.expm1(jnp.where(near, delta, 0.0)), q - p)
+    return Features(p, q, log_p, log_q, diff, delta)
+
+
+@_logits_features.defjvp
+def _logits_features_jvp(
+    axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]
+) -> tuple[Features, Features]:
+    (a, b), (da, db) = primals, tangents
+    f = _logits_features(a, b, axes)
+    dlog_p, dlog_q = sm.centred(f.p, da, axes), sm.centred(f.q, db, axes)
+    dp, dq = f.p * dlog_p, f.q * dlog_q
+    return f, Features(dp, dq, dlog_p, dlog_q, dq - dp, dlog_q - dlog_p)

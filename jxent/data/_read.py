@@ -1,0 +1,82 @@
+"""A dataset by its description in one string, as on a command line."""
+
+from pathlib import Path
+
+from ._csv import csv
+from ._dataset import Dataset
+from ._digits import digits
+from ._files import StrPath, show
+from ._idx import has_test, idx
+from ._npz import parts
+
+_KINDS = "digits, idx:FOLDER (or idx:IMAGES,LABELS), npz:FILE, csv:FILE, for example csv:flowers.csv"
+
+
+def read(
+    spec: str, *, header: bool | None = None, label: str | int | None = None
+) -> tuple[Dataset, Dataset | None]:
+    """The dataset that ``spec`` describes, and the test part of its own [N, D] if it has one, else None.
+
+    Parameters
+    ----------
+    spec
+        ``"digits"``, ``"idx:PATH"`` (a folder, an images file, or ``IMAGES,LABELS``), ``"npz:FILE"`` or
+        ``"csv:FILE"``.
+    header, label
+        As in ``csv()``; for csv files only.
+
+    Returns
+    -------
+    tuple of Dataset and Dataset or None
+        The second is the ``t10k`` pair of an IDX folder with both pairs, or ``x_test`` and ``y_test`` of an
+        npz file; else None, and ``split()`` makes one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file does not exist.
+    ImportError
+        If ``digits`` is asked for and scikit-learn is not installed.
+    ValueError
+        If the kind is unknown, the path is missing, ``header`` or ``label`` is given for a kind that has
+        none, or the file is refused by its reader.
+    TypeError
+        If ``spec`` is not a string.
+
+    Examples
+    --------
+    >>> train, test = read("digits")
+    >>> train.x.shape, test
+    ((1797, 64), None)
+    """
+    _check_spec(spec)
+    kind, _, path = spec.partition(":")
+    if kind != "csv" and (header is not None or label is not None):
+        given = "header" if header is not None else "label"
+        raise ValueError(
+            f"{given}: found a value for {show(spec)}, expected it with csv:FILE only: leave it out"
+        )
+    if kind == "csv":
+        return csv(path, header=header, label=label), None
+    if kind == "npz":
+        return parts(path)
+    if kind == "idx":
+        source = _idx_path(path)
+        return idx(source), idx(source, test=True) if has_test(source) else None
+    return digits(), None
+
+
+def _check_spec(spec: object) -> None:
+    if not isinstance(spec, str):
+        raise TypeError(f"data: found {type(spec).__name__}, expected a string, one of {_KINDS}")
+    kind, colon, path = spec.partition(":")
+    if spec != "digits" and kind not in ("idx", "npz", "csv"):
+        raise ValueError(f"data: found {show(spec)}, expected one of {_KINDS}")
+    if spec != "digits" and not (colon and path):
+        raise ValueError(f"data: found {show(spec)} without a path, expected one of {_KINDS}")
+
+
+def _idx_path(path: str) -> StrPath | tuple[StrPath, StrPath]:
+    # A comma may also be part of a name: what exists under the whole name is meant by it.
+    images, comma, labels = path.partition(",")
+    return (images, labels) if comma and not Path(path).exists() else path

@@ -1,0 +1,174 @@
+"""Divergences between two distributions given as logits: Kullback–Leibler, Jeffreys and Jensen–Shannon."""
+
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import Axis, public, scalar
+from jxent._numerics import kernels
+from jxent._numerics.primitives import safe_sqrt
+from jxent.logits import _rows
+
+
+@public()
+def kl_divergence(
+    zp: ArrayLike,
+    zq: ArrayLike,
+    *,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Kullback–Leibler divergence KL(p‖q) = Σ p·log(p/q) of softmax(zq) from softmax(zp), in nats.
+
+    Mind the order: zp first, the distribution that the mean is taken under.
+
+    Args:
+        zp: logits `[..., K]` of p.
+        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
+        axis: the axis of the categories, or a tuple of axes.
+        where: boolean mask of the classes that take part; the others count as −inf.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+        keepdims: whether the reduced axes stay as axes of size 1.
+
+    Returns:
+        `[...]`, at least 0, and exactly 0 for equal inputs.
+
+    Edge cases: a class that is −inf in zp contributes q; one that is −inf in zq alone gives +inf.
+
+    Gradient: pₖ(log(pₖ/qₖ) − KL) in zp and q − p in zq, both 0 at p = q and finite everywhere.
+
+    Example:
+        >>> from jxent import logits
+        >>> round(float(logits.kl_divergence([0.0, 0.0], [0.0, 1.0])), 6)
+        0.120115
+
+    Reference: S. Kullback and R. A. Leibler, On information and sufficiency, Annals of Mathematical
+    Statistics 22 (1951).
+    """
+    return _rows.two(kernels.KL_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
+
+
+@public()
+def jeffreys_divergence(
+    zp: ArrayLike,
+    zq: ArrayLike,
+    *,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Jeffreys divergence KL(p‖q) + KL(q‖p) = Σ (p − q)·log(p/q) from logits, in nats.
+
+    Args:
+        zp: logits `[..., K]` of p.
+        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
+        axis: the axis of the categories, or a tuple of axes.
+        where: boolean mask of the classes that take part; the others count as −inf.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+        keepdims: whether the reduced axes stay as axes of size 1.
+
+    Returns:
+        `[...]`, symmetric in p and q, at least 0, and exactly 0 for equal inputs.
+
+    Edge cases: −inf on both sides contributes 0; a class that is −inf on one side only gives +inf.
+
+    Gradient: pₖ(log(pₖ/qₖ) − KL(p‖q)) + pₖ − qₖ in zp, the same with p and q exchanged in zq; finite
+    everywhere.
+
+    Example:
+        >>> from jxent import logits
+        >>> round(float(logits.jeffreys_divergence([0.0, 0.0], [0.0, 1.0])), 6)
+        0.231059
+
+    Reference: H. Jeffreys, An invariant form for the prior probability in estimation problems,
+    Proceedings of the Royal Society A 186 (1946).
+    """
+    return _rows.two(kernels.JEFFREYS_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
+
+
+@public(domain={"weight": (0.0, 1.0)})
+def jensen_shannon_divergence(
+    zp: ArrayLike,
+    zq: ArrayLike,
+    *,
+    weight: ArrayLike = 0.5,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Jensen–Shannon divergence w·KL(p‖m) + (1 − w)·KL(q‖m) with m = w·p + (1 − w)·q, from logits.
+
+    Args:
+        zp: logits `[..., K]` of p.
+        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
+        weight: w, the weight of p in the mixture, a scalar in [0, 1]; traced and differentiable.
+        axis: the axis of the categories, or a tuple of axes.
+        where: boolean mask of the classes that take part; the others count as −inf.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+        keepdims: whether the reduced axes stay as axes of size 1.
+
+    Returns:
+        `[...]`, from 0, exactly so for equal inputs, to the entropy of the weights: log 2 at w = 1/2.
+
+    Edge cases: finite everywhere, −inf included; disjoint supports reach the upper end.
+
+    Gradient: w·pₖ(log(pₖ/mₖ) − KL(p‖m)) in zp, likewise with 1 − w in zq, KL(p‖m) − KL(q‖m) in w.
+
+    Example:
+        >>> from jxent import logits
+        >>> float(logits.jensen_shannon_divergence([0.0, -200.0], [-200.0, 0.0], base=2))
+        1.0
+
+    Reference: J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information
+    Theory 37 (1991), eq. 4.1.
+    """
+    scalar("weight", weight)
+    return _rows.two(
+        kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims
+    )
+
+
+@public(domain={"weight": (0.0, 1.0)})
+def jensen_shannon_distance(
+    zp: ArrayLike,
+    zq: ArrayLike,
+    *,
+    weight: ArrayLike = 0.5,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Jensen–Shannon distance, the square root of the divergence; from logits; a metric at weight 1/2.
+
+    Args:
+        zp: logits `[..., K]` of p.
+        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
+        weight: the weight of p in the mixture, a scalar in [0, 1]; traced and differentiable.
+        axis: the axis of the categories, or a tuple of axes.
+        where: boolean mask of the classes that take part; the others count as −inf.
+        base: base of the logarithm under the root; the distance is √(divergence in that base).
+        keepdims: whether the reduced axes stay as axes of size 1.
+
+    Returns:
+        `[...]`, at least 0, and exactly 0 for equal inputs.
+
+    Edge cases: as for `jensen_shannon_divergence`.
+
+    Gradient: that of the divergence over twice the distance; 0 where p = q.
+
+    Example:
+        >>> from jxent import logits
+        >>> float(logits.jensen_shannon_distance([0.0, -200.0], [-200.0, 0.0], base=2))
+        1.0
+
+    Reference: D. M. Endres and J. E. Schindelin, A new metric for probability distributions, IEEE
+    Transactions on Information Theory 49 (2003).
+    """
+    scalar("weight", weight)
+    return safe_sqrt(
+        _rows.two(kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims)
+    )

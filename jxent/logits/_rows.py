@@ -1,0 +1,71 @@
+"""From the options of a public function to a kernel summed over rows of logits."""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from jxent._checks import Axis, as_float, category_axes, log_base_factor, match_rows, participation
+from jxent._numerics import rows
+from jxent._numerics.kernels import Kernel
+
+Axes = tuple[int, ...]
+
+
+def masked(z: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array | None]:
+    """Logits with −∞ where they take no part, and which rows have any part at all.
+
+    A row without any part becomes a row of zeros: its result is set to 0 afterwards, and no NaN of a
+    row of −∞ can reach the gradient.
+    """
+    if mask is None:
+        return z, None
+    some = jnp.any(mask, axis=axes, keepdims=True)
+    return jnp.where(some, jnp.where(mask, z, -jnp.inf), 0.0), some
+
+
+def finish(
+    row: Array, some: Array | None, axes: Axes, *, keepdims: bool, base: float | None, empty: float = 0.0
+) -> Array:
+    """Units, kept axes, and the value of rows in which nothing takes part."""
+    row = rows.keep(row, axes, keepdims=True) * log_base_factor(base)
+    if some is not None:
+        row = jnp.where(some, row, empty)
+    return row if keepdims else jnp.squeeze(row, axes)
+
+
+def one(
+    kernel: Kernel,
+    z: ArrayLike,
+    *,
+    axis: Axis,
+    where: ArrayLike | None,
+    keepdims: bool,
+    base: float | None = None,
+) -> Array:
+    """A measure of one distribution, in units of `base`."""
+    array = as_float("z", z)
+    axes = category_axes("z", array, axis)
+    array, some = masked(array, participation(where, array), axes)
+    return finish(rows.logits_sum(kernel, axes, (array,)), some, axes, keepdims=keepdims, base=base)
+
+
+def two(
+    kernel: Kernel,
+    zp: ArrayLike,
+    zq: ArrayLike,
+    *theta: ArrayLike,
+    axis: Axis,
+    where: ArrayLike | None,
+    keepdims: bool,
+    base: float | None = None,
+) -> Array:
+    """A measure of two distributions, in units of `base`; traced parameters follow as theta."""
+    first, second, axes = match_rows(
+        ("zp", "zq"), as_float("zp", zp), as_float("zq", zq), axis
+    )
+    mask = participation(where, first)
+    first, some = masked(first, mask, axes)
+    second, _ = masked(second, mask, axes)
+    parameters = tuple(jnp.asarray(t, first.dtype) for t in theta)
+    row = rows.logits_sum(kernel, axes, (first, second), parameters)
+    return finish(row, some, axes, keepdims=keepdims, base=base)
