@@ -3,25 +3,31 @@
 from jxent._checks.arguments import (
     Axis,
     as_float,
-    bernoulli,
     category_axes,
+    class_labels,
+    common_float,
+    elementwise,
     log_base_factor,
     match_ranks,
     match_rows,
     participation,
     scalar,
+    weights_like,
 )
 from jxent._checks.boundary import public
 
 __all__ = [
     "Axis",
     "as_float",
-    "bernoulli",
     "category_axes",
+    "class_labels",
+    "common_float",
+    "elementwise",
     "log_base_factor",
     "match_ranks",
     "match_rows",
     "participation",
     "public",
     "scalar",
+    "weights_like",
 ]

@@ -114,7 +114,7 @@ def scalar(name: str, value: ArrayLike) -> None:
         raise ValueError(f"`{name}` has shape {jnp.shape(value)}, expected a scalar; batches go by jax.vmap")
 
 
-def bernoulli(**operands: ArrayLike) -> tuple[Array, ...]:
+def elementwise(**operands: ArrayLike) -> tuple[Array, ...]:
     """Operands of an elementwise form: a scalar may stand beside any array, otherwise ranks match."""
     names = list(operands)
     arrays = common_float(*(as_float(name, value) for name, value in operands.items()))
@@ -122,3 +122,37 @@ def bernoulli(**operands: ArrayLike) -> tuple[Array, ...]:
         match_ranks((names[0], names[1]), arrays[0], arrays[1])
     shape = np.broadcast_shapes(*(a.shape for a in arrays))
     return tuple(jnp.broadcast_to(a, shape) for a in arrays)
+
+
+def class_labels(labels: ArrayLike, z: Array, axis: int) -> Array:
+    """Integer class ids, one per row of the logits."""
+    ids = jnp.asarray(labels)
+    if not jnp.issubdtype(ids.dtype, jnp.integer):
+        raise TypeError(
+            f"`labels` has dtype {ids.dtype}, expected integer class ids; for a distribution per row use "
+            f"softmax_cross_entropy, for ids stored as floats labels.astype(int)"
+        )
+    expected = z.shape[:axis] + z.shape[axis + 1 :]
+    if ids.shape != expected:
+        raise ValueError(
+            f"`labels` has shape {ids.shape} and `logits` {z.shape}: expected one class id per row, shape "
+            f"{expected}"
+        )
+    if jnp.issubdtype(ids.dtype, jnp.unsignedinteger):
+        return ids.astype(jnp.int32) if ids.dtype.itemsize < 4 else jnp.where(ids > 2**31 - 1, -1, ids).astype(int)
+    return ids.astype(jnp.int32) if ids.dtype.itemsize < 4 else ids
+
+
+def weights_like(weights: ArrayLike, values: Array) -> Array:
+    """Weights broadcast to the values, of their dtype."""
+    w = as_float("weights", weights)
+    if w.ndim > values.ndim or any(
+        m not in (1, n) for m, n in zip(reversed(w.shape), reversed(values.shape), strict=False)
+    ):
+        raise ValueError(f"`weights` has shape {w.shape}, which does not broadcast to `values` {values.shape}")
+    if w.ndim not in (0, values.ndim):
+        raise ValueError(
+            f"`weights` has shape {w.shape} and `values` {values.shape}: the ranks differ and nothing is broadcast "
+            f"in silence; add axes of size 1"
+        )
+    return jnp.broadcast_to(w.astype(values.dtype), values.shape)

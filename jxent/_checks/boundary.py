@@ -62,29 +62,25 @@ def public(
 
 
 def as_operand(function: str, argument: str, value: Any) -> Any:
-    """Turn lists into numpy arrays and refuse what holds no numbers; leave arrays and `None` alone."""
-    if value is None or isinstance(value, (jax.Array, bool, int, float, np.generic)):
-        return value
-    if not isinstance(value, np.ndarray):
-        if isinstance(value, (str, bytes, dict, set)):
-            raise TypeError(
-                f"{function}(): `{argument}` is a {type(value).__name__}, expected an array or numbers"
-            )
-        if hasattr(value, "__jax_array__") or not isinstance(value, Sequence) and hasattr(value, "dtype"):
-            return value
+    """Turn lists into arrays and refuse what holds no numbers; leave arrays, pytrees and `None` alone."""
+    if isinstance(value, (str, bytes, dict, set)):
+        raise TypeError(f"{function}(): `{argument}` is a {type(value).__name__}, expected an array or numbers")
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         try:
-            value = np.asarray(jax.device_get(value)) if not _holds_tracer(value) else jax.numpy.asarray(value)
+            traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+            value = jax.numpy.asarray(value) if traced else np.asarray(value)
         except ValueError as error:
             raise TypeError(
                 f"{function}(): `{argument}` is a ragged {type(value).__name__}; every row must have the same "
                 f"length ({error})"
             ) from None
-    if isinstance(value, np.ndarray) and value.dtype.kind not in "biuf" and value.dtype.kind != "V":
+    # Kind "V" holds the extended floats, such as bfloat16.
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "biufV":
         raise TypeError(
             f"{function}(): `{argument}` has dtype {value.dtype}, expected real numbers; convert it with "
             f"np.asarray({argument}, dtype=float)"
         )
-    return value
+    return cast("Any", value)
 
 
 def static_option(function: str, key: str, value: Any) -> Any:
@@ -114,7 +110,3 @@ def check_domain(function: str, key: str, value: Any, interval: tuple[float, flo
     low, high = interval
     if isinstance(value, (bool, int, float, np.generic)) and not low <= float(value) <= high:
         raise ValueError(f"{function}(): `{key}` is {value}, expected a number in [{low:g}, {high:g}]")
-
-
-def _holds_tracer(value: Any) -> bool:
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))

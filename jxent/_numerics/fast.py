@@ -101,7 +101,7 @@ def _logits_entropy(axes: Axes, z: Array) -> tuple[Array, Array]:
     log_total = jnp.log(total)
     entropy = log_total - moment / total
     error = 2.0 + 2.5 * jnp.abs(log_total) + 2.0 * entropy
-    return entropy, _sound(total) & (_budget(z.dtype) * entropy > error)
+    return entropy, _sound(total) & worth(entropy, error)
 
 
 def _logits_kl_divergence(axes: Axes, a: Array, b: Array) -> tuple[Array, Array]:
@@ -113,4 +113,15 @@ def _logits_kl_divergence(axes: Axes, a: Array, b: Array) -> tuple[Array, Array]
     # Σ p·|a − b| ≤ |log A| + |log B| + KL + √(2·KL).
     size = jnp.abs(divergence)
     error = 2.0 + 2.5 * (jnp.abs(log_a) + jnp.abs(log_b)) + 2.0 * size + 3.0 * jnp.sqrt(size)
-    return divergence, _sound(total_a) & _sound(total_b) & (_budget(a.dtype) * divergence > error)
+    return divergence, _sound(total_a) & _sound(total_b) & worth(divergence, error)
+
+
+def log_sum(z: Array, axes: Axes) -> tuple[Array, Array]:
+    """log Σ exp z without a shift, the reduced axes kept, and where that is sound."""
+    total = fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True))
+    return jnp.log(total), _sound(total)
+
+
+def worth(value: Array, error: Array) -> Array:
+    """Whether a value is large enough for an absolute error of `error` unit roundoffs."""
+    return _budget(value.dtype) * value > error

@@ -3,7 +3,7 @@
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import as_float, bernoulli, log_base_factor, public
+from jxent._checks import as_float, elementwise, log_base_factor, public
 from jxent._numerics import kernels
 from jxent._numerics import softmax as sm
 from jxent._numerics.bernoulli import logits_bernoulli
@@ -57,7 +57,7 @@ def binary_entropy(z: ArrayLike, *, base: float | None = None) -> Float[Array, "
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.5.
     """
-    (z,) = bernoulli(z=z)
+    (z,) = elementwise(z=z)
     return logits_bernoulli(kernels.ENTROPY, (z,)) * log_base_factor(base)
 
 
@@ -85,7 +85,7 @@ def binary_cross_entropy(zp: ArrayLike, zq: ArrayLike, *, base: float | None = N
 
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90.
     """
-    zp, zq = bernoulli(zp=zp, zq=zq)
+    zp, zq = elementwise(zp=zp, zq=zq)
     return logits_bernoulli(kernels.CROSS_ENTROPY, (zp, zq)) * log_base_factor(base)
 
 
@@ -113,5 +113,5 @@ def binary_kl_divergence(zp: ArrayLike, zq: ArrayLike, *, base: float | None = N
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.26.
     """
-    zp, zq = bernoulli(zp=zp, zq=zq)
+    zp, zq = elementwise(zp=zp, zq=zq)
     return logits_bernoulli(kernels.KL_DIVERGENCE, (zp, zq)) * log_base_factor(base)

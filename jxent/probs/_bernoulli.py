@@ -3,7 +3,7 @@
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import bernoulli, log_base_factor, public
+from jxent._checks import elementwise, log_base_factor, public
 from jxent._numerics import kernels
 from jxent._numerics.bernoulli import probs_bernoulli
 
@@ -30,7 +30,7 @@ def binary_entropy(p: ArrayLike, *, base: float | None = None) -> Float[Array, "
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.5.
     """
-    (p,) = bernoulli(p=p)
+    (p,) = elementwise(p=p)
     return probs_bernoulli(kernels.ENTROPY, (p,)) * log_base_factor(base)
 
 
@@ -58,7 +58,7 @@ def binary_cross_entropy(p: ArrayLike, q: ArrayLike, *, base: float | None = Non
 
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90.
     """
-    p, q = bernoulli(p=p, q=q)
+    p, q = elementwise(p=p, q=q)
     return probs_bernoulli(kernels.CROSS_ENTROPY, (p, q)) * log_base_factor(base)
 
 
@@ -86,5 +86,5 @@ def binary_kl_divergence(p: ArrayLike, q: ArrayLike, *, base: float | None = Non
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.26.
     """
-    p, q = bernoulli(p=p, q=q)
+    p, q = elementwise(p=p, q=q)
     return probs_bernoulli(kernels.KL_DIVERGENCE, (p, q)) * log_base_factor(base)

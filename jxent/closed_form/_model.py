@@ -1,0 +1,121 @@
+"""The softmax regression as a whole: its gradient, and the second derivatives of its two halves."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import as_float, public
+from jxent.closed_form import _shared
+
+
+@public()
+def softmax_jacobian(z: ArrayLike) -> Float[Array, "..."]:
+    """Jacobian of the softmax, diag(p) − p·pᵀ.
+
+    With S = Σ exp z, ∂(exp zᵢ/S)/∂zₖ = δᵢₖ·exp zᵢ/S − exp zᵢ·exp zₖ/S² = pᵢ(δᵢₖ − pₖ).
+
+    Args:
+        z: logits `[..., K]`, the classes last.
+
+    Returns:
+        `[..., K, K]`, symmetric, with rows that sum to 0.
+
+    Edge cases: rows and columns of classes at −inf are 0.
+
+    Gradient: differentiable as the plain expression that it is.
+
+    Example:
+        >>> from jxent import closed_form
+        >>> closed_form.softmax_jacobian([0.0, 0.0]).tolist()
+        [[0.25, -0.25], [-0.25, 0.25]]
+
+    Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.106.
+    """
+    z, axes, mask = _shared.row("z", z, -1, None)
+    p, _ = _shared.softmax(z, axes, mask)
+    return p[..., :, None] * jnp.eye(z.shape[-1], dtype=z.dtype) - p[..., :, None] * p[..., None, :]
+
+
+@public()
+def softmax_cross_entropy_hessian(logits: ArrayLike, targets: ArrayLike) -> Float[Array, "..."]:
+    """Hessian of −Σ t·log softmax(z) in the logits: (Σt)·(diag(p) − p·pᵀ).
+
+    The gradient is (Σt)·p − t, and t is constant: what is left is the Jacobian of the softmax. It is a
+    covariance, hence positive semidefinite: the loss is convex.
+
+    Args:
+        logits: `[..., K]`, the classes last.
+        targets: `[..., K]`, one-hot or soft labels.
+
+    Returns:
+        `[..., K, K]`.
+
+    Edge cases: rows and columns of classes at −inf are 0.
+
+    Gradient: differentiable as the plain expression that it is.
+
+    Example:
+        >>> from jxent import closed_form
+        >>> closed_form.softmax_cross_entropy_hessian([0.0, 0.0], [1.0, 0.0]).tolist()
+        [[0.25, -0.25], [-0.25, 0.25]]
+
+    Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.110.
+    """
+    z, t, axes, _, _ = _shared.rows(("logits", "targets"), logits, targets, -1, None)
+    return _shared.total(t, axes)[..., None] * softmax_jacobian(z)
+
+
+@public()
+def softmax_regression(
+    params: Any,
+    x: ArrayLike,
+    labels: ArrayLike,
+    *,
+    l2: ArrayLike = 0.0,
+    sample_weight: ArrayLike | None = None,
+) -> Any:
+    """Gradient of the objective of softmax regression: Xᵀ(P − T)/N + l2·W and the column means of P − T.
+
+    Row i has the logits o = xᵢW + b and the loss −Σ t·log softmax(o), whose gradient in o is the residual
+    pᵢ − tᵢ. By the chain rule, ∂o_k/∂W_dk = x_d and ∂o_k/∂b_k = 1, so that row i contributes xᵢ(pᵢ − tᵢ)ᵀ
+    and pᵢ − tᵢ. The mean over the rows, weighted by s where given, and the slope l2·W of the penalty
+    complete it.
+
+    Args:
+        params: `regression.Params(weights [D, K], bias [K])`, or any pytree `(weights, bias)`.
+        x: features `[N, D]`.
+        labels: integer class ids `[N]`, or a distribution per row `[N, K]`.
+        l2: penalty on the weights, l2/2·‖W‖²; the bias is not penalised.
+        sample_weight: non-negative weights `[N]`; None is 1 for each row.
+
+    Returns:
+        The gradient, in the structure of `params`.
+
+    Edge cases: weights that sum to 0 leave l2·W and 0.
+
+    Gradient: differentiable as the plain expression that it is.
+
+    Example:
+        >>> from jxent import closed_form, regression
+        >>> params = regression.init(2, 2)
+        >>> closed_form.softmax_regression(params, [[1.0, 2.0]], [0]).bias.tolist()
+        [-0.5, 0.5]
+
+    Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.109.
+    """
+    (weights, bias), rebuild = jax.tree.flatten(params)
+    x, weights, bias = (as_float(n, a) for n, a in (("x", x), ("weights", weights), ("bias", bias)))
+    scores = jnp.matmul(x, weights, precision="highest") + bias[None, :]
+    p, _ = _shared.softmax(scores, (1,), jnp.ones(scores.shape, bool))
+    t = jnp.asarray(labels)
+    if t.ndim == 1:
+        t = (t[:, None] == jnp.arange(bias.shape[0], dtype=t.dtype)[None, :]).astype(p.dtype)
+    t = t.astype(p.dtype)
+    s = jnp.ones(x.shape[0], p.dtype) if sample_weight is None else jnp.asarray(sample_weight).astype(p.dtype)
+    share = s / jnp.where(jnp.sum(s) == 0, 1.0, jnp.sum(s))
+    residual = (jnp.sum(t, axis=1, keepdims=True) * p - t) * share[:, None]
+    in_weights = jnp.matmul(x.T, residual, precision="highest") + jnp.asarray(l2, p.dtype) * weights
+    return jax.tree.unflatten(rebuild, [in_weights, jnp.sum(residual, axis=0)])

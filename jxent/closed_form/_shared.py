@@ -1,0 +1,51 @@
+"""What the closed forms share: operands, masks and units."""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from jxent._checks import Axis, as_float, category_axes, match_rows, participation
+
+Axes = tuple[int, ...]
+
+
+def row(name: str, value: ArrayLike, axis: Axis, where: ArrayLike | None) -> tuple[Array, Axes, Array]:
+    """One operand, its category axes and its mask, all True if none was given."""
+    array = as_float(name, value)
+    axes = category_axes(name, array, axis)
+    mask = participation(where, array)
+    return array, axes, jnp.ones(array.shape, bool) if mask is None else mask
+
+
+def rows(
+    names: tuple[str, str], first: ArrayLike, second: ArrayLike, axis: Axis, where: ArrayLike | None
+) -> tuple[Array, Array, Axes, Array, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Two operands broadcast to each other, category axes, mask, and the shapes to sum gradients back to."""
+    a, b = as_float(names[0], first), as_float(names[1], second)
+    shapes = (a.shape, b.shape)
+    a, b, axes = match_rows(names, a, b, axis)
+    mask = participation(where, a)
+    return a, b, axes, jnp.ones(a.shape, bool) if mask is None else mask, shapes
+
+
+def fold(gradient: Array, shape: tuple[int, ...]) -> Array:
+    """Sum over the axes that were broadcast: an operand used by several rows gathers their gradients."""
+    if gradient.ndim > len(shape):
+        return jnp.sum(gradient)
+    axes = tuple(i for i, (m, n) in enumerate(zip(gradient.shape, shape, strict=True)) if m != n)
+    return jnp.sum(gradient, axis=axes, keepdims=True) if axes else gradient
+
+
+def softmax(z: Array, axes: Axes, mask: Array) -> tuple[Array, Array]:
+    """p and log p of the classes that take part; both 0 elsewhere. The textbook form, with a shift."""
+    shifted = jnp.where(mask, z, -jnp.inf)
+    top = jnp.max(shifted, axis=axes, keepdims=True)
+    d = shifted - jnp.where(jnp.isfinite(top), top, 0.0)
+    log_p = d - jnp.log(jnp.sum(jnp.exp(d), axis=axes, keepdims=True))
+    possible = mask & (z > -jnp.inf)
+    return jnp.where(possible, jnp.exp(log_p), 0.0), jnp.where(possible, log_p, 0.0)
+
+
+def total(x: Array, axes: Axes) -> Array:
+    """Σ x over the categories, axes kept."""
+    return jnp.sum(x, axis=axes, keepdims=True)

@@ -1,0 +1,19 @@
+"""Losses of predictions and labels, in optax's order `(predictions, targets)`, reduced over classes only.
+
+A softmax loss on `[..., K]` returns `[...]`; the elementwise losses keep the shape of their inputs;
+`mean` is the average that is safe when nothing takes part.
+"""
+
+from jxent.losses._elementwise import huber_loss, l1_loss, l2_loss, sigmoid_binary_cross_entropy
+from jxent.losses._mean import mean
+from jxent.losses._softmax import softmax_cross_entropy, softmax_cross_entropy_with_integer_labels
+
+__all__ = [
+    "huber_loss",
+    "l1_loss",
+    "l2_loss",
+    "mean",
+    "sigmoid_binary_cross_entropy",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_with_integer_labels",
+]

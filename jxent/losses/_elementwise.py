@@ -1,0 +1,159 @@
+"""Losses of one prediction against one target each: the shape of the inputs is kept."""
+
+import math
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import elementwise, participation, public, scalar
+from jxent._numerics.classification import sigmoid_loss
+
+
+def _operands(
+    name: str, predictions: ArrayLike, targets: ArrayLike, where: ArrayLike | None
+) -> tuple[Array, Array, Array | None]:
+    first, second = elementwise(**{name: predictions, "targets": targets})
+    mask = participation(where, first)
+    if mask is not None:
+        first, second = jnp.where(mask, first, 0.0), jnp.where(mask, second, 0.0)
+    return first, second, mask
+
+
+def _keep(loss: Array, mask: Array | None) -> Array:
+    return loss if mask is None else jnp.where(mask, loss, 0.0)
+
+
+@public()
+def sigmoid_binary_cross_entropy(
+    logits: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
+) -> Float[Array, "..."]:
+    """Binary cross-entropy −[t·log σ(z) + (1 − t)·log(1 − σ(z))] of a logit, elementwise, in nats.
+
+    Args:
+        logits: `[...]`, log-odds of the outcome.
+        targets: `[...]` in [0, 1]. A scalar may stand beside any array; otherwise the ranks match and
+            axes of size 1 broadcast.
+        where: boolean mask of the elements that take part; the others give 0 and gradient 0.
+
+    Returns:
+        The broadcast shape of the operands.
+
+    Edge cases: a logit of ±inf gives 0 for the target it predicts and +inf for any other.
+
+    Gradient: σ(z) − t in the logits, accurate in both tails; −z in the targets.
+
+    Example:
+        >>> from jxent import losses
+        >>> round(float(losses.sigmoid_binary_cross_entropy(2.0, 1.0)), 6)
+        0.126928
+
+    Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90.
+    """
+    z, t, mask = _operands("logits", logits, targets, where)
+    return _keep(sigmoid_loss(z, t), mask)
+
+
+@public()
+def l1_loss(
+    predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
+) -> Float[Array, "..."]:
+    """Absolute error |prediction − target|, elementwise, in the unit of the targets.
+
+    Args:
+        predictions: `[...]`.
+        targets: `[...]`. A scalar may stand beside any array; otherwise the ranks match and axes of
+            size 1 broadcast.
+        where: boolean mask of the elements that take part; the others give 0 and gradient 0.
+
+    Returns:
+        The broadcast shape of the operands.
+
+    Edge cases: NaN in either operand gives NaN, in value and gradient.
+
+    Gradient: the sign of the error, 0 at error 0.
+
+    Example:
+        >>> from jxent import losses
+        >>> losses.l1_loss([1.0, 2.0], [1.5, 0.0]).tolist()
+        [0.5, 2.0]
+
+    Reference: P. J. Huber and E. M. Ronchetti, Robust Statistics, 2nd ed. (2009), section 3.2.
+    """
+    prediction, target, mask = _operands("predictions", predictions, targets, where)
+    error = prediction - target
+    # The slope of error·sign(error) is NaN where the error is; that of the absolute value is not.
+    return _keep(error * jnp.sign(error), mask)
+
+
+@public()
+def l2_loss(
+    predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
+) -> Float[Array, "..."]:
+    """Half the squared error ½(prediction − target)², elementwise, in the squared unit of the targets.
+
+    Args:
+        predictions: `[...]`.
+        targets: `[...]`. A scalar may stand beside any array; otherwise the ranks match and axes of
+            size 1 broadcast.
+        where: boolean mask of the elements that take part; the others give 0 and gradient 0.
+
+    Returns:
+        The broadcast shape of the operands.
+
+    Edge cases: NaN in either operand gives NaN, in value and gradient.
+
+    Gradient: the error, prediction − target.
+
+    Example:
+        >>> from jxent import losses
+        >>> losses.l2_loss([1.0, 2.0], [1.5, 0.0]).tolist()
+        [0.125, 2.0]
+
+    Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 1.2.
+    """
+    prediction, target, mask = _operands("predictions", predictions, targets, where)
+    error = prediction - target
+    return _keep(0.5 * error * error, mask)
+
+
+@public(domain={"delta": (math.ulp(0.0), math.inf)})
+def huber_loss(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    delta: ArrayLike = 1.0,
+    where: ArrayLike | None = None,
+) -> Float[Array, "..."]:
+    """Huber loss: ½e² for |e| ≤ δ and δ(|e| − ½δ) beyond, with e = prediction − target, elementwise.
+
+    Args:
+        predictions: `[...]`.
+        targets: `[...]`. A scalar may stand beside any array; otherwise the ranks match and axes of
+            size 1 broadcast.
+        delta: δ > 0, a scalar, where the square goes over into a line; traced and differentiable. δ = 1
+            is the robust loss |e| − ½ beyond 1.
+        where: boolean mask of the elements that take part; the others give 0 and gradient 0.
+
+    Returns:
+        The broadcast shape of the operands.
+
+    Edge cases: an infinite error gives +inf; NaN in either operand gives NaN.
+
+    Gradient: the error clipped to [−δ, δ]; in δ, |e| − δ beyond δ and 0 within.
+
+    Example:
+        >>> from jxent import losses
+        >>> losses.huber_loss([0.5, 3.0], [0.0, 0.0]).tolist()
+        [0.125, 2.5]
+
+    Reference: P. J. Huber, Robust estimation of a location parameter, Annals of Mathematical Statistics
+    35 (1964).
+    """
+    scalar("delta", delta)
+    prediction, target, mask = _operands("predictions", predictions, targets, where)
+    error = prediction - target
+    size = error * jnp.sign(error)
+    bound = jnp.asarray(delta, size.dtype)
+    clipped = jnp.where(size > bound, bound, size)
+    return _keep(clipped * (size - 0.5 * clipped), mask)

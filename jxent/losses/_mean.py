@@ -1,0 +1,43 @@
+"""The average of losses that is 0, not NaN, when nothing takes part."""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import as_float, participation, public, weights_like
+
+
+@public()
+def mean(
+    values: ArrayLike, weights: ArrayLike | None = None, where: ArrayLike | None = None
+) -> Float[Array, ""]:
+    """Weighted mean Σ w·v / Σ w over all elements, in the unit of the values; 0 when nothing takes part.
+
+    Args:
+        values: losses `[...]`.
+        weights: non-negative weights that broadcast to `values`; None is 1 for each.
+        where: boolean mask of the elements that take part; the others may hold anything.
+
+    Returns:
+        A scalar.
+
+    Edge cases: an empty array, a mask without any True and weights that sum to 0 give 0, with gradient 0.
+    A weight of 0 does not hide a NaN; a mask does.
+
+    Gradient: wᵢ/Σw in the values, (vᵢ − mean)/Σw in the weights.
+
+    Example:
+        >>> from jxent import losses
+        >>> float(losses.mean([1.0, 2.0, 6.0], weights=[1.0, 1.0, 0.0]))
+        1.5
+
+    Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), section 1.2.2.
+    """
+    v = as_float("values", values)
+    mask = participation(where, v)
+    w = jnp.ones_like(v) if weights is None else weights_like(weights, v)
+    if mask is not None:
+        v, w = jnp.where(mask, v, 0.0), jnp.where(mask, w, 0.0)
+    total = jnp.sum(w)
+    nothing = total == 0
+    return jnp.where(nothing, 0.0, jnp.sum(w * v) / jnp.where(nothing, 1.0, total))

@@ -1,0 +1,155 @@
+"""Three gradients of one objective, obtained in ways that share no rule, set against each other."""
+
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from jxent import closed_form as _closed_form
+from jxent import probs as _probs
+from jxent._numerics.softmax import softmax
+from jxent.closed_form import Agreement
+from jxent.closed_form._compare import default_tolerance, measure
+from jxent.regression import _model
+from jxent.regression._model import Params
+
+DEFINITION = "autodiff of the plain definition"
+COMPOSITION = "autodiff of probs.cross_entropy(t, softmax(xW + b))"
+OBJECTIVE = "autodiff of regression.objective"
+CLOSED_FORM = "closed_form.softmax_regression"
+
+
+class GradientAgreement(NamedTuple):
+    """How far the gradients of the objective are apart.
+
+    Attributes:
+        weights: largest difference over all pairs of gradients, in the weights.
+        bias: the same in the bias.
+        agrees: whether rounding explains every difference.
+        disagreeing: names of the gradients that differ from most of the others.
+    """
+
+    weights: Agreement
+    bias: Agreement
+    agrees: bool
+    disagreeing: tuple[str, ...]
+
+
+def compare_gradients(
+    params: Params,
+    x: ArrayLike,
+    labels: ArrayLike,
+    *,
+    l2: ArrayLike = 0.0,
+    sample_weight: ArrayLike | None = None,
+) -> GradientAgreement:
+    """Compare autodiff with the closed form, pairwise, in the dtype given.
+
+    The gradients come from the definition −Σ t·log softmax(xW + b) through plain primitives, in which no
+    rule of this package takes part; from this package's own composition, both `probs.cross_entropy` of
+    the softmax and the loss that `objective` uses; and from `closed_form.softmax_regression`. They are
+    judged by the size of the sum that each entry is: the largest Σᵢ sᵢ|xᵢ||rᵢ| + l2·|W| with the
+    residual r = softmax − t, since at an optimum the gradient itself has cancelled to nothing.
+
+    Args:
+        params: `Params(weights [D, K], bias [K])`.
+        x: features `[N, D]`.
+        labels: integer class ids `[N]`, or a distribution per row `[N, K]`.
+        l2: penalty on the weights, l2/2·‖W‖².
+        sample_weight: non-negative weights `[N]`; None is 1 for each row.
+
+    Returns:
+        `GradientAgreement(weights, bias, agrees, disagreeing)`; weights and bias are
+        `Agreement(max_abs, max_rel, agrees)`, with max_rel relative to the largest gradient entry.
+
+    Edge cases: where a predicted probability of a label underflows to 0, the composition through
+    probabilities is +inf and is named in `disagreeing`.
+
+    Gradient: none; the numbers are Python floats.
+
+    Example:
+        >>> from jxent import regression
+        >>> params = regression.init(2, 3)
+        >>> regression.compare_gradients(params, [[1.0, 2.0], [0.0, 1.0]], [0, 2]).agrees
+        True
+
+    Reference: A. Griewank and A. Walther, Evaluating Derivatives, 2nd ed. (2008).
+    """
+    params = Params(*(jnp.asarray(a) for a in params))
+    features, targets, share = _operands(params, x, labels, sample_weight)
+    penalty = jnp.asarray(l2, features.dtype)
+    gradients = {
+        DEFINITION: jax.grad(_definition)(params, features, targets, share, penalty),
+        COMPOSITION: jax.grad(_composition)(params, features, targets, share, penalty),
+        OBJECTIVE: jax.grad(_model.objective)(params, features, labels, l2=l2, sample_weight=sample_weight),
+        CLOSED_FORM: _closed_form.softmax_regression(
+            params, features, jnp.asarray(labels), l2=l2, sample_weight=sample_weight
+        ),
+    }
+    scales = _sizes(params, features, targets, share, penalty)
+    tolerance = default_tolerance(features.dtype)
+    pairs = {
+        (a, b): tuple(
+            measure(u, v, tolerance=tolerance, scale=scale)
+            for u, v, scale in zip(gradients[a], gradients[b], scales, strict=True)
+        )
+        for a, b in itertools.combinations(gradients, 2)
+    }
+    weights, bias = (_worst([pair[i] for pair in pairs.values()]) for i in (0, 1))
+    return GradientAgreement(weights, bias, weights.agrees and bias.agrees, _odd_ones(pairs))
+
+
+def _operands(
+    params: Params, x: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None
+) -> tuple[Array, Array, Array]:
+    """Features, targets `[N, K]` and the share of each row in the mean, in one dtype."""
+    scores = _model.logits(params, x)
+    targets = jnp.asarray(labels)
+    if targets.ndim == 1:
+        targets = jax.nn.one_hot(targets, scores.shape[1])
+    rows = jnp.ones(scores.shape[0]) if sample_weight is None else jnp.asarray(sample_weight)
+    share = rows.astype(scores.dtype) / jnp.sum(rows.astype(scores.dtype))
+    return jnp.asarray(x).astype(scores.dtype), targets.astype(scores.dtype), share
+
+
+def _definition(params: Params, x: Array, targets: Array, share: Array, l2: Array) -> Array:
+    """−Σ t·log softmax(xW + b) in primitives of JAX alone: log softmax is z − max z − log Σ exp(z − max z)."""
+    scores = jnp.matmul(x, params.weights, precision="highest") + params.bias[None, :]
+    shifted = scores - jax.lax.stop_gradient(jnp.max(scores, axis=1, keepdims=True))
+    log_p = shifted - jnp.log(jnp.sum(jnp.exp(shifted), axis=1, keepdims=True))
+    return -jnp.sum(share[:, None] * targets * log_p) + 0.5 * l2 * jnp.sum(params.weights**2)
+
+
+def _composition(params: Params, x: Array, targets: Array, share: Array, l2: Array) -> Array:
+    """The story of the package in one line: cross-entropy of the labels and the softmax of the scores."""
+    scores = jnp.matmul(x, params.weights, precision="highest") + params.bias[None, :]
+    rows = _probs.cross_entropy(targets, softmax(scores, (1,)))
+    return jnp.sum(share * rows) + 0.5 * l2 * jnp.sum(params.weights**2)
+
+
+def _sizes(params: Params, x: Array, targets: Array, share: Array, l2: Array) -> tuple[float, float]:
+    """The largest sum of absolute terms behind an entry of the gradient, for weights and bias."""
+    p = _model.predict_proba(params, x)
+    residual = share[:, None] * jnp.abs(p * jnp.sum(targets, axis=1, keepdims=True) - targets)
+    in_weights = jnp.abs(x).T @ residual + l2 * jnp.abs(params.weights)
+    return float(jnp.max(in_weights)), float(jnp.max(jnp.sum(residual, axis=0)))
+
+
+def _worst(agreements: list[Agreement]) -> Agreement:
+    return Agreement(
+        float(np.max([a.max_abs for a in agreements])),
+        float(np.max([a.max_rel for a in agreements])),
+        all(a.agrees for a in agreements),
+    )
+
+
+def _odd_ones(pairs: dict[tuple[str, str], Any]) -> tuple[str, ...]:
+    """The gradients that agree with fewer of the others than the best-supported one does."""
+    names = list(dict.fromkeys(itertools.chain.from_iterable(pairs)))
+    support = {n: sum(all(a.agrees for a in pair) for key, pair in pairs.items() if n in key) for n in names}
+    most = max(support.values())
+    return tuple(n for n in names if support[n] < most or most == 0)

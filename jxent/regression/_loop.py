@@ -1,0 +1,197 @@
+"""The compiled loop of a fit: one program with one `while` around any optax optimizer."""
+
+import contextlib
+import functools
+import itertools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+from jaxtyping import Array
+
+from jxent.regression._model import Params, logits, objective
+
+
+class Data(NamedTuple):
+    """Features `[N, D]`, class ids `[N]` or distributions `[N, K]`, and weights `[N]`."""
+
+    x: Array
+    targets: Array
+    weights: Array
+
+
+class Outcome(NamedTuple):
+    """What the program returns: the fields of `Fit`, and whether the classes are separated."""
+
+    params: Params
+    history: Array
+    grad_norm: Array
+    num_steps: Array
+    converged: Array
+    separated: Array
+
+
+class _Carry(NamedTuple):
+    params: Params
+    state: Any
+    value: Array
+    grad: Params
+    history: Array
+    step: Array
+    order: Array
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def run(
+    optimizer: optax.GradientTransformation,
+    max_steps: int,
+    batch_size: int | None,
+    progress: bool,  # noqa: FBT001
+    start: Params,
+    data: Data,
+    l2: Array,
+    tolerance: Array,
+    key: Array,
+    bar: Array,
+) -> Outcome:
+    """Minimise the objective from `start` until the gradient is within the tolerance or `max_steps` are made."""
+
+    def full(params: Params) -> Array:
+        return objective(params, data.x, data.targets, l2=l2, sample_weight=data.weights)
+
+    step = _full_step if batch_size is None else functools.partial(_batch_step, batch_size, key, data, l2)
+    extended = optax.with_extra_args_support(optimizer)
+    value, grad = jax.value_and_grad(full)(start)
+    history = jnp.full((max_steps + 1,), jnp.nan, value.dtype).at[0].set(value)
+    order = jnp.zeros((0 if batch_size is None else data.x.shape[0],), jnp.int32)
+    first = _Carry(start, extended.init(start), value, grad, history, jnp.zeros((), jnp.int32), order)
+
+    def unfinished(carry: _Carry) -> Array:
+        going = (carry.step < max_steps) & jnp.isfinite(carry.value)
+        # With minibatches the gradient at hand is a batch's: only the steps end the loop.
+        return going if batch_size is not None else going & (_largest(carry.grad) > tolerance)
+
+    def body(carry: _Carry) -> _Carry:
+        after = step(extended, full, carry)
+        if progress:
+            jax.debug.callback(_tick, bar, after.step, after.value)
+        return after
+
+    last = lax.while_loop(unfinished, body, first)
+    grad = last.grad if batch_size is None else jax.grad(full)(last.params)
+    norm = _largest(grad)
+    separated = (l2 == 0) & _separates(last.params, data)
+    converged = (norm <= tolerance) & jnp.isfinite(last.value) & ~separated
+    return Outcome(last.params, last.history, norm, last.step, converged, separated)
+
+
+def _largest(grad: Params) -> Array:
+    return jnp.maximum(jnp.max(jnp.abs(grad.weights)), jnp.max(jnp.abs(grad.bias)))
+
+
+def _full_step(optimizer: optax.GradientTransformationExtraArgs, full: Any, carry: _Carry) -> _Carry:
+    updates, state = optimizer.update(
+        carry.grad, carry.state, carry.params, value=carry.value, grad=carry.grad, value_fn=full
+    )
+    params = optax.apply_updates(carry.params, updates)
+    value, grad = _evaluate(full, params, state)
+    step = carry.step + 1
+    return carry._replace(
+        params=params, state=state, value=value, grad=grad, history=carry.history.at[step].set(value), step=step
+    )
+
+
+def _evaluate(full: Any, params: Params, state: Any) -> tuple[Array, Params]:
+    """Value and gradient; a line search has them at the point where it stopped, and they are reused."""
+    searched = [s for s in jax.tree.leaves(state, is_leaf=_is_line_search) if _is_line_search(s)]
+    if len(searched) == 1:
+        return optax.value_and_grad_from_state(full)(params, state=searched[0])
+    return jax.value_and_grad(full)(params)
+
+
+def _is_line_search(state: Any) -> bool:
+    return isinstance(state, (optax.ScaleByZoomLinesearchState, optax.ScaleByBacktrackingLinesearchState)) and (
+        state.grad is not None
+    )
+
+
+def _batch_step(
+    batch_size: int,
+    key: Array,
+    data: Data,
+    l2: Array,
+    optimizer: optax.GradientTransformationExtraArgs,
+    full: Any,
+    carry: _Carry,
+) -> _Carry:
+    del full
+    rows = data.x.shape[0]
+    per_epoch = rows // batch_size
+    epoch, position = carry.step // per_epoch, carry.step % per_epoch
+    order = lax.cond(
+        position == 0,
+        lambda: jax.random.permutation(jax.random.fold_in(key, epoch), rows).astype(jnp.int32),
+        lambda: carry.order,
+    )
+    chosen = lax.dynamic_slice(order, (position * batch_size,), (batch_size,))
+    x, targets, weights = (jnp.take(a, chosen, axis=0) for a in data)
+
+    def batch(params: Params) -> Array:
+        return objective(params, x, targets, l2=l2, sample_weight=weights)
+
+    value, grad = jax.value_and_grad(batch)(carry.params)
+    updates, state = optimizer.update(
+        grad, carry.state, carry.params, value=value, grad=grad, value_fn=batch
+    )
+    params = optax.apply_updates(carry.params, updates)
+    step = carry.step + 1
+    history = carry.history.at[step].set(value)
+    return _Carry(params, state, value, grad, history, step, order)
+
+
+def _separates(params: Params, data: Data) -> Array:
+    """Whether every row that counts has its whole mass on one class, and that class the strictly largest score."""
+    scores = logits(params, data.x)
+    if data.targets.ndim == 1:
+        own = data.targets[:, None] == jnp.arange(scores.shape[1], dtype=data.targets.dtype)[None, :]
+        certain = jnp.ones(scores.shape[0], bool)
+    else:
+        own = data.targets > 0
+        certain = jnp.sum(own, axis=1) == 1
+    mine = jnp.min(jnp.where(own, scores, jnp.inf), axis=1)
+    others = jnp.max(jnp.where(own, -jnp.inf, scores), axis=1)
+    return jnp.all((certain & (mine > others)) | (data.weights == 0))
+
+
+_bars: dict[int, Any] = {}
+_bar_ids = itertools.count()
+
+
+def _tick(bar: Array, step: Array, value: Array) -> None:
+    shown = _bars.get(int(bar))
+    if shown is not None:
+        shown.set_postfix_str(f"objective {float(value):.6f} nats", refresh=False)
+        shown.update(int(step) - shown.n)
+
+
+@contextlib.contextmanager
+def progress_bar(max_steps: int, *, enabled: bool) -> Iterator[Array]:
+    """A bar that the compiled loop finds by its number, so that a new bar compiles nothing."""
+    number = next(_bar_ids)
+    if not enabled:
+        yield jnp.asarray(number, jnp.int32)
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError('progress=True needs tqdm: pip install "jxent[train]"') from error
+    with tqdm(total=max_steps, unit="step") as bar:
+        _bars[number] = bar
+        try:
+            yield jnp.asarray(number, jnp.int32)
+            jax.effects_barrier()
+        finally:
+            del _bars[number]

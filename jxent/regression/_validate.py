@@ -1,0 +1,217 @@
+"""What `fit` refuses before it trains, and why."""
+
+from typing import Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from jxent._checks import as_float
+from jxent.regression._loop import Data
+from jxent.regression._model import Params
+
+
+class Problem(NamedTuple):
+    """Checked data."""
+
+    data: Data
+    num_classes: int
+
+    @property
+    def x(self) -> Array:
+        """Features `[N, D]`."""
+        return self.data.x
+
+
+def _traced(*arrays: Any) -> bool:
+    return any(isinstance(a, jax.core.Tracer) for a in arrays)
+
+
+def problem(
+    x: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None, num_classes: int | None
+) -> Problem:
+    """Check features, labels and weights; what needs values is left out under a caller's trace."""
+    features = as_float("x", _numbers("x", x))
+    if features.ndim != 2:
+        raise ValueError(
+            f"fit(): `x` has shape {features.shape}, expected [N, D], one row per example; images are flattened with "
+            f"x.reshape(len(x), -1)"
+        )
+    if 0 in features.shape:
+        raise ValueError(f"fit(): `x` has shape {features.shape}: there are no rows or no features to learn from")
+    if not _traced(features):
+        _refuse_non_finite("x", features)
+    targets = jnp.asarray(_numbers("labels", labels))
+    if targets.ndim == 1:
+        targets, num_classes = _class_ids(targets, features.shape[0], num_classes)
+    else:
+        targets, num_classes = _distributions(targets, features, num_classes)
+    weights = jnp.ones(features.shape[0], features.dtype)
+    if sample_weight is not None:
+        weights = _row_weights(sample_weight, features)
+    return Problem(Data(features, targets, weights), num_classes)
+
+
+def _numbers(name: str, value: Any) -> Any:
+    if isinstance(value, jax.Array):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "biufV":
+        hint = "; turn names into ids with np.unique(labels, return_inverse=True)" if name == "labels" else ""
+        raise TypeError(f"fit(): `{name}` has dtype {array.dtype}, expected numbers{hint}")
+    return array
+
+
+def _refuse_non_finite(name: str, array: Array) -> None:
+    bad = ~np.isfinite(np.asarray(array))
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"fit(): `{name}` has {int(bad.sum())} non-finite values, the first {float(array[index])} at {index}; "
+            f"drop or fill those rows first"
+        )
+
+
+def _class_ids(ids: Array, rows: int, num_classes: int | None) -> tuple[Array, int]:
+    if not jnp.issubdtype(ids.dtype, jnp.integer):
+        raise TypeError(
+            f"fit(): `labels` has dtype {ids.dtype}, expected integer class ids [N] or a distribution per row [N, K]; "
+            f"ids stored as floats need labels.astype(int)"
+        )
+    if ids.shape[0] != rows:
+        raise ValueError(f"fit(): `x` has {rows} rows and `labels` {ids.shape[0]}, expected one label per row")
+    if _traced(ids):
+        if num_classes is None:
+            raise ValueError("fit(): under jit or vmap the number of classes is not known: give num_classes=")
+        return ids.astype(jnp.int32), num_classes
+    low, high = int(ids.min()), int(ids.max())
+    count = high + 1 if num_classes is None else num_classes
+    if low < 0 or high >= count:
+        row = int(np.argmax((np.asarray(ids) < 0) | (np.asarray(ids) >= count)))
+        raise ValueError(
+            f"fit(): `labels[{row}]` is {int(ids[row])}, expected a class id in [0, {count}); with num_classes=K ids "
+            f"run from 0 to K - 1"
+        )
+    if count < 2:
+        raise ValueError(
+            "fit(): `labels` holds one class, 0, only; expected at least two, or num_classes= if others are missing here"
+        )
+    return ids.astype(jnp.int32), count
+
+
+def _distributions(targets: Array, features: Array, num_classes: int | None) -> tuple[Array, int]:
+    if targets.ndim != 2 or targets.shape[0] != features.shape[0]:
+        raise ValueError(
+            f"fit(): `labels` has shape {targets.shape} and `x` {features.shape}: expected [{features.shape[0]}] or "
+            f"[{features.shape[0]}, K]"
+        )
+    count = targets.shape[1]
+    if count < 2 or num_classes not in (None, count):
+        raise ValueError(
+            f"fit(): `labels` has shape {targets.shape}, {count} columns, expected "
+            f"{'at least 2' if num_classes is None else num_classes}, one per class; a single column of ids is "
+            f"labels[:, 0]"
+        )
+    targets = as_float("labels", targets).astype(features.dtype)
+    if not _traced(targets):
+        _refuse_non_finite("labels", targets)
+        values = np.asarray(targets, np.float64)
+        wrong = (values.min(axis=1) < 0) | (np.abs(values.sum(axis=1) - 1) > 1e-3)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"fit(): `labels[{row}]` is no distribution: it sums to {values[row].sum():.6g} with least entry "
+                f"{values[row].min():.6g}, expected entries >= 0 that sum to 1"
+            )
+    return targets, count
+
+
+def _row_weights(sample_weight: ArrayLike, features: Array) -> Array:
+    weights = as_float("sample_weight", _numbers("sample_weight", sample_weight)).astype(features.dtype)
+    if weights.shape != features.shape[:1]:
+        raise ValueError(
+            f"fit(): `sample_weight` has shape {weights.shape}, expected [{features.shape[0]}], one per row"
+        )
+    if not _traced(weights):
+        _refuse_non_finite("sample_weight", weights)
+        values = np.asarray(weights)
+        if values.min() < 0 or values.sum() == 0:
+            raise ValueError(
+                f"fit(): `sample_weight` has least entry {values.min():.6g} and sum {values.sum():.6g}, expected "
+                f"entries >= 0 and a positive sum"
+            )
+    return weights
+
+
+def solver(optimizer: str | optax.GradientTransformation) -> optax.GradientTransformation:
+    """The optax transformation of a name, or the transformation itself."""
+    if isinstance(optimizer, str):
+        if optimizer != "lbfgs":
+            raise ValueError(
+                f"fit(): optimizer={optimizer!r} is not known; expected 'lbfgs' or an optax.GradientTransformation "
+                f"such as optax.adam(1e-2)"
+            )
+        return _LBFGS
+    if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
+        raise TypeError(
+            f"fit(): `optimizer` is a {type(optimizer).__name__}, expected 'lbfgs' or an optax.GradientTransformation "
+            f"such as optax.adam(1e-2)"
+        )
+    return optimizer
+
+
+# One object for all fits: the compiled program is found by the identity of its optimizer.
+_LBFGS = cast("optax.GradientTransformation", optax.lbfgs())
+
+
+def options(
+    *,
+    max_steps: int,
+    tolerance: float | None,
+    batch_size: int | None,
+    key: Array | None,
+    l2: ArrayLike,
+    n: int,
+) -> None:
+    """Check the numbers that steer the loop."""
+    _whole("max_steps", max_steps, 0, None)
+    if tolerance is not None and not _traced(tolerance) and not 0 <= float(tolerance) < float("inf"):
+        raise ValueError(f"fit(): tolerance={tolerance} must be a number >= 0")
+    if not _traced(l2):
+        if np.ndim(l2) != 0:
+            raise ValueError(f"fit(): `l2` has shape {np.shape(l2)}, expected a scalar")
+        if not 0 <= float(np.asarray(l2)) < float("inf"):
+            raise ValueError(f"fit(): l2={float(np.asarray(l2)):g} must be a number >= 0")
+    if batch_size is not None:
+        _whole("batch_size", batch_size, 1, n)
+        if key is None:
+            raise ValueError("fit(): batch_size= needs key=jax.random.key(seed) for the order of the minibatches")
+    if key is not None and not (
+        isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()
+    ):
+        raise TypeError(f"fit(): `key` is {type(key).__name__}, expected one typed key, jax.random.key(seed)")
+
+
+def _whole(name: str, value: Any, low: int, high: int | None) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"fit(): {name}={value!r} must be a Python int")
+    if value < low or (high is not None and value > high):
+        upper = "" if high is None else f" and at most {high}, the number of rows"
+        raise ValueError(f"fit(): {name}={value} must be at least {low}{upper}")
+
+
+def start(params: Params, checked: Problem) -> Params:
+    """Parameters to start from, of the shapes and dtype of the problem."""
+    weights, bias = (as_float(n, a).astype(checked.x.dtype) for n, a in zip(Params._fields, params, strict=True))
+    expected = (checked.x.shape[1], checked.num_classes)
+    if weights.shape != expected or bias.shape != expected[1:]:
+        raise ValueError(
+            f"fit(): `params` has weights {weights.shape} and bias {bias.shape}, expected {expected} and {expected[1:]}"
+        )
+    if not _traced(weights, bias):
+        for name, array in zip(Params._fields, (weights, bias), strict=True):
+            _refuse_non_finite(f"params.{name}", array)
+    return Params(weights, bias)
