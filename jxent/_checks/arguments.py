@@ -92,7 +92,9 @@ def participation(where: ArrayLike | None, array: Array) -> Array | None:
     except ValueError:
         shape = None
     if shape != array.shape:
-        raise ValueError(f"`where` has shape {mask.shape}, which does not broadcast to the operand {array.shape}")
+        raise ValueError(
+            f"`where` has shape {mask.shape}, which does not broadcast to the operand {array.shape}"
+        )
     # The rank is raised by hand: rank promotion may be set to "raise".
     return jnp.broadcast_to(mask.reshape((1,) * (array.ndim - mask.ndim) + mask.shape), array.shape)
 
@@ -139,7 +141,11 @@ def class_labels(labels: ArrayLike, z: Array, axis: int) -> Array:
             f"{expected}"
         )
     if jnp.issubdtype(ids.dtype, jnp.unsignedinteger):
-        return ids.astype(jnp.int32) if ids.dtype.itemsize < 4 else jnp.where(ids > 2**31 - 1, -1, ids).astype(int)
+        return (
+            ids.astype(jnp.int32)
+            if ids.dtype.itemsize < 4
+            else jnp.where(ids > 2**31 - 1, -1, ids).astype(int)
+        )
     return ids.astype(jnp.int32) if ids.dtype.itemsize < 4 else ids
 
 
@@ -149,7 +155,9 @@ def weights_like(weights: ArrayLike, values: Array) -> Array:
     if w.ndim > values.ndim or any(
         m not in (1, n) for m, n in zip(reversed(w.shape), reversed(values.shape), strict=False)
     ):
-        raise ValueError(f"`weights` has shape {w.shape}, which does not broadcast to `values` {values.shape}")
+        raise ValueError(
+            f"`weights` has shape {w.shape}, which does not broadcast to `values` {values.shape}"
+        )
     if w.ndim not in (0, values.ndim):
         raise ValueError(
             f"`weights` has shape {w.shape} and `values` {values.shape}: the ranks differ and nothing is broadcast "

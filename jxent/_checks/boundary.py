@@ -64,7 +64,9 @@ def public(
 def as_operand(function: str, argument: str, value: Any) -> Any:
     """Turn lists into arrays and refuse what holds no numbers; leave arrays, pytrees and `None` alone."""
     if isinstance(value, (str, bytes, dict, set)):
-        raise TypeError(f"{function}(): `{argument}` is a {type(value).__name__}, expected an array or numbers")
+        raise TypeError(
+            f"{function}(): `{argument}` is a {type(value).__name__}, expected an array or numbers"
+        )
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         try:
             traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))

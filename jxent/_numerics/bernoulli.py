@@ -20,6 +20,7 @@ from jxent._numerics.primitives import (
     amplify,
     at_least_tiny,
     is_symbolic_zero,
+    log1p,
     lowest,
     masked_reciprocal,
     tiny,
@@ -33,10 +34,10 @@ def _complement_features(p: Array, q: Array) -> Features:
     """Features of 1 − p and 1 − q."""
     low = float(np.log(tiny(p.dtype)))
     not_p, not_q = 1.0 - p, 1.0 - q
-    log_p, log_q = (jnp.where(x >= 1, low, jnp.log1p(-jnp.where(x >= 1, 0.0, x))) for x in (p, q))
+    log_p, log_q = (jnp.where(x >= 1, low, log1p(-jnp.where(x >= 1, 0.0, x))) for x in (p, q))
     relative = (p - q) / at_least_tiny(not_p)
     near = jnp.abs(relative) < 0.5
-    delta = jnp.where(near, jnp.log1p(jnp.where(near, relative, 0.0)), log_q - log_p)
+    delta = jnp.where(near, log1p(jnp.where(near, relative, 0.0)), log_q - log_p)
     return Features(not_p, not_q, log_p, log_q, p - q, delta)
 
 
@@ -66,7 +67,7 @@ def _logit_features(a: Array, b: Array) -> Features:
     # σ(b)/σ(a) = 1 + σ(−b)·expm1(b − a), and with a and b exchanged its inverse.
     d = b - a
     gap = jnp.expm1(-jnp.abs(d))
-    delta = jnp.where(d < 0, jnp.log1p(sm.sigmoid(-b) * gap), -jnp.log1p(sm.sigmoid(-a) * gap))
+    delta = jnp.where(d < 0, log1p(sm.sigmoid(-b) * gap), -log1p(sm.sigmoid(-a) * gap))
     # log1p near −1 has lost what the difference of the logarithms still has.
     delta = jnp.where(jnp.abs(delta) < 1.0, delta, log_q - log_p)
     diff = jnp.where(jnp.abs(delta) < 1.0, p * jnp.expm1(jnp.clip(delta, -1.0, 1.0)), q - p)

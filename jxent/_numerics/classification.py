@@ -60,7 +60,9 @@ def label_loss(z: Array, labels: Array, axis: int) -> LabelLoss:
     def quick(z: Array, labels: Array) -> tuple[LabelLoss, Array]:
         log_sum, sound = fast.log_sum(z, (axis,))
         loss = log_sum - pick(z, labels, axis)
-        return LabelLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast.worth(loss, 2.0 + jnp.abs(log_sum))
+        return LabelLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast.worth(
+            loss, 2.0 + jnp.abs(log_sum)
+        )
 
     return lax.platform_dependent(
         z, labels, cpu=functools.partial(fast.certified, quick, exact), default=exact
@@ -68,7 +70,9 @@ def label_loss(z: Array, labels: Array, axis: int) -> LabelLoss:
 
 
 @functools.partial(label_loss.defjvp, symbolic_zeros=True)
-def _label_loss_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[LabelLoss, LabelLoss]:
+def _label_loss_jvp(
+    axis: int, primals: Sequence[Any], tangents: Sequence[Any]
+) -> tuple[LabelLoss, LabelLoss]:
     (z, labels), (dz, _) = primals, tangents
     parts = label_loss(z, labels, axis)
     zero = jnp.zeros_like(parts.loss)

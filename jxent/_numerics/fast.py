@@ -13,6 +13,7 @@ when it stops being true.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -23,14 +24,15 @@ from jaxtyping import Array
 from jxent._numerics.primitives import fence, recompute, tiny
 
 Axes = tuple[int, ...]
-Certified = Callable[..., tuple[Array, Array]]
+# A formula gives its value, an array or several, and whether each row keeps the accuracy of the definition.
+Certified = Callable[..., tuple[Any, Array]]
 
 
 def _budget(dtype: DTypeLike) -> float:
     return 60.0 if jnp.dtype(dtype) == jnp.float32 else 32.0
 
 
-def certified(quick: Certified, exact: Callable[..., Array], *operands: Array) -> Array:
+def certified(quick: Certified, exact: Callable[..., Any], *operands: Array) -> Any:
     """The quick value where every row certifies it, else the definition."""
     value, sure = quick(*operands)
     return lax.cond(jnp.all(sure), lambda value, *_: value, lambda _, *rest: exact(*rest), value, *operands)
@@ -54,7 +56,7 @@ def from_logits(name: str, axes: Axes) -> Certified | None:
 
 
 def _floor(p: Array) -> float:
-    """log of the smallest normal number, which as a lower bound of log p makes 0·log 0 vanish.
+    """Log of the smallest normal number, which as a lower bound of log p makes 0·log 0 vanish.
 
     Taking the maximum after the logarithm is one pass cheaper than before it.
     """
@@ -83,7 +85,9 @@ def _jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> tuple[Array, Ar
     wp, wq = w * p, (1.0 - w) * q
     m = wp + wq
     low = _floor(p)
-    total = fence(jnp.sum(wp * jnp.maximum(jnp.log(p / m), low) + wq * jnp.maximum(jnp.log(q / m), low), axis=axes))
+    total = fence(
+        jnp.sum(wp * jnp.maximum(jnp.log(p / m), low) + wq * jnp.maximum(jnp.log(q / m), low), axis=axes)
+    )
     # Both ratios are at most 1/w and 1/(1 − w), and the logarithms add to at most log 2: E ≤ 2.5.
     return total, (total > 0.1) & (total < jnp.inf)
 
@@ -117,7 +121,7 @@ def _logits_kl_divergence(axes: Axes, a: Array, b: Array) -> tuple[Array, Array]
 
 
 def log_sum(z: Array, axes: Axes) -> tuple[Array, Array]:
-    """log Σ exp z without a shift, the reduced axes kept, and where that is sound."""
+    """Log Σ exp z without a shift, the reduced axes kept, and where that is sound."""
     total = fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True))
     return jnp.log(total), _sound(total)
 

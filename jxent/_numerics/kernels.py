@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jxent._numerics.pair import Pair
-from jxent._numerics.primitives import SERIES_BOUND, at_least_tiny, odd_series, reciprocal
+from jxent._numerics.primitives import SERIES_BOUND, at_least_tiny, log1p, odd_series, reciprocal
 
 Formula = Callable[..., Array]
 
@@ -122,7 +122,7 @@ def _log_to_mixture(s: Pair, w: Array) -> tuple[Array, Array]:
     from_larger = jnp.where(
         small,
         jnp.log(at_least_tiny(jnp.where(small, inner, 1.0))),
-        jnp.log1p(jnp.where(small, 0.0, far * excess)),
+        log1p(jnp.where(small, 0.0, far * excess)),
     )
     from_smaller = jnp.abs(s.delta) + from_larger
     return jnp.where(toward_q, from_smaller, from_larger), jnp.where(toward_q, from_larger, from_smaller)

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.primitives import at_least_tiny, lowest, masked_reciprocal, safe_log, tiny
+from jxent._numerics.primitives import at_least_tiny, log1p, lowest, masked_reciprocal, safe_log, tiny
 
 Axes = tuple[int, ...]
 
@@ -80,16 +80,14 @@ def _probs_features(p: Array, q: Array) -> Features:
     near = jnp.abs(relative) < 0.5
     delta = jnp.where(
         near,
-        jnp.log1p(jnp.where(near, relative, 0.0)),
+        log1p(jnp.where(near, relative, 0.0)),
         jnp.where(representable, jnp.log(jnp.where(representable, ratio, 1.0)), log_q - log_p),
     )
     return Features(p, q, log_p, log_q, q - p, delta)
 
 
 @_probs_features.defjvp
-def _probs_features_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array]
-) -> tuple[Features, Features]:
+def _probs_features_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Features, Features]:
     (p, q), (dp, dq) = primals, tangents
     dlog_p, dlog_q = masked_reciprocal(p) * dp, masked_reciprocal(q) * dq
     return _probs_features(p, q), Features(dp, dq, dlog_p, dlog_q, dq - dp, dlog_q - dlog_p)
@@ -102,7 +100,7 @@ def _logits_features(a: Array, b: Array, axes: Axes) -> Features:
     exp_a, exp_b = jnp.exp(sa.d), jnp.exp(sb.d)
     p, q = exp_a / (1.0 + sa.rest), exp_b / (1.0 + sb.rest)
     # −∞ becomes a finite stand-in, so that differences of impossible classes are numbers.
-    log_p, log_q = (jnp.where(x < low, low, x) for x in (sa.d - jnp.log1p(sa.rest), sb.d - jnp.log1p(sb.rest)))
+    log_p, log_q = (jnp.where(x < low, low, x) for x in (sa.d - log1p(sa.rest), sb.d - log1p(sb.rest)))
     d_a, d_b = (jnp.where(x < low, low, x) for x in (sa.d, sb.d))
     d = d_b - d_a
     # p·expm1(d), written so that neither a small p nor a large d is lost.
@@ -110,7 +108,7 @@ def _logits_features(a: Array, b: Array, axes: Axes) -> Features:
     excess = jnp.where(below, p * jnp.expm1(jnp.where(below, d, 0.0)), exp_b / (1.0 + sa.rest) - p)
     mean_excess = jnp.sum(excess, axis=axes, keepdims=True)
     close = jnp.abs(mean_excess) < 0.5
-    delta = jnp.where(close, d - jnp.log1p(jnp.where(close, mean_excess, 0.0)), log_q - log_p)
+    delta = jnp.where(close, d - log1p(jnp.where(close, mean_excess, 0.0)), log_q - log_p)
     near = jnp.abs(delta) < 1.0
     diff = jnp.where(near, p * jnp.expm1(jnp.where(near, delta, 0.0)), q - p)
     return Features(p, q, log_p, log_q, diff, delta)

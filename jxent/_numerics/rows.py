@@ -27,7 +27,9 @@ def _by_platform(exact: Any, quick: Any, *operands: Array) -> Array:
     """The definition, and on the CPU a formulation that it runs several times faster."""
     if quick is None:
         return exact(*operands)
-    return lax.platform_dependent(*operands, cpu=functools.partial(fast.certified, quick, exact), default=exact)
+    return lax.platform_dependent(
+        *operands, cpu=functools.partial(fast.certified, quick, exact), default=exact
+    )
 
 
 def _probs_pair(operands: Operands) -> Pair:

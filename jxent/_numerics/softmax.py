@@ -50,7 +50,7 @@ def row_maximum(z: Array, axes: Axes) -> Array:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def log_softmax(z: Array, axes: Axes) -> Array:
-    """log p from logits."""
+    """Log p from logits."""
     s = shift(z, axes)
     return s.d - jnp.log1p(s.rest)
 
@@ -63,7 +63,7 @@ def _log_softmax_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Ar
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def softmax(z: Array, axes: Axes) -> Array:
-    """p from logits."""
+    """P from logits."""
     s = shift(z, axes)
     return jnp.exp(s.d) / (1.0 + s.rest)
 
@@ -76,7 +76,7 @@ def _softmax_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]
 
 
 def centred(p: Array, x: Array, axes: Axes) -> Array:
-    """x less its mean under p: the tangent of log p for a tangent x of the logits."""
+    """X less its mean under p: the tangent of log p for a tangent x of the logits."""
     return x - jnp.sum(p * x, axis=axes, keepdims=True)
 
 

@@ -98,6 +98,7 @@ def logits_entropy(
     p, log_p = _shared.softmax(z, axes, mask)
     return _through_softmax(p, -log_p, axes) * log_base_factor(base)
 
+
 @public()
 def logits_perplexity(
     z: ArrayLike,
@@ -135,6 +136,7 @@ def logits_perplexity(
     z, axes, mask = _shared.row("z", z, axis, where)
     p, log_p = _shared.softmax(z, axes, mask)
     return jnp.exp(_shared.total(-p * log_p, axes)) * _through_softmax(p, -log_p, axes)
+
 
 @public()
 def logits_cross_entropy(
@@ -178,6 +180,7 @@ def logits_cross_entropy(
     (p, _), (q, log_q) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
     return _gradients(_through_softmax(p, -log_q, axes), q - p, shapes, base)
 
+
 @public()
 def logits_kl_divergence(
     zp: ArrayLike,
@@ -219,6 +222,7 @@ def logits_kl_divergence(
     zp, zq, axes, mask, shapes = _shared.rows(("zp", "zq"), zp, zq, axis, where)
     (p, log_p), (q, log_q) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
     return _gradients(_through_softmax(p, log_p - log_q, axes), q - p, shapes, base)
+
 
 @public()
 def logits_jeffreys_divergence(
@@ -263,6 +267,7 @@ def logits_jeffreys_divergence(
     forward = _through_softmax(p, log_p - log_q, axes)
     backward = _through_softmax(q, log_q - log_p, axes)
     return _gradients(forward + (p - q), backward + (q - p), shapes, base)
+
 
 def _jensen_shannon(
     p: Array, q: Array, weight: ArrayLike, axes: tuple[int, ...]
@@ -321,6 +326,7 @@ def logits_jensen_shannon_divergence(
     in_p, in_q, _ = _jensen_shannon(p, q, weight, axes)
     return _gradients(in_p, in_q, shapes, base)
 
+
 @public(domain={"weight": (0.0, 1.0)})
 def logits_jensen_shannon_distance(
     zp: ArrayLike,
@@ -364,6 +370,7 @@ def logits_jensen_shannon_distance(
     value = value * log_base_factor(base)
     slope = jnp.where(value > 0, 0.5 / jnp.sqrt(jnp.where(value > 0, value, 1.0)), 0.0)
     return _gradients(slope * in_p, slope * in_q, shapes, base)
+
 
 @public()
 def logits_binary_probability(z: ArrayLike) -> Float[Array, "..."]:
@@ -430,6 +437,7 @@ def logits_binary_entropy(z: ArrayLike, *, base: float | None = None) -> Float[A
     z = as_float("z", z)
     return -_bounded(z) * _sigmoid(z) * _sigmoid(-z) * log_base_factor(base)
 
+
 @public()
 def logits_binary_cross_entropy(
     zp: ArrayLike, zq: ArrayLike, *, base: float | None = None
@@ -461,6 +469,7 @@ def logits_binary_cross_entropy(
     zp, zq = elementwise(zp=zp, zq=zq)
     p, q = _sigmoid(zp), _sigmoid(zq)
     return _gradients(-_bounded(zq) * p * _sigmoid(-zp), q - p, shapes, base)
+
 
 @public()
 def logits_binary_kl_divergence(

@@ -81,6 +81,7 @@ def probs_entropy(
     p, _, mask = _shared.row("p", p, axis, where)
     return jnp.where(mask, -(jnp.log(_lifted(p)) + 1.0), 0.0) * log_base_factor(base)
 
+
 @public()
 def probs_perplexity(
     p: ArrayLike,
@@ -121,6 +122,7 @@ def probs_perplexity(
     log_p = jnp.log(_lifted(p))
     exp_entropy = jnp.exp(_shared.total(jnp.where(mask, -p * log_p, 0.0), axes))
     return jnp.where(mask, -exp_entropy * (log_p + 1.0), 0.0)
+
 
 @public()
 def probs_cross_entropy(
@@ -165,6 +167,7 @@ def probs_cross_entropy(
     in_q = jnp.where(impossible, -jnp.inf, -p / _lifted(q))
     return _gradients(in_p, in_q, mask, shapes, base)
 
+
 @public()
 def probs_kl_divergence(
     p: ArrayLike,
@@ -207,6 +210,7 @@ def probs_kl_divergence(
     in_p = jnp.where(impossible, jnp.inf, _log_ratio(p, q))
     in_q = jnp.where(impossible, -jnp.inf, (_lifted(q) - _lifted(p)) / _lifted(q))
     return _gradients(in_p, in_q, mask, shapes, base)
+
 
 @public()
 def probs_jeffreys_divergence(
@@ -252,6 +256,7 @@ def probs_jeffreys_divergence(
     in_q = jnp.where(no_q, -jnp.inf, jnp.where(no_p, jnp.inf, -log_ratio + (some_q - some_p) / some_q))
     return _gradients(in_p, in_q, mask, shapes, base)
 
+
 @public(domain={"weight": (0.0, 1.0)})
 def probs_jensen_shannon_divergence(
     p: ArrayLike,
@@ -295,6 +300,7 @@ def probs_jensen_shannon_divergence(
     p, q, _, mask, shapes = _shared.rows(("p", "q"), p, q, axis, where)
     in_p, in_q = _jensen_shannon(p, q, weight)
     return _gradients(in_p, in_q, mask, shapes, base)
+
 
 @public(domain={"weight": (0.0, 1.0)})
 def probs_jensen_shannon_distance(
@@ -389,6 +395,7 @@ def probs_binary_entropy(p: ArrayLike, *, base: float | None = None) -> Float[Ar
     log_not_p = jnp.where(p >= 1, jnp.log(low), jnp.log1p(-jnp.where(p >= 1, 0.0, p)))
     return (log_not_p - jnp.log(_lifted(p))) * log_base_factor(base)
 
+
 @public()
 def probs_binary_cross_entropy(
     p: ArrayLike, q: ArrayLike, *, base: float | None = None
@@ -423,6 +430,7 @@ def probs_binary_cross_entropy(
     in_q = -p / _lifted(q) + (1 - p) / _lifted(1 - q)
     in_p, in_q = (jnp.where(infinite, jnp.sign(g) * jnp.inf, g) for g in (in_p, in_q))
     return _binary_gradients(in_p, in_q, shapes, base)
+
 
 @public()
 def probs_binary_kl_divergence(

@@ -85,7 +85,9 @@ def jeffreys_divergence(
     Reference: H. Jeffreys, An invariant form for the prior probability in estimation problems,
     Proceedings of the Royal Society A 186 (1946).
     """
-    return _rows.two(kernels.JEFFREYS_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
+    return _rows.two(
+        kernels.JEFFREYS_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims
+    )
 
 
 @public(domain={"weight": (0.0, 1.0)})
@@ -170,5 +172,7 @@ def jensen_shannon_distance(
     """
     scalar("weight", weight)
     return safe_sqrt(
-        _rows.two(kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims)
+        _rows.two(
+            kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims
+        )
     )

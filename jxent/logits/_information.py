@@ -45,9 +45,7 @@ def log_probabilities(
 
 
 @public()
-def probabilities(
-    z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None
-) -> Float[Array, "..."]:
+def probabilities(z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None) -> Float[Array, "..."]:
     """Softmax p = exp z / Σ exp z, relatively accurate for every class.
 
     Args:

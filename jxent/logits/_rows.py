@@ -60,9 +60,7 @@ def two(
     base: float | None = None,
 ) -> Array:
     """A measure of two distributions, in units of `base`; traced parameters follow as theta."""
-    first, second, axes = match_rows(
-        ("zp", "zq"), as_float("zp", zp), as_float("zq", zq), axis
-    )
+    first, second, axes = match_rows(("zp", "zq"), as_float("zp", zp), as_float("zq", zq), axis)
     mask = participation(where, first)
     first, some = masked(first, mask, axes)
     second, _ = masked(second, mask, axes)

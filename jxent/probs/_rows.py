@@ -38,9 +38,7 @@ def two(
     base: float | None = None,
 ) -> Array:
     """A measure of two distributions, in units of `base`; traced parameters follow as theta."""
-    first, second, axes = match_rows(
-        ("p", "q"), as_float("p", p), as_float("q", q), axis
-    )
+    first, second, axes = match_rows(("p", "q"), as_float("p", p), as_float("q", q), axis)
     mask = participation(where, first)
     if mask is not None:
         first, second = jnp.where(mask, first, 0.0), jnp.where(mask, second, 0.0)

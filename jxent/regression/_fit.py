@@ -98,9 +98,13 @@ def fit(
     """
     problem = _validate.problem(x, labels, sample_weight, num_classes)
     solver = _validate.solver(optimizer)
-    _validate.options(max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2, n=len(problem.x))
-    start = _validate.start(params, problem) if params is not None else init(
-        problem.x.shape[1], problem.num_classes, dtype=problem.x.dtype
+    _validate.options(
+        max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2, n=len(problem.x)
+    )
+    start = (
+        _validate.start(params, problem)
+        if params is not None
+        else init(problem.x.shape[1], problem.num_classes, dtype=problem.x.dtype)
     )
     if tolerance is None:
         tolerance = 1e-6 if problem.x.dtype == jnp.float32 else 1e-10
@@ -152,5 +156,3 @@ def _why_not(outcome: _loop.Outcome, max_steps: int, tolerance: float) -> str:
         f"fit(): not converged after {steps} of at most {max_steps} steps: the largest gradient entry is {norm:.3g}, "
         f"tolerance {tolerance:.3g}; raise max_steps, scale the features, or raise tolerance or l2"
     )
-
-

@@ -77,7 +77,13 @@ def run(
     def body(carry: _Carry) -> _Carry:
         after = step(extended, full, carry)
         if progress:
-            jax.debug.callback(_tick, bar, after.step, after.value)
+            # A report leaves the device now and then, not at every step.
+            every = max(1, max_steps // 100)
+            lax.cond(
+                after.step % every == 0,
+                lambda: jax.debug.callback(_tick, bar, after.step, after.value),
+                lambda: None,
+            )
         return after
 
     last = lax.while_loop(unfinished, body, first)
@@ -100,7 +106,12 @@ def _full_step(optimizer: optax.GradientTransformationExtraArgs, full: Any, carr
     value, grad = _evaluate(full, params, state)
     step = carry.step + 1
     return carry._replace(
-        params=params, state=state, value=value, grad=grad, history=carry.history.at[step].set(value), step=step
+        params=params,
+        state=state,
+        value=value,
+        grad=grad,
+        history=carry.history.at[step].set(value),
+        step=step,
     )
 
 
@@ -113,9 +124,9 @@ def _evaluate(full: Any, params: Params, state: Any) -> tuple[Array, Params]:
 
 
 def _is_line_search(state: Any) -> bool:
-    return isinstance(state, (optax.ScaleByZoomLinesearchState, optax.ScaleByBacktrackingLinesearchState)) and (
-        state.grad is not None
-    )
+    return isinstance(
+        state, (optax.ScaleByZoomLinesearchState, optax.ScaleByBacktrackingLinesearchState)
+    ) and (state.grad is not None)
 
 
 def _batch_step(
@@ -143,9 +154,7 @@ def _batch_step(
         return objective(params, x, targets, l2=l2, sample_weight=weights)
 
     value, grad = jax.value_and_grad(batch)(carry.params)
-    updates, state = optimizer.update(
-        grad, carry.state, carry.params, value=value, grad=grad, value_fn=batch
-    )
+    updates, state = optimizer.update(grad, carry.state, carry.params, value=value, grad=grad, value_fn=batch)
     params = optax.apply_updates(carry.params, updates)
     step = carry.step + 1
     history = carry.history.at[step].set(value)

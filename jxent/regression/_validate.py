@@ -41,7 +41,9 @@ def problem(
             f"x.reshape(len(x), -1)"
         )
     if 0 in features.shape:
-        raise ValueError(f"fit(): `x` has shape {features.shape}: there are no rows or no features to learn from")
+        raise ValueError(
+            f"fit(): `x` has shape {features.shape}: there are no rows or no features to learn from"
+        )
     if not _traced(features):
         _refuse_non_finite("x", features)
     targets = jnp.asarray(_numbers("labels", labels))
@@ -82,7 +84,9 @@ def _class_ids(ids: Array, rows: int, num_classes: int | None) -> tuple[Array, i
             f"ids stored as floats need labels.astype(int)"
         )
     if ids.shape[0] != rows:
-        raise ValueError(f"fit(): `x` has {rows} rows and `labels` {ids.shape[0]}, expected one label per row")
+        raise ValueError(
+            f"fit(): `x` has {rows} rows and `labels` {ids.shape[0]}, expected one label per row"
+        )
     if _traced(ids):
         if num_classes is None:
             raise ValueError("fit(): under jit or vmap the number of classes is not known: give num_classes=")
@@ -188,7 +192,9 @@ def options(
     if batch_size is not None:
         _whole("batch_size", batch_size, 1, n)
         if key is None:
-            raise ValueError("fit(): batch_size= needs key=jax.random.key(seed) for the order of the minibatches")
+            raise ValueError(
+                "fit(): batch_size= needs key=jax.random.key(seed) for the order of the minibatches"
+            )
     if key is not None and not (
         isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()
     ):
@@ -205,7 +211,9 @@ def _whole(name: str, value: Any, low: int, high: int | None) -> None:
 
 def start(params: Params, checked: Problem) -> Params:
     """Parameters to start from, of the shapes and dtype of the problem."""
-    weights, bias = (as_float(n, a).astype(checked.x.dtype) for n, a in zip(Params._fields, params, strict=True))
+    weights, bias = (
+        as_float(n, a).astype(checked.x.dtype) for n, a in zip(Params._fields, params, strict=True)
+    )
     expected = (checked.x.shape[1], checked.num_classes)
     if weights.shape != expected or bias.shape != expected[1:]:
         raise ValueError(

@@ -1,0 +1,38 @@
+"""A test process stricter than the user's: types and shapes checked, no silent promotion, warnings are errors."""
+
+import os
+
+from jaxtyping import install_import_hook
+
+# Shapes and dtypes of every annotated function of the package are checked while the tests run.
+hook = install_import_hook("jxent", "beartype.beartype")
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+if "MPLBACKEND" not in os.environ:
+    os.environ["MPLBACKEND"] = "agg"
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request):
+    """A floating dtype, with x64 switched on for the test where it is float64."""
+    with jax.enable_x64(request.param == "float64"):
+        yield np.dtype(request.param)
+
+
+@pytest.fixture
+def x64():
+    """The test runs with x64 on."""
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture
+def rng():
+    """Numbers that are the same in every run."""
+    return np.random.default_rng(20240229)

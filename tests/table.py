@@ -1,0 +1,326 @@
+"""The table of public array functions: what each takes, its reference and its closed form.
+
+Tests run every function over the rows of this table; a public function that is missing from it fails
+the suite (`test_table.py`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from jxent import closed_form, logits, losses, probs
+from tests import reference as ref
+
+INF = np.inf
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One public function.
+
+    Attributes:
+        name: room and function.
+        kind: what it takes, a key of INPUTS.
+        reference: the value of one row, from exact numbers.
+        plain: the textbook formula in jnp, whose derivatives autodiff gets right inside the domain.
+        elementwise: whether the shape is kept.
+        differentiable: how many leading arguments have a gradient.
+    """
+
+    name: str
+    kind: str
+    reference: Callable[..., Any]
+    plain: Callable[..., Any]
+    elementwise: bool = False
+
+    @property
+    def function(self):
+        room, name = self.name.split(".")
+        return getattr({"probs": probs, "logits": logits, "losses": losses}[room], name)
+
+    @property
+    def closed_form(self):
+        room, name = self.name.split(".")
+        return getattr(closed_form, name if room == "losses" else f"{room}_{name}", None)
+
+    @property
+    def arity(self):
+        return len(INPUTS[self.kind][0])
+
+
+# Interior inputs first, then the edges of the domain. Each case is a tuple of rows, one per argument.
+PROBS = [[0.1, 0.2, 0.3, 0.4], [0.25, 0.25, 0.25, 0.25], [1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0],
+         [0.999999, 1e-6, 0.0, 0.0], [1e-30, 0.3, 0.3, 0.4]]  # fmt: skip
+PAIRS = [
+    ([0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1]),
+    ([0.7, 0.1, 0.1, 0.1], [0.1, 0.6, 0.2, 0.1]),
+    ([0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.4]),
+    ([0.1, 0.2, 0.3, 0.4], [0.1001, 0.1999, 0.3001, 0.3999]),
+    ([1.0, 0.0, 0.0, 0.0], [0.4, 0.3, 0.2, 0.1]),
+    ([0.5, 0.5, 0.0, 0.0], [0.2, 0.8, 0.0, 0.0]),
+    ([0.5, 0.5, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0]),
+    ([0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]),
+    ([0.5, 0.5, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]),
+    ([1e-30, 0.3, 0.3, 0.4], [0.4, 0.3, 0.3, 1e-30]),
+]
+LOGITS = [[0.1, -0.7, 1.3, 0.4], [2.0, 2.0, 2.0, 2.0], [30.0, 0.0, -1.0, 1.0], [0.0, -200.0, 0.5, -INF],
+          [1e4, 1e4 + 1, 1e4 - 2, 0.0], [5.0, -INF, -INF, -INF]]  # fmt: skip
+LOGIT_PAIRS = [
+    ([0.1, -0.7, 1.3, 0.4], [1.1, 0.3, -0.2, 0.0]),
+    ([0.5, 0.25, -1.0, 2.0], [-1.0, 2.0, 0.75, 0.5]),
+    ([0.1, -0.7, 1.3, 0.4], [0.1, -0.7, 1.3, 0.4]),
+    ([0.5, -0.75, 1.25, 0.5], [0.5009765625, -0.75, 1.25, 0.5]),
+    ([30.0, 0.0, -1.0, 1.0], [0.0, 30.0, 1.0, -1.0]),
+    ([0.0, -200.0, 0.5, -INF], [0.0, 200.0, 0.5, -INF]),
+    ([0.0, 0.0, 0.5, -INF], [0.0, 1.0, 0.5, 2.0]),
+    ([0.0, 0.0, 0.5, 1.0], [0.0, 1.0, 0.5, -INF]),
+    ([1000.0, 1001.0, 998.0, 999.0], [-1000.0, -1001.0, -1000.0, -999.0]),
+]
+BERNOULLI = [[0.1, 0.5, 0.9, 0.3], [0.0, 1.0, 1e-30, 0.999999]]
+BERNOULLI_PAIRS = [
+    ([0.1, 0.5, 0.9, 0.3], [0.3, 0.1, 0.6, 0.7]),
+    ([0.1, 0.5, 0.25, 0.001], [0.1001, 0.5, 0.2501, 0.00100001]),
+    ([0.0, 1.0, 0.0, 1.0], [0.0, 1.0, 0.5, 0.5]),
+    ([0.5, 0.5, 0.0, 1.0], [0.0, 1.0, 1.0, 0.0]),
+]
+BINARY_LOGITS = [[0.3, -1.2, 2.0, -0.1], [40.0, -40.0, INF, -INF]]
+BINARY_LOGIT_PAIRS = [
+    ([0.3, -1.2, 2.0, -0.1], [1.0, 0.5, -0.5, -2.0]),
+    ([0.25, -1.0, 2.0, -0.5], [0.25, -1.0009765625, 2.001953125, -0.5]),
+    ([40.0, -40.0, 100.0, -100.0], [-40.0, -41.0, 99.0, 100.0]),
+    ([INF, -INF, 0.0, 0.0], [INF, -INF, INF, -INF]),
+]
+TARGETS = [
+    ([0.1, -0.7, 1.3, 0.4], [0.1, 0.2, 0.3, 0.4]),
+    ([0.5, 0.25, -1.0, 2.0], [0.0, 1.0, 0.0, 0.0]),
+    ([30.0, 0.0, -1.0, 1.0], [1.0, 0.0, 0.0, 0.0]),
+    ([0.0, -200.0, 0.5, -INF], [0.5, 0.0, 0.5, 0.0]),
+    ([0.0, -200.0, 0.5, -INF], [0.0, 0.0, 0.5, 0.5]),
+]
+LABELS = [(LOGITS[0], 2), (LOGITS[1], 0), (LOGITS[2], 0), (LOGITS[3], 1), (LOGITS[3], 3), (LOGITS[4], 1)]
+OUTCOMES = [
+    ([0.3, -1.2, 2.0, -0.1], [0.1, 1.0, 0.0, 0.7]),
+    ([40.0, -40.0, 100.0, -100.0], [1.0, 0.0, 1.0, 1.0]),
+    ([INF, -INF, INF, -INF], [1.0, 0.0, 0.0, 1.0]),
+]
+ERRORS = [([0.3, -1.25, 2.0, -0.1], [0.1, 1.0, 0.5, 0.7]), ([1.0, 0.0, -3.0, 1e10], [1.0, 0.5, 0.0, -1e10])]
+
+INPUTS: dict[str, list[tuple[Any, ...]]] = {
+    "probs": [(p,) for p in PROBS],
+    "pair of probs": PAIRS,
+    "logits": [(z,) for z in LOGITS],
+    "pair of logits": LOGIT_PAIRS,
+    "bernoulli": [(p,) for p in BERNOULLI],
+    "pair of bernoulli": BERNOULLI_PAIRS,
+    "binary logits": [(z,) for z in BINARY_LOGITS],
+    "pair of binary logits": BINARY_LOGIT_PAIRS,
+    "logits and targets": TARGETS,
+    "logits and labels": LABELS,
+    "logits and outcomes": OUTCOMES,
+    "predictions and targets": ERRORS,
+}
+
+
+def _from_logits(measure):
+    """A reference of probabilities, of the softmax of exact logits."""
+    return lambda *z: measure(*(ref.softmax(x)[0] for x in z))
+
+
+def _each(measure, outcomes):
+    """A reference of two outcomes, elementwise."""
+    return lambda *rows: [measure(*(outcomes(x) for x in xs)) for xs in zip(*rows, strict=True)]
+
+
+def _elementwise(measure):
+    return lambda *rows: [measure(*xs) for xs in zip(*rows, strict=True)]
+
+
+# The textbook formulas, right inside the domain and nowhere else.
+def _entropy(p):
+    return -jnp.sum(p * jnp.log(p), -1)
+
+
+def _cross_entropy(p, q):
+    return -jnp.sum(p * jnp.log(q), -1)
+
+
+def _kl(p, q):
+    return jnp.sum(p * jnp.log(p / q) - p + q, -1)
+
+
+def _jeffreys(p, q):
+    return _kl(p, q) + _kl(q, p)
+
+
+def _js(p, q, weight=0.5):
+    m = weight * p + (1 - weight) * q
+    return weight * _kl(p, m) + (1 - weight) * _kl(q, m)
+
+
+def _softmax(z):
+    e = jnp.exp(z - z.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def _plain_logits(measure):
+    return lambda *z, **options: measure(*(_softmax(x) for x in z), **options)
+
+
+def _outcomes(p):
+    return jnp.stack([p, 1 - p], -1)
+
+
+def _plain_each(measure):
+    return lambda *p: measure(*(_outcomes(x) for x in p))
+
+
+def _plain_binary(measure):
+    return lambda *z: measure(*(_outcomes(1 / (1 + jnp.exp(-x))) for x in z))
+
+
+def _huber(p, t, delta=1.0):
+    e = jnp.abs(p - t)
+    return jnp.where(e <= delta, 0.5 * e**2, delta * (e - 0.5 * delta))
+
+
+def _picked(z, label):
+    return -jnp.take_along_axis(jnp.log(_softmax(z)), jnp.asarray(label)[..., None], -1)[..., 0]
+
+
+PAIR_MEASURES = {
+    "cross_entropy": _cross_entropy,
+    "kl_divergence": _kl,
+    "jeffreys_divergence": _jeffreys,
+    "jensen_shannon_divergence": _js,
+    "jensen_shannon_distance": lambda p, q: jnp.sqrt(_js(p, q)),
+}
+ROW_MEASURES = {"entropy": _entropy, "perplexity": lambda p: jnp.exp(_entropy(p))}
+BINARY_MEASURES = {"entropy": _entropy, "cross_entropy": _cross_entropy, "kl_divergence": _kl}
+
+TABLE = [
+    Entry("probs.self_information", "probs", ref.self_information, lambda p: -jnp.log(p), elementwise=True),
+    *(Entry(f"probs.{n}", "probs", getattr(ref, n), f) for n, f in ROW_MEASURES.items()),
+    *(Entry(f"probs.{n}", "pair of probs", getattr(ref, n), f) for n, f in PAIR_MEASURES.items()),
+    Entry(
+        "logits.self_information",
+        "logits",
+        lambda z: [-x for x in ref.softmax(z)[1]],
+        lambda z: -jnp.log(_softmax(z)),
+        elementwise=True,
+    ),
+    Entry(
+        "logits.log_probabilities",
+        "logits",
+        lambda z: ref.softmax(z)[1],
+        lambda z: jnp.log(_softmax(z)),
+        True,
+    ),
+    Entry("logits.probabilities", "logits", lambda z: ref.softmax(z)[0], _softmax, elementwise=True),
+    *(
+        Entry(f"logits.{n}", "logits", _from_logits(getattr(ref, n)), _plain_logits(f))
+        for n, f in ROW_MEASURES.items()
+    ),
+    *(
+        Entry(f"logits.{n}", "pair of logits", _from_logits(getattr(ref, n)), _plain_logits(f))
+        for n, f in PAIR_MEASURES.items()
+    ),
+    *(
+        Entry(
+            f"probs.binary_{n}",
+            "bernoulli" if n == "entropy" else "pair of bernoulli",
+            _each(getattr(ref, n), ref.two),
+            _plain_each(f),
+            elementwise=True,
+        )
+        for n, f in BINARY_MEASURES.items()
+    ),
+    *(
+        Entry(
+            f"logits.binary_{n}",
+            "binary logits" if n == "entropy" else "pair of binary logits",
+            _each(getattr(ref, n), ref.two_from_logit),
+            _plain_binary(f),
+            elementwise=True,
+        )
+        for n, f in BINARY_MEASURES.items()
+    ),
+    Entry(
+        "logits.binary_probability",
+        "binary logits",
+        _elementwise(ref.sigmoid),
+        lambda z: 1 / (1 + jnp.exp(-z)),
+        elementwise=True,
+    ),
+    Entry(
+        "losses.softmax_cross_entropy",
+        "logits and targets",
+        ref.softmax_cross_entropy,
+        lambda z, t: -jnp.sum(t * jnp.log(_softmax(z)), -1),
+    ),
+    Entry(
+        "losses.softmax_cross_entropy_with_integer_labels",
+        "logits and labels",
+        ref.softmax_cross_entropy_with_integer_labels,
+        _picked,
+    ),
+    Entry(
+        "losses.sigmoid_binary_cross_entropy",
+        "logits and outcomes",
+        _elementwise(ref.sigmoid_binary_cross_entropy),
+        lambda z, t: t * jnp.log1p(jnp.exp(-z)) + (1 - t) * jnp.log1p(jnp.exp(z)),
+        elementwise=True,
+    ),
+    Entry(
+        "losses.l1_loss",
+        "predictions and targets",
+        _elementwise(ref.l1_loss),
+        lambda p, t: jnp.abs(p - t),
+        True,
+    ),
+    Entry(
+        "losses.l2_loss",
+        "predictions and targets",
+        _elementwise(ref.l2_loss),
+        lambda p, t: (p - t) ** 2 / 2,
+        True,
+    ),
+    Entry(
+        "losses.huber_loss", "predictions and targets", _elementwise(ref.huber_loss), _huber, elementwise=True
+    ),
+]
+
+BY_NAME = {entry.name: entry for entry in TABLE}
+
+# Public names that are no array function of a row: what tests them instead.
+ELSEWHERE = {
+    "losses.mean": "test_losses.py",
+}
+
+
+def arrays(entry, case, dtype):
+    """The rows of a case as arrays: floats of the dtype, labels as integers."""
+    return tuple(jnp.asarray(x, jnp.int32 if isinstance(x, int) else dtype) for x in case)
+
+
+def batch(entry, dtype):
+    """All cases stacked, one row each."""
+    cases = INPUTS[entry.kind]
+    return tuple(
+        jnp.asarray(np.asarray(rows), jnp.int32 if isinstance(rows[0], int) else dtype)
+        for rows in zip(*cases, strict=True)
+    )
+
+
+def differentiable(args):
+    """Positions of the arguments that have a gradient."""
+    return tuple(i for i, a in enumerate(args) if jnp.issubdtype(a.dtype, jnp.floating))
+
+
+def exact_value(entry, case, dtype):
+    """The reference of the numbers as stored, rounded to float64."""
+    stored = [int(x) if isinstance(x, int) else ref.exact(np.asarray(x, dtype)) for x in case]
+    value = entry.reference(*stored)
+    return np.asarray(value if isinstance(value, list) else [value], float)

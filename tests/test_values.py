@@ -1,0 +1,99 @@
+"""Values of every function of the table, at interior points and at the boundary, in both precisions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.table import INPUTS, TABLE, arrays, batch, exact_value
+
+TOLERANCE = {"float32": 4e-6, "float64": 4e-15}
+IDS = [entry.name for entry in TABLE]
+
+
+def worst(found, expected):
+    """Largest relative error; equal infinities are exact, and what lies below the smallest normal is 0."""
+    smallest = np.finfo(np.asarray(found).dtype).tiny
+    found, expected = np.ravel(np.asarray(found, float)), np.ravel(np.asarray(expected, float))
+    expected = np.where(np.abs(expected) < smallest, 0.0, expected)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        error = np.where(found == expected, 0.0, np.abs(found - expected) / np.abs(expected))
+    return np.max(error, initial=0.0)
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=IDS)
+def test_value(entry, dtype):
+    found = entry.function(*batch(entry, dtype))
+    assert found.dtype == dtype
+    expected = np.stack([exact_value(entry, case, dtype) for case in INPUTS[entry.kind]])
+    for row, (f, e) in enumerate(zip(np.asarray(found), expected, strict=True)):
+        assert worst(f, e) <= TOLERANCE[dtype.name], (INPUTS[entry.kind][row], f, e)
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=IDS)
+def test_each_row_alone_gives_the_value_of_the_batch(entry, dtype):
+    """A batch may take another path than its rows: both have to be right."""
+    found = np.asarray(entry.function(*batch(entry, dtype)))
+    for row, case in enumerate(INPUTS[entry.kind]):
+        alone = np.asarray(entry.function(*arrays(entry, case, dtype)))
+        assert worst(alone, found[row]) <= 2 * TOLERANCE[dtype.name]
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=IDS)
+def test_jit_and_vmap_give_the_eager_value(entry, dtype):
+    args = batch(entry, dtype)
+    eager = np.asarray(entry.function(*args))
+    np.testing.assert_array_equal(np.asarray(jax.jit(entry.function)(*args)), eager)
+    mapped = np.asarray(jax.vmap(entry.function)(*args))
+    assert worst(mapped, eager) <= 2 * TOLERANCE[dtype.name]
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=IDS)
+@pytest.mark.parametrize("half", [jnp.float16, jnp.bfloat16])
+def test_halves_are_computed_in_float32(entry, half):
+    args = arrays(entry, INPUTS[entry.kind][0], half)
+    found = entry.function(*args)
+    assert found.dtype == jnp.float32
+    wide = entry.function(*(a if a.dtype == jnp.int32 else a.astype(jnp.float32) for a in args))
+    np.testing.assert_array_equal(found, wide)
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=IDS)
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, bool])
+def test_integers_and_bools_become_the_default_float(entry, kind):
+    args = tuple(
+        jnp.asarray(1, jnp.int32) if isinstance(x, int) else jnp.asarray([0, 1, 0, 0], kind)
+        for x in INPUTS[entry.kind][0]
+    )
+    found = entry.function(*args)
+    assert found.dtype == jnp.result_type(float)
+    as_float = tuple(a if a.ndim == 0 else a.astype(jnp.result_type(float)) for a in args)
+    np.testing.assert_array_equal(found, entry.function(*as_float))
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=IDS)
+def test_nan_in_gives_nan_out(entry, dtype):
+    args = batch(entry, dtype)
+    for position, argument in enumerate(args):
+        if jnp.issubdtype(argument.dtype, jnp.integer):
+            continue
+        poisoned = list(args)
+        poisoned[position] = argument.at[0, 1].set(jnp.nan)
+        found = np.asarray(entry.function(*poisoned))
+        clean = np.asarray(entry.function(*args))
+        assert np.isnan(found[0]).any()
+        # The other rows keep theirs: a batch is not spoilt by one of its rows.
+        assert worst(found[1:], clean[1:]) <= 2 * TOLERANCE[dtype.name]
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=IDS)
+def test_empty_batch(entry):
+    args = tuple(a[:0] for a in batch(entry, jnp.float32))
+    shape = (0, 4) if entry.elementwise else (0,)
+    assert entry.function(*args).shape == shape
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=IDS)
+def test_lists_and_arrays_are_the_same(entry):
+    case = INPUTS[entry.kind][0]
+    np.testing.assert_array_equal(entry.function(*case), entry.function(*arrays(entry, case, jnp.float32)))
