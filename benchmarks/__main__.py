@@ -74,9 +74,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--rows", type=int, default=50_000, help="distributions per array (50000)")
     parser.add_argument("--classes", type=int, default=1_000, help="categories per distribution (1000)")
-    parser.add_argument(
-        "--rounds", type=int, default=20, help="interleaved rounds, of which the median counts (20)"
-    )
+    parser.add_argument("--rounds", type=int, default=20, help="interleaved rounds, of which the median counts (20)")
     parser.add_argument("--only", default="", help="measure the rows whose name contains this")
     options = parser.parse_args()
     data = inputs(options.rows, options.classes)
@@ -89,10 +87,7 @@ def main() -> None:
         )
         print()
         return
-    print(
-        ", ".join(f"{k} {v}" for k, v in versions().items())
-        + f", [{options.rows}, {options.classes}] float32\n"
-    )
+    print(", ".join(f"{k} {v}" for k, v in versions().items()) + f", [{options.rows}, {options.classes}] float32\n")
     print(table(results))
 
 

@@ -100,9 +100,7 @@ ROWS = (
         5.4,
         4.5,
     ),
-    Row(
-        "logits.kl_divergence", logits.kl_divergence, _log_softmax_kl, "two log_softmax", ("a", "b"), 5.6, 1.7
-    ),
+    Row("logits.kl_divergence", logits.kl_divergence, _log_softmax_kl, "two log_softmax", ("a", "b"), 5.6, 1.7),
     Row(
         "losses, integer labels",
         _ours_label_loss,

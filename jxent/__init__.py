@@ -21,9 +21,7 @@ _ROOMS = frozenset(__all__) - {"__version__"}
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"jxent.{name}")
-    raise AttributeError(
-        f"module 'jxent' has no attribute {name!r}; its rooms are {', '.join(sorted(_ROOMS))}"
-    )
+    raise AttributeError(f"module 'jxent' has no attribute {name!r}; its rooms are {', '.join(sorted(_ROOMS))}")
 
 
 def __dir__() -> list[str]:

@@ -219,10 +219,7 @@ TABLE = [
         True,
     ),
     Entry("logits.probabilities", "logits", lambda z: ref.softmax(z)[0], _softmax, elementwise=True),
-    *(
-        Entry(f"logits.{n}", "logits", _from_logits(getattr(ref, n)), _plain_logits(f))
-        for n, f in ROW_MEASURES.items()
-    ),
+    *(Entry(f"logits.{n}", "logits", _from_logits(getattr(ref, n)), _plain_logits(f)) for n, f in ROW_MEASURES.items()),
     *(
         Entry(f"logits.{n}", "pair of logits", _from_logits(getattr(ref, n)), _plain_logits(f))
         for n, f in PAIR_MEASURES.items()
@@ -287,9 +284,7 @@ TABLE = [
         lambda p, t: (p - t) ** 2 / 2,
         True,
     ),
-    Entry(
-        "losses.huber_loss", "predictions and targets", _elementwise(ref.huber_loss), _huber, elementwise=True
-    ),
+    Entry("losses.huber_loss", "predictions and targets", _elementwise(ref.huber_loss), _huber, elementwise=True),
 ]
 
 BY_NAME = {entry.name: entry for entry in TABLE}

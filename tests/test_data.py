@@ -799,9 +799,7 @@ def rows_of(count, labels=None):
     )
 
 
-@pytest.mark.parametrize(
-    ("count", "fraction", "test_count"), [(10, 0.2, 2), (7, 0.5, 4), (2, 0.5, 1), (100, 0.01, 1)]
-)
+@pytest.mark.parametrize(("count", "fraction", "test_count"), [(10, 0.2, 2), (7, 0.5, 4), (2, 0.5, 1), (100, 0.01, 1)])
 def test_split(count, fraction, test_count):
     whole = rows_of(count)
     train, test = split(whole, key=jax.random.key(3), test_fraction=fraction)

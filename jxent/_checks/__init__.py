@@ -14,7 +14,7 @@ from jxent._checks.arguments import (
     scalar,
     weights_like,
 )
-from jxent._checks.boundary import public
+from jxent._checks.boundary import is_traced, public
 
 __all__ = [
     "Axis",
@@ -23,6 +23,7 @@ __all__ = [
     "class_labels",
     "common_float",
     "elementwise",
+    "is_traced",
     "log_base_factor",
     "match_ranks",
     "match_rows",

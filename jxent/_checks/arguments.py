@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 from jax.typing import ArrayLike
+from jaxtyping import Array
 
 Axis = int | Sequence[int]
 
@@ -63,9 +63,7 @@ def match_ranks(names: tuple[str, str], first: Array, second: Array) -> None:
             )
 
 
-def match_rows(
-    names: tuple[str, str], first: Array, second: Array, axis: Axis
-) -> tuple[Array, Array, tuple[int, ...]]:
+def match_rows(names: tuple[str, str], first: Array, second: Array, axis: Axis) -> tuple[Array, Array, tuple[int, ...]]:
     """Two distributions of one rank and one dtype, batch axes of size 1 broadcast, categories never."""
     match_ranks(names, first, second)
     axes = category_axes(names[0], first, axis)
@@ -92,9 +90,7 @@ def participation(where: ArrayLike | None, array: Array) -> Array | None:
     except ValueError:
         shape = None
     if shape != array.shape:
-        raise ValueError(
-            f"`where` has shape {mask.shape}, which does not broadcast to the operand {array.shape}"
-        )
+        raise ValueError(f"`where` has shape {mask.shape}, which does not broadcast to the operand {array.shape}")
     # The rank is raised by hand: rank promotion may be set to "raise".
     return jnp.broadcast_to(mask.reshape((1,) * (array.ndim - mask.ndim) + mask.shape), array.shape)
 
@@ -137,15 +133,10 @@ def class_labels(labels: ArrayLike, z: Array, axis: int) -> Array:
     expected = z.shape[:axis] + z.shape[axis + 1 :]
     if ids.shape != expected:
         raise ValueError(
-            f"`labels` has shape {ids.shape} and `logits` {z.shape}: expected one class id per row, shape "
-            f"{expected}"
+            f"`labels` has shape {ids.shape} and `logits` {z.shape}: expected one class id per row, shape {expected}"
         )
     if jnp.issubdtype(ids.dtype, jnp.unsignedinteger):
-        return (
-            ids.astype(jnp.int32)
-            if ids.dtype.itemsize < 4
-            else jnp.where(ids > 2**31 - 1, -1, ids).astype(int)
-        )
+        return ids.astype(jnp.int32) if ids.dtype.itemsize < 4 else jnp.where(ids > 2**31 - 1, -1, ids).astype(int)
     return ids.astype(jnp.int32) if ids.dtype.itemsize < 4 else ids
 
 
@@ -155,9 +146,7 @@ def weights_like(weights: ArrayLike, values: Array) -> Array:
     if w.ndim > values.ndim or any(
         m not in (1, n) for m, n in zip(reversed(w.shape), reversed(values.shape), strict=False)
     ):
-        raise ValueError(
-            f"`weights` has shape {w.shape}, which does not broadcast to `values` {values.shape}"
-        )
+        raise ValueError(f"`weights` has shape {w.shape}, which does not broadcast to `values` {values.shape}")
     if w.ndim not in (0, values.ndim):
         raise ValueError(
             f"`weights` has shape {w.shape} and `values` {values.shape}: the ranks differ and nothing is broadcast "

@@ -7,6 +7,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,12 +65,10 @@ def public(
 def as_operand(function: str, argument: str, value: Any) -> Any:
     """Turn lists into arrays and refuse what holds no numbers; leave arrays, pytrees and `None` alone."""
     if isinstance(value, (str, bytes, dict, set)):
-        raise TypeError(
-            f"{function}(): `{argument}` is a {type(value).__name__}, expected an array or numbers"
-        )
+        raise TypeError(f"{function}(): `{argument}` is a {type(value).__name__}, expected an array or numbers")
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         try:
-            traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(value))
+            traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
             value = jax.numpy.asarray(value) if traced else np.asarray(value)
         except ValueError as error:
             raise TypeError(
@@ -89,7 +88,7 @@ def static_option(function: str, key: str, value: Any) -> Any:
     """Make a static option hashable and of one Python type, so that equal options share a program."""
     if isinstance(value, list):
         value = tuple(cast("list[Any]", value))
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         raise TypeError(
             f"{function}(): `{key}` is a traced value, but it picks the program that is compiled; pass a "
             f"Python value, or name it in static_argnames of the jit around this call"
@@ -101,9 +100,7 @@ def static_option(function: str, key: str, value: Any) -> Any:
     try:
         hash(value)
     except TypeError:
-        raise TypeError(
-            f"{function}(): `{key}` is a {type(value).__name__}, expected a Python value"
-        ) from None
+        raise TypeError(f"{function}(): `{key}` is a {type(value).__name__}, expected a Python value") from None
     return value
 
 
@@ -112,3 +109,8 @@ def check_domain(function: str, key: str, value: Any, interval: tuple[float, flo
     low, high = interval
     if isinstance(value, (bool, int, float, np.generic)) and not low <= float(value) <= high:
         raise ValueError(f"{function}(): `{key}` is {value}, expected a number in [{low:g}, {high:g}]")
+
+
+def is_traced(*values: Any) -> bool:
+    """Whether any of the values is under a caller's trace, so that its entries cannot be looked at."""
+    return any(isinstance(value, Tracer) for value in values)

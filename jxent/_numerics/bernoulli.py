@@ -15,7 +15,7 @@ from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
 from jxent._numerics.kernels import Kernel
-from jxent._numerics.pair import Features, Pair, from_probs
+from jxent._numerics.pair import Features, Pair, from_probs, with_support
 from jxent._numerics.primitives import (
     amplify,
     at_least_tiny,
@@ -42,9 +42,7 @@ def _complement_features(p: Array, q: Array) -> Features:
 
 
 @_complement_features.defjvp
-def _complement_features_jvp(
-    primals: Sequence[Array], tangents: Sequence[Array]
-) -> tuple[Features, Features]:
+def _complement_features_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Features, Features]:
     (p, q), (dp, dq) = primals, tangents
     dlog_p, dlog_q = -masked_reciprocal(1.0 - p) * dp, -masked_reciprocal(1.0 - q) * dq
     return _complement_features(p, q), Features(-dp, -dq, dlog_p, dlog_q, dp - dq, dlog_q - dlog_p)
@@ -88,12 +86,7 @@ def _logit_outcomes(operands: Operands) -> tuple[Pair, Pair]:
 
 
 def _logit_pair(a: Array, b: Array) -> Pair:
-    f = _logit_features(a, b)
-    bound = -float(np.log(tiny(a.dtype)))
-    no_p, no_q = a == -jnp.inf, b == -jnp.inf
-    delta = jnp.where(no_p | no_q, jnp.clip(f.delta, -bound, bound), f.delta)
-    log_p, log_q = jnp.where(no_p, -bound, f.log_p), jnp.where(no_q, -bound, f.log_q)
-    return Pair(f.p, f.q, log_p, log_q, f.diff, delta, no_p, no_q)
+    return with_support(_logit_features(a, b), a == -jnp.inf, b == -jnp.inf)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -103,9 +96,7 @@ def probs_bernoulli(kernel: Kernel, operands: Operands) -> Array:
 
 
 @functools.partial(probs_bernoulli.defjvp, symbolic_zeros=True)
-def _probs_bernoulli_jvp(
-    kernel: Kernel, primals: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[Array, Array]:
+def _probs_bernoulli_jvp(kernel: Kernel, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
     (operands,) = primals
     value = probs_bernoulli(kernel, operands)
     tangent = jnp.zeros_like(value)
@@ -124,9 +115,7 @@ def logits_bernoulli(kernel: Kernel, operands: Operands) -> Array:
 
 
 @functools.partial(logits_bernoulli.defjvp, symbolic_zeros=True)
-def _logits_bernoulli_jvp(
-    kernel: Kernel, primals: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[Array, Array]:
+def _logits_bernoulli_jvp(kernel: Kernel, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
     (operands,) = primals
     value = logits_bernoulli(kernel, operands)
     tangent = jnp.zeros_like(value)

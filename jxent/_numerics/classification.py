@@ -60,19 +60,13 @@ def label_loss(z: Array, labels: Array, axis: int) -> LabelLoss:
     def quick(z: Array, labels: Array) -> tuple[LabelLoss, Array]:
         log_sum, sound = fast.log_sum(z, (axis,))
         loss = log_sum - pick(z, labels, axis)
-        return LabelLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast.worth(
-            loss, 2.0 + jnp.abs(log_sum)
-        )
+        return LabelLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast.worth(loss, 2.0 + jnp.abs(log_sum))
 
-    return lax.platform_dependent(
-        z, labels, cpu=functools.partial(fast.certified, quick, exact), default=exact
-    )
+    return lax.platform_dependent(z, labels, cpu=functools.partial(fast.certified, quick, exact), default=exact)
 
 
 @functools.partial(label_loss.defjvp, symbolic_zeros=True)
-def _label_loss_jvp(
-    axis: int, primals: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[LabelLoss, LabelLoss]:
+def _label_loss_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[LabelLoss, LabelLoss]:
     (z, labels), (dz, _) = primals, tangents
     parts = label_loss(z, labels, axis)
     zero = jnp.zeros_like(parts.loss)
@@ -89,8 +83,7 @@ def _label_loss_jvp(
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def target_loss(z: Array, targets: Array, axes: Axes) -> Array:
     """−Σ t·log softmax(z) for targets of any non-negative weights."""
-    top, d, rest = sm.shift(z, axes)
-    log_p = d - jnp.log1p(rest)
+    log_p = sm.log_softmax(z, axes)
     return jnp.sum(jnp.where(targets == 0, 0.0, -targets * log_p), axis=axes)
 
 

@@ -8,8 +8,8 @@ accuracy of the definition on every row. Where it does not, the definition is ev
 
 The acceptance bounds come from first-order error analysis: a formula whose absolute error is at most
 u·E(row) (u the unit roundoff, 6e-8 in float32, 1.1e-16 in float64) is accepted where E/value is below
-what the contract allows: 67 in float32, 36 in float64. Everything here is a fact about one compiler: the benchmarks show
-when it stops being true.
+what the contract allows: 67 in float32, 36 in float64. Everything here is a fact about one compiler: the
+benchmarks show when it stops being true.
 """
 
 from collections.abc import Callable
@@ -85,9 +85,7 @@ def _jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> tuple[Array, Ar
     wp, wq = w * p, (1.0 - w) * q
     m = wp + wq
     low = _floor(p)
-    total = fence(
-        jnp.sum(wp * jnp.maximum(jnp.log(p / m), low) + wq * jnp.maximum(jnp.log(q / m), low), axis=axes)
-    )
+    total = fence(jnp.sum(wp * jnp.maximum(jnp.log(p / m), low) + wq * jnp.maximum(jnp.log(q / m), low), axis=axes))
     # Both ratios are at most 1/w and 1/(1 − w), and the logarithms add to at most log 2: E ≤ 2.5.
     return total, (total > 0.1) & (total < jnp.inf)
 

@@ -2,8 +2,10 @@
 
 A measure is a sum over the categories of `term(pair)`. `slope_p` and `slope_q` are its partial
 derivatives in p and q, which is what `probs` needs; `flow_p` = p·slope_p and `flow_q` = q·slope_q are
-those in log p and log q, which is what `logits` needs, written without a product 0·∞. Slopes are
-plain functions of features that have rules of their own, so that higher derivatives follow.
+those in log p and log q, which is what `logits` needs, written without a product 0·∞. A constant in a
+slope has no effect on the gradient in the logits: a flow leaves it out, or it would swallow the tail of
+a row with one dominating class. Slopes are plain functions of features that have rules of their own, so
+that higher derivatives follow.
 """
 
 from collections.abc import Callable
@@ -14,7 +16,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jxent._numerics.pair import Pair
-from jxent._numerics.primitives import SERIES_BOUND, at_least_tiny, log1p, odd_series, reciprocal
+from jxent._numerics.primitives import SERIES_BOUND, at_least_tiny, log1p, odd_series, quotient
 
 Formula = Callable[..., Array]
 
@@ -26,7 +28,7 @@ class Kernel:
     Attributes:
         term: the summand, from a Pair and theta.
         slope_p: ∂term/∂p; likewise slope_q.
-        flow_p: p·∂term/∂p; likewise flow_q.
+        flow_p: p·∂term/∂p, up to a multiple of p; likewise flow_q.
         slope_theta: ∂term/∂theta for each parameter.
         infinite: where a summand is +∞, and its slopes with it; None where it never is.
     """
@@ -74,7 +76,7 @@ ENTROPY = Kernel(
     name="entropy",
     term=lambda s: -s.p * s.log_p,
     slope_p=lambda s: -(s.log_p + 1.0),
-    flow_p=lambda s: -s.p * (s.log_p + 1.0),
+    flow_p=lambda s: -s.p * s.log_p,
 )
 
 CROSS_ENTROPY = Kernel(
@@ -82,7 +84,7 @@ CROSS_ENTROPY = Kernel(
     term=lambda s: _infinite_where(_q_alone_is_zero(s), -s.p * s.log_q),
     slope_p=lambda s: -s.log_q,
     flow_p=lambda s: -s.p * s.log_q,
-    slope_q=lambda s: -s.p * reciprocal(s.q),
+    slope_q=lambda s: -quotient(s.p, s.q),
     flow_q=lambda s: -s.p,
     infinite=_q_alone_is_zero,
 )

@@ -54,18 +54,15 @@ def from_logits(a: Array, b: Array, axes: Axes) -> Pair:
     """Two rows of logits, of any shift; only −∞ is impossible."""
     f = _logits_features(a, b, axes)
     no_p, no_q = f.log_p <= lowest(a.dtype), f.log_q <= lowest(a.dtype)
-    bound = -float(np.log(tiny(a.dtype)))
-    delta = jnp.where(no_p | no_q, jnp.clip(f.delta, -bound, bound), f.delta)
-    return Pair(
-        f.p,
-        f.q,
-        jnp.where(no_p, -bound, f.log_p),
-        jnp.where(no_q, -bound, f.log_q),
-        f.diff,
-        delta,
-        no_p,
-        no_q,
-    )
+    return with_support(f, no_p, no_q)
+
+
+def with_support(f: Features, no_p: Array, no_q: Array) -> Pair:
+    """Put the logarithm of an impossible class at that of the smallest normal number, and δ with it."""
+    low = float(np.log(tiny(f.p.dtype)))
+    log_p, log_q = jnp.where(no_p, low, f.log_p), jnp.where(no_q, low, f.log_q)
+    delta = jnp.where(no_p | no_q, log_q - log_p, f.delta)
+    return Pair(f.p, f.q, log_p, log_q, f.diff, delta, no_p, no_q)
 
 
 @jax.custom_jvp
@@ -115,9 +112,7 @@ def _logits_features(a: Array, b: Array, axes: Axes) -> Features:
 
 
 @_logits_features.defjvp
-def _logits_features_jvp(
-    axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]
-) -> tuple[Features, Features]:
+def _logits_features_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Features, Features]:
     (a, b), (da, db) = primals, tangents
     f = _logits_features(a, b, axes)
     dlog_p, dlog_q = sm.centred(f.p, da, axes), sm.centred(f.q, db, axes)

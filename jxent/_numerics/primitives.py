@@ -70,16 +70,25 @@ def masked_reciprocal(p: Array) -> Array:
     return jnp.where(p < tiny(p.dtype), 0.0, 1.0 / at_least_tiny(p))
 
 
-@jax.custom_jvp
 def reciprocal(p: Array) -> Array:
-    """1/p, with p below the smallest normal number taken as that number; its slope there is 0."""
+    """1/p, with p below the smallest normal number taken as that number."""
     return 1.0 / at_least_tiny(p)
 
 
-@reciprocal.defjvp
-def _reciprocal_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
-    (p,), (dp,) = primals, tangents
-    return reciprocal(p), -reciprocal(p) * masked_reciprocal(p) * dp
+@jax.custom_jvp
+def quotient(p: Array, q: Array) -> Array:
+    """p/q, with q below the smallest normal number taken as that number; its slope there is 0.
+
+    The rule never forms 1/q², which overflows where p/q² need not.
+    """
+    return p * reciprocal(q)
+
+
+@quotient.defjvp
+def _quotient_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (p, q), (dp, dq) = primals, tangents
+    value = quotient(p, q)
+    return value, reciprocal(q) * dp - value * (masked_reciprocal(q) * dq)
 
 
 @jax.custom_jvp

@@ -27,9 +27,7 @@ def _by_platform(exact: Any, quick: Any, *operands: Array) -> Array:
     """The definition, and on the CPU a formulation that it runs several times faster."""
     if quick is None:
         return exact(*operands)
-    return lax.platform_dependent(
-        *operands, cpu=functools.partial(fast.certified, quick, exact), default=exact
-    )
+    return lax.platform_dependent(*operands, cpu=functools.partial(fast.certified, quick, exact), default=exact)
 
 
 def _probs_pair(operands: Operands) -> Pair:
@@ -55,9 +53,7 @@ def probs_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands = 
 
 
 @functools.partial(probs_sum.defjvp, symbolic_zeros=True)
-def _probs_sum_jvp(
-    kernel: Kernel, axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[Array, Array]:
+def _probs_sum_jvp(kernel: Kernel, axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
     operands, theta = primals
     value = probs_sum(kernel, axes, operands, theta)
     pair = _probs_pair(operands)
@@ -69,7 +65,7 @@ def _probs_sum_jvp(
             if kernel.infinite is not None:
                 product = amplify(product, kernel.infinite(pair))
             parts.append(product)
-    return value, _tangent(value, axes, parts + _theta_parts(kernel, pair, axes, theta, tangents[1]))
+    return value, _tangent(value, axes, parts + _theta_parts(kernel, pair, theta, tangents[1]))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -86,9 +82,7 @@ def logits_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands =
 
 
 @functools.partial(logits_sum.defjvp, symbolic_zeros=True)
-def _logits_sum_jvp(
-    kernel: Kernel, axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]
-) -> tuple[Array, Array]:
+def _logits_sum_jvp(kernel: Kernel, axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
     operands, theta = primals
     value = logits_sum(kernel, axes, operands, theta)
     pair = _logits_pair(operands, axes)
@@ -97,10 +91,10 @@ def _logits_sum_jvp(
         if flow is not None and not is_symbolic_zero(tangent):
             # The tangent of log p is the tangent of the logits less its mean under p.
             parts.append(flow(pair, *theta) * sm.centred(p, tangent, axes))
-    return value, _tangent(value, axes, parts + _theta_parts(kernel, pair, axes, theta, tangents[1]))
+    return value, _tangent(value, axes, parts + _theta_parts(kernel, pair, theta, tangents[1]))
 
 
-def _theta_parts(kernel: Kernel, pair: Pair, axes: Axes, theta: Operands, tangents: Any) -> list[Array]:
+def _theta_parts(kernel: Kernel, pair: Pair, theta: Operands, tangents: Any) -> list[Array]:
     return [
         slope(pair, *theta) * tangent
         for slope, tangent in zip(kernel.slope_theta, tangents, strict=True)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jxent._numerics.primitives import amplify, reciprocal, safe_log, tiny
+from jxent._numerics.primitives import amplify, quotient, safe_log, tiny
 
 
 @jax.custom_jvp
@@ -19,4 +19,4 @@ def surprise(p: Array) -> Array:
 @surprise.defjvp
 def _surprise_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
     (p,), (dp,) = primals, tangents
-    return surprise(p), amplify(-reciprocal(p) * dp, p < tiny(p.dtype))
+    return surprise(p), amplify(-quotient(jnp.ones_like(p), p) * dp, p < tiny(p.dtype))

@@ -7,12 +7,17 @@ alone, so the gradient of the sum over the batch, which is what is returned, hol
 They are written with plain operations: no derivative rule of this package takes part in them.
 """
 
-from jxent.closed_form._compare import Agreement, compare
-from jxent.closed_form._logits import (
+from jxent.closed_form._bernoulli import (
     logits_binary_cross_entropy,
     logits_binary_entropy,
     logits_binary_kl_divergence,
     logits_binary_probability,
+    probs_binary_cross_entropy,
+    probs_binary_entropy,
+    probs_binary_kl_divergence,
+)
+from jxent.closed_form._compare import Agreement, compare
+from jxent.closed_form._logits import (
     logits_cross_entropy,
     logits_entropy,
     logits_jeffreys_divergence,
@@ -36,9 +41,6 @@ from jxent.closed_form._model import (
     softmax_regression,
 )
 from jxent.closed_form._probs import (
-    probs_binary_cross_entropy,
-    probs_binary_entropy,
-    probs_binary_kl_divergence,
     probs_cross_entropy,
     probs_entropy,
     probs_jeffreys_divergence,

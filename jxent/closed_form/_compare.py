@@ -46,11 +46,7 @@ def measure(a: Any, b: Any, *, tolerance: float | None = None, scale: float | No
     finite = np.abs(flat_b[np.isfinite(flat_b)])
     size = float(np.max(finite, initial=0.0))
     max_rel = 0.0 if max_abs == 0 else (max_abs / size if size > 0 else float("inf"))
-    judged = (
-        max_rel
-        if scale is None
-        else (0.0 if max_abs == 0 else max_abs / scale if scale > 0 else float("inf"))
-    )
+    judged = max_rel if scale is None else (0.0 if max_abs == 0 else max_abs / scale if scale > 0 else float("inf"))
     return Agreement(max_abs, max_rel, bool(judged <= tolerance))
 
 
@@ -97,8 +93,6 @@ def compare(
 
 def _floating(argument: Any) -> Any:
     """Lists and Python numbers as arrays, so that they can be differentiated; pytrees as they are."""
-    if isinstance(argument, (list, float)) or (
-        isinstance(argument, np.ndarray) and argument.dtype.kind == "f"
-    ):
+    if isinstance(argument, (list, float)) or (isinstance(argument, np.ndarray) and argument.dtype.kind == "f"):
         return jnp.asarray(argument)
     return argument

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, as_float, elementwise, log_base_factor, public
+from jxent import logits as _logits
+from jxent._checks import Axis, log_base_factor, public
 from jxent.closed_form import _shared
 
 
@@ -48,7 +49,8 @@ def logits_self_information(
 
     Example:
         >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.self_information, closed_form.logits_self_information, [2.0, 1.0, 0.0]).agrees
+        >>> measure, gradient = logits.self_information, closed_form.logits_self_information
+        >>> closed_form.compare(measure, gradient, [2.0, 1.0, 0.0]).agrees
         True
 
     Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.1.
@@ -88,7 +90,8 @@ def logits_entropy(
 
     Example:
         >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.entropy, closed_form.logits_entropy, [2.0, 1.0, 0.0]).agrees
+        >>> measure, gradient = logits.entropy, closed_form.logits_entropy
+        >>> closed_form.compare(measure, gradient, [2.0, 1.0, 0.0]).agrees
         True
 
     Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.1.
@@ -126,7 +129,8 @@ def logits_perplexity(
 
     Example:
         >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.perplexity, closed_form.logits_perplexity, [2.0, 1.0, 0.0]).agrees
+        >>> measure, gradient = logits.perplexity, closed_form.logits_perplexity
+        >>> closed_form.compare(measure, gradient, [2.0, 1.0, 0.0]).agrees
         True
 
     Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.1.
@@ -170,7 +174,8 @@ def logits_cross_entropy(
 
     Example:
         >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.cross_entropy, closed_form.logits_cross_entropy, [2.0, 1.0, 0.0], [0.0, 0.5, 1.0]).agrees
+        >>> measure, gradient = logits.cross_entropy, closed_form.logits_cross_entropy
+        >>> closed_form.compare(measure, gradient, [2.0, 1.0, 0.0], [0.0, 0.5, 1.0]).agrees
         True
 
     Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
@@ -213,7 +218,8 @@ def logits_kl_divergence(
 
     Example:
         >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.kl_divergence, closed_form.logits_kl_divergence, [2.0, 1.0, 0.0], [0.0, 0.5, 1.0]).agrees
+        >>> measure, gradient = logits.kl_divergence, closed_form.logits_kl_divergence
+        >>> closed_form.compare(measure, gradient, [2.0, 1.0, 0.0], [0.0, 0.5, 1.0]).agrees
         True
 
     Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
@@ -256,7 +262,8 @@ def logits_jeffreys_divergence(
 
     Example:
         >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.jeffreys_divergence, closed_form.logits_jeffreys_divergence, [2.0, 1.0, 0.0], [0.0, 0.5, 1.0]).agrees
+        >>> measure, gradient = logits.jeffreys_divergence, closed_form.logits_jeffreys_divergence
+        >>> closed_form.compare(measure, gradient, [2.0, 1.0, 0.0], [0.0, 0.5, 1.0]).agrees
         True
 
     Reference: H. Jeffreys, Proceedings of the Royal Society A 186 (1946).
@@ -269,17 +276,14 @@ def logits_jeffreys_divergence(
     return _gradients(forward + (p - q), backward + (q - p), shapes, base)
 
 
-def _jensen_shannon(
-    p: Array, q: Array, weight: ArrayLike, axes: tuple[int, ...]
-) -> tuple[Array, Array, Array]:
-    """Both gradients in nats, and the divergence, which is the mean of the slopes."""
+def _jensen_shannon(p: Array, q: Array, weight: ArrayLike, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Both gradients, in nats."""
     w = jnp.asarray(weight, p.dtype)
     m = w * p + (1.0 - w) * q
     m = jnp.where(m == 0, 1.0, m)
     slope_p = w * jnp.log(jnp.where(p == 0, 1.0, p / m))
     slope_q = (1.0 - w) * jnp.log(jnp.where(q == 0, 1.0, q / m))
-    value = _shared.total(p * slope_p + q * slope_q, axes)
-    return _through_softmax(p, slope_p, axes), _through_softmax(q, slope_q, axes), value
+    return _through_softmax(p, slope_p, axes), _through_softmax(q, slope_q, axes)
 
 
 @public(domain={"weight": (0.0, 1.0)})
@@ -315,7 +319,8 @@ def logits_jensen_shannon_divergence(
 
     Example:
         >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.jensen_shannon_divergence, closed_form.logits_jensen_shannon_divergence, [2.0, 1.0, 0.0], [0.0, 0.5, 1.0]).agrees
+        >>> measure, gradient = logits.jensen_shannon_divergence, closed_form.logits_jensen_shannon_divergence
+        >>> closed_form.compare(measure, gradient, [2.0, 1.0, 0.0], [0.0, 0.5, 1.0]).agrees
         True
 
     Reference: J. Lin, IEEE Transactions on Information Theory 37 (1991).
@@ -323,7 +328,7 @@ def logits_jensen_shannon_divergence(
     del keepdims
     zp, zq, axes, mask, shapes = _shared.rows(("zp", "zq"), zp, zq, axis, where)
     (p, _), (q, _) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
-    in_p, in_q, _ = _jensen_shannon(p, q, weight, axes)
+    in_p, in_q = _jensen_shannon(p, q, weight, axes)
     return _gradients(in_p, in_q, shapes, base)
 
 
@@ -358,7 +363,8 @@ def logits_jensen_shannon_distance(
 
     Example:
         >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.jensen_shannon_distance, closed_form.logits_jensen_shannon_distance, [2.0, 1.0, 0.0], [0.0, 0.5, 1.0]).agrees
+        >>> measure, gradient = logits.jensen_shannon_distance, closed_form.logits_jensen_shannon_distance
+        >>> closed_form.compare(measure, gradient, [2.0, 1.0, 0.0], [0.0, 0.5, 1.0]).agrees
         True
 
     Reference: J. Lin, IEEE Transactions on Information Theory 37 (1991).
@@ -366,140 +372,7 @@ def logits_jensen_shannon_distance(
     del keepdims
     zp, zq, axes, mask, shapes = _shared.rows(("zp", "zq"), zp, zq, axis, where)
     (p, _), (q, _) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
-    in_p, in_q, value = _jensen_shannon(p, q, weight, axes)
-    value = value * log_base_factor(base)
-    slope = jnp.where(value > 0, 0.5 / jnp.sqrt(jnp.where(value > 0, value, 1.0)), 0.0)
+    in_p, in_q = _jensen_shannon(p, q, weight, axes)
+    value = _logits.jensen_shannon_divergence(zp, zq, weight=weight, axis=axes, where=mask, base=base, keepdims=True)
+    slope = _shared.half_over_root(value)
     return _gradients(slope * in_p, slope * in_q, shapes, base)
-
-
-@public()
-def logits_binary_probability(z: ArrayLike) -> Float[Array, "..."]:
-    """Gradient of the sigmoid σ(z) = 1/(1 + exp(−z)), elementwise.
-
-    σ′ = exp(−z)/(1 + exp(−z))² = σ(z)·σ(−z).
-
-    Args:
-        z: logits `[...]`.
-
-    Returns:
-        An array of the shape of `z`.
-
-    Edge cases: 0 at ±inf.
-
-    Gradient: differentiable as the plain expression that it is.
-
-    Example:
-        >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.binary_probability, closed_form.logits_binary_probability, [2.0, 1.0, 0.0]).agrees
-        True
-
-    Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.88.
-    """
-    z = as_float("z", z)
-    return _sigmoid(z) * _sigmoid(-z)
-
-
-def _sigmoid(z: Array) -> Array:
-    e = jnp.exp(-jnp.abs(z))
-    return jnp.where(z >= 0, 1.0, e) / (1.0 + e)
-
-
-def _bounded(z: Array) -> Array:
-    # Log-odds of an impossible outcome are taken at the smallest normal probability.
-    bound = -jnp.log(jnp.finfo(z.dtype).tiny)
-    return jnp.where(jnp.isinf(z), jnp.sign(z) * bound, z)
-
-
-@public()
-def logits_binary_entropy(z: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
-    """Gradient of the entropy of σ(z).
-
-    dH/dp = log((1 − p)/p) = −z, times dp/dz = p(1 − p).
-
-    Args:
-        z: logits `[...]`.
-        base: unit of the measure, and so of its gradient.
-
-    Returns:
-        An array of the shape of `z`.
-
-    Edge cases: 0 at ±inf.
-
-    Gradient: differentiable as the plain expression that it is.
-
-    Example:
-        >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.binary_entropy, closed_form.logits_binary_entropy, [2.0, 1.0, 0.0]).agrees
-        True
-
-    Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.1.
-    """
-    z = as_float("z", z)
-    return -_bounded(z) * _sigmoid(z) * _sigmoid(-z) * log_base_factor(base)
-
-
-@public()
-def logits_binary_cross_entropy(
-    zp: ArrayLike, zq: ArrayLike, *, base: float | None = None
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Gradients of −[p·log q + (1 − p)·log(1 − q)].
-
-    In p it has the slope log((1 − q)/q) = −zq, times p(1 − p); in zq q − p.
-
-    Args:
-        zp: logits `[...]`; a scalar may stand beside any array.
-        zq: logits `[...]`.
-        base: unit of the measure, and so of its gradient.
-
-    Returns:
-        The gradients in `zp` and in `zq`, each of the shape of its argument.
-
-    Edge cases: finite everywhere.
-
-    Gradient: differentiable as the plain expression that it is.
-
-    Example:
-        >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.binary_cross_entropy, closed_form.logits_binary_cross_entropy, [2.0, 1.0], [0.0, 0.5]).agrees
-        True
-
-    Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
-    """
-    shapes = (jnp.shape(zp), jnp.shape(zq))
-    zp, zq = elementwise(zp=zp, zq=zq)
-    p, q = _sigmoid(zp), _sigmoid(zq)
-    return _gradients(-_bounded(zq) * p * _sigmoid(-zp), q - p, shapes, base)
-
-
-@public()
-def logits_binary_kl_divergence(
-    zp: ArrayLike, zq: ArrayLike, *, base: float | None = None
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Gradients of KL between σ(zp) and σ(zq).
-
-    In p it has the slope log(p/(1 − p)) − log(q/(1 − q)) = zp − zq, times p(1 − p); in zq q − p.
-
-    Args:
-        zp: logits `[...]`; a scalar may stand beside any array.
-        zq: logits `[...]`.
-        base: unit of the measure, and so of its gradient.
-
-    Returns:
-        The gradients in `zp` and in `zq`, each of the shape of its argument.
-
-    Edge cases: finite everywhere; 0 at zp = zq.
-
-    Gradient: differentiable as the plain expression that it is.
-
-    Example:
-        >>> from jxent import closed_form, logits
-        >>> closed_form.compare(logits.binary_kl_divergence, closed_form.logits_binary_kl_divergence, [2.0, 1.0], [0.0, 0.5]).agrees
-        True
-
-    Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
-    """
-    shapes = (jnp.shape(zp), jnp.shape(zq))
-    zp, zq = elementwise(zp=zp, zq=zq)
-    p, q = _sigmoid(zp), _sigmoid(zq)
-    slope = jnp.where(zp == zq, 0.0, _bounded(zp) - _bounded(zq))
-    return _gradients(slope * p * _sigmoid(-zp), q - p, shapes, base)

@@ -136,9 +136,7 @@ def sigmoid_binary_cross_entropy(
 
 
 @public()
-def l1_loss(
-    predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
-) -> Float[Array, "..."]:
+def l1_loss(predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None) -> Float[Array, "..."]:
     """Gradient of |prediction − target| in the prediction: the sign of the error.
 
     |e| is e for e > 0 and −e for e < 0; at 0 the middle of the subgradients [−1, 1] is taken.
@@ -167,9 +165,7 @@ def l1_loss(
 
 
 @public()
-def l2_loss(
-    predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
-) -> Float[Array, "..."]:
+def l2_loss(predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None) -> Float[Array, "..."]:
     """Gradient of ½(prediction − target)² in the prediction: the error.
 
     By the chain rule ½·2e·∂e = e, since ∂e/∂prediction = 1.

@@ -37,15 +37,37 @@ def fold(gradient: Array, shape: tuple[int, ...]) -> Array:
 
 
 def softmax(z: Array, axes: Axes, mask: Array) -> tuple[Array, Array]:
-    """p and log p of the classes that take part; both 0 elsewhere. The textbook form, with a shift."""
+    """P and log p, in the textbook form with a shift; log 0 stands at log of the smallest normal number."""
     shifted = jnp.where(mask, z, -jnp.inf)
     top = jnp.max(shifted, axis=axes, keepdims=True)
     d = shifted - jnp.where(jnp.isfinite(top), top, 0.0)
     log_p = d - jnp.log(jnp.sum(jnp.exp(d), axis=axes, keepdims=True))
-    possible = mask & (z > -jnp.inf)
-    return jnp.where(possible, jnp.exp(log_p), 0.0), jnp.where(possible, log_p, 0.0)
+    impossible = jnp.log(jnp.asarray(jnp.finfo(z.dtype).tiny, z.dtype))
+    # What is masked may be NaN; what takes part and is NaN stays so.
+    hidden = ~mask | (z == -jnp.inf)
+    return jnp.where(hidden, 0.0, jnp.exp(log_p)), jnp.where(hidden, impossible, log_p)
 
 
 def total(x: Array, axes: Axes) -> Array:
     """Σ x over the categories, axes kept."""
     return jnp.sum(x, axis=axes, keepdims=True)
+
+
+def half_over_root(value: Array) -> Array:
+    """d√v/dv = ½/√v, and 0 at v = 0."""
+    return jnp.where(value > 0, 0.5 / jnp.sqrt(jnp.where(value > 0, value, 1.0)), 0.0)
+
+
+def lifted(p: Array) -> Array:
+    """p, raised to the smallest normal number, where a slope that diverges at 0 is taken."""
+    return jnp.where(p < jnp.finfo(p.dtype).tiny, jnp.finfo(p.dtype).tiny, p)
+
+
+def is_zero(p: Array) -> Array:
+    """Where a probability counts as 0."""
+    return p < jnp.finfo(p.dtype).tiny
+
+
+def log_ratio(p: Array, q: Array) -> Array:
+    """log(p/q), with 0 taken at the smallest normal number."""
+    return jnp.log(lifted(p)) - jnp.log(lifted(q))

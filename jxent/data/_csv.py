@@ -37,13 +37,13 @@ def csv(path: StrPath, *, header: bool | None = None, label: str | int | None = 
         The label column: None for the last one, an integer for an index (from 0, negative from the end),
         a string for a name in the header. A string such as "3" is an index where no column has that name.
 
-    Returns
+    Returns:
     -------
     Dataset
         ``classes`` are the distinct labels in increasing order: integers where all labels are whole
         numbers (1 and 1.0 are one class), else strings. ``scale`` is 1.0.
 
-    Raises
+    Raises:
     ------
     FileNotFoundError
         If the file does not exist.
@@ -54,7 +54,7 @@ def csv(path: StrPath, *, header: bool | None = None, label: str | int | None = 
     TypeError
         If ``header`` or ``label`` is of another type.
 
-    Examples
+    Examples:
     --------
     >>> import tempfile
     >>> from pathlib import Path

@@ -99,15 +99,12 @@ def _label_column(first: list[str], label: str | int | None, where: str, *, name
     if named and isinstance(label, str) and label in first:
         return first.index(label)
     if isinstance(label, str) and not is_integer(label):
-        raise ValueError(
-            f"{where}: found no column {show(label)} for the label, expected one of {show_all(first)}"
-        )
+        raise ValueError(f"{where}: found no column {show(label)} for the label, expected one of {show_all(first)}")
     index = int(label)
     if not -width <= index < width:
         names = f" or one of {show_all(first)}" if named else ""
         raise ValueError(
-            f"{where}: found no column {index} for the label, expected an index from {-width} to {width - 1}"
-            f"{names}"
+            f"{where}: found no column {index} for the label, expected an index from {-width} to {width - 1}{names}"
         )
     return index % width
 

@@ -11,7 +11,7 @@ class Dataset(NamedTuple):
 
     The values are those of the file, untouched; ``x / scale`` brings pixels to the range 0 to 1.
 
-    Attributes
+    Attributes:
     ----------
     x
         Features [N, D]: uint8, float32 or float64.
@@ -22,7 +22,7 @@ class Dataset(NamedTuple):
     scale
         The divisor that brings ``x`` to unit range: 255.0 for uint8, 16.0 for ``digits()``, else 1.0.
 
-    Examples
+    Examples:
     --------
     >>> import numpy as np
     >>> d = Dataset(np.array([[0.5, 1.0], [2.0, 4.0]]), np.array([1, 0], np.int32), ("no", "yes"))

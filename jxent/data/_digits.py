@@ -10,17 +10,17 @@ def digits() -> Dataset:
 
     Nothing is downloaded: the images come with scikit-learn.
 
-    Returns
+    Returns:
     -------
     Dataset
         ``labels`` int32 [1797], ``classes`` 0 to 9, ``scale`` 16.0.
 
-    Raises
+    Raises:
     ------
     ImportError
         If scikit-learn is not installed.
 
-    Examples
+    Examples:
     --------
     >>> d = digits()
     >>> d.x.shape, str(d.x.dtype), d.scale
@@ -31,9 +31,7 @@ def digits() -> Dataset:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise ImportError(
-            'digits() reads the images that come with scikit-learn: pip install "jxent[data]"'
-        ) from error
+        raise ImportError('digits() reads the images that come with scikit-learn: pip install "jxent[data]"') from error
     x, labels = load_digits(return_X_y=True)
     return Dataset(
         x=np.asarray(x, np.float32),

@@ -33,12 +33,12 @@ def idx(path: StrPath | tuple[StrPath, StrPath], *, test: bool = False) -> Datas
         False gives the training pair, True the ``t10k`` pair of a folder that has both. An only pair
         counts as the training pair whatever its name.
 
-    Returns
+    Returns:
     -------
     Dataset
         ``classes`` are the labels that occur in the training pair, in increasing order.
 
-    Raises
+    Raises:
     ------
     FileNotFoundError
         If the path, or one file of the pair, does not exist.
@@ -48,7 +48,7 @@ def idx(path: StrPath | tuple[StrPath, StrPath], *, test: bool = False) -> Datas
     TypeError
         If ``path`` is neither a path nor a pair of paths.
 
-    Examples
+    Examples:
     --------
     >>> import struct, tempfile
     >>> from pathlib import Path
@@ -97,9 +97,7 @@ def _find(path: object) -> tuple[_Pair, _Pair | None]:
         if len(files) != 2:
             raise ValueError(f"path: found {len(files)} files, expected the two files (images, labels)")
         images, labels = files
-        return _Pair(
-            regular_file(images, "an IDX file of images"), regular_file(labels, "an IDX file of labels")
-        ), None
+        return _Pair(regular_file(images, "an IDX file of images"), regular_file(labels, "an IDX file of labels")), None
     folder = to_path(path)
     if not folder.is_dir():
         return _beside(regular_file(folder, "a folder or an IDX file of images")), None
@@ -134,9 +132,7 @@ def _beside(images: Path) -> _Pair:
             f"{name_of(images)}: found a name that does not tell where the labels are, expected one such as "
             "train-images-idx3-ubyte[.gz]: give both files, (images, labels)"
         )
-    labels = _first_file(
-        images.parent, f"{parts['stem']}labels", "idx1-ubyte", parts["mark"], parts["gz"] or ""
-    )
+    labels = _first_file(images.parent, f"{parts['stem']}labels", "idx1-ubyte", parts["mark"], parts["gz"] or "")
     if labels is None:
         raise FileNotFoundError(
             f"{name_of(images)}: found no labels beside this file, expected "

@@ -40,9 +40,7 @@ def read_file(path: object, kind: Kind) -> NDArray[np.uint8]:
             ) from error
 
 
-def _parse(
-    stream: BinaryIO | gzip.GzipFile, file: Path, kind: Kind, size: int, *, packed: bool
-) -> NDArray[np.uint8]:
+def _parse(stream: BinaryIO | gzip.GzipFile, file: Path, kind: Kind, size: int, *, packed: bool) -> NDArray[np.uint8]:
     where = name_of(file)
     dimensions = _DIMENSIONS[kind]
     length = 4 + 4 * dimensions

@@ -30,13 +30,13 @@ def npz(path: StrPath, *, test: bool = False) -> Dataset:
     test
         True gives ``x_test`` and ``y_test``, encoded with the classes of ``y``.
 
-    Returns
+    Returns:
     -------
     Dataset
         ``classes`` are the distinct labels of ``y`` in increasing order, or 0 to K - 1 for distributions;
         ``scale`` is 255.0 for uint8 and else 1.0.
 
-    Raises
+    Raises:
     ------
     FileNotFoundError
         If the file does not exist.
@@ -45,7 +45,7 @@ def npz(path: StrPath, *, test: bool = False) -> Dataset:
         of ``y`` is no distribution; if ``y_test`` has a class that ``y`` has not; or if ``test`` is True
         and there is no test part.
 
-    Examples
+    Examples:
     --------
     >>> import tempfile
     >>> from pathlib import Path
@@ -73,9 +73,7 @@ def parts(path: StrPath) -> tuple[Dataset, Dataset | None]:
     arrays = read_arrays(file, ("x", "y", "x_test", "y_test"), needed=("x", "y"))
     if ("x_test" in arrays) != ("y_test" in arrays):
         found, missing = ("x_test", "y_test") if "x_test" in arrays else ("y_test", "x_test")
-        raise ValueError(
-            f"{name_of(file)}: found {found} without {missing}, expected both or neither: save both"
-        )
+        raise ValueError(f"{name_of(file)}: found {found} without {missing}, expected both or neither: save both")
     train = _part(arrays, "x", "y", file, None)
     if "x_test" not in arrays:
         return train, None
@@ -93,9 +91,7 @@ def parts(path: StrPath) -> tuple[Dataset, Dataset | None]:
     return train, held_out
 
 
-def _part(
-    arrays: dict[str, NDArray[Any]], x_name: str, y_name: str, file: Path, train: Dataset | None
-) -> Dataset:
+def _part(arrays: dict[str, NDArray[Any]], x_name: str, y_name: str, file: Path, train: Dataset | None) -> Dataset:
     x = _features(arrays[x_name], f"{name_of(file)}, array {x_name}")
     y, where = arrays[y_name], f"{name_of(file)}, array {y_name}"
     if y.ndim not in (1, 2) or len(y) != len(x):
@@ -108,9 +104,7 @@ def _part(
         classes = tuple(range(labels.shape[1]))
         if train is not None and (train.labels.ndim != 2 or train.classes != classes):
             alike = "[N]" if train.labels.ndim == 1 else f"[N, {len(train.classes)}]"
-            raise ValueError(
-                f"{where}: found shape {list(y.shape)}, expected {alike} as in y: save both alike"
-            )
+            raise ValueError(f"{where}: found shape {list(y.shape)}, expected {alike} as in y: save both alike")
     else:
         values = _label_values(y, where)
         classes = classes_of(values) if train is None else train.classes
@@ -131,9 +125,7 @@ def _features(x: NDArray[Any], where: str) -> NDArray[Any]:
 
 def _as_kept_type(x: NDArray[Any], where: str) -> NDArray[Any]:
     if x.dtype.kind not in "fiub":
-        raise ValueError(
-            f"{where}: found the type {show(x.dtype)}, expected real numbers: convert it before saving"
-        )
+        raise ValueError(f"{where}: found the type {show(x.dtype)}, expected real numbers: convert it before saving")
     kept = x.dtype.kind == "f" and x.dtype.itemsize >= 4
     dtype = np.uint8 if x.dtype == np.uint8 else np.float64 if kept and x.dtype.itemsize > 4 else np.float32
     # Contiguous and in the byte order of this machine, as JAX wants it.
@@ -182,13 +174,9 @@ def _label_values(y: NDArray[Any], where: str) -> list[int | str]:
         try:
             return [text.decode("utf-8") for text in y.tolist()]
         except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{where}: found bytes that are not UTF-8, expected text: save strings"
-            ) from error
+            raise ValueError(f"{where}: found bytes that are not UTF-8, expected text: save strings") from error
     if kind != "f":
-        raise ValueError(
-            f"{where}: found the type {show(y.dtype)}, expected integers, bools or strings: convert it"
-        )
+        raise ValueError(f"{where}: found the type {show(y.dtype)}, expected integers, bools or strings: convert it")
     whole = np.isfinite(y) & (y == np.floor(y))
     if not whole.all():
         row = int(np.argmin(whole))

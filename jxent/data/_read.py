@@ -12,9 +12,7 @@ from ._npz import parts
 _KINDS = "digits, idx:FOLDER (or idx:IMAGES,LABELS), npz:FILE, csv:FILE, for example csv:flowers.csv"
 
 
-def read(
-    spec: str, *, header: bool | None = None, label: str | int | None = None
-) -> tuple[Dataset, Dataset | None]:
+def read(spec: str, *, header: bool | None = None, label: str | int | None = None) -> tuple[Dataset, Dataset | None]:
     """The dataset that ``spec`` describes, and the test part of its own [N, D] if it has one, else None.
 
     Parameters
@@ -25,13 +23,13 @@ def read(
     header, label
         As in ``csv()``; for csv files only.
 
-    Returns
+    Returns:
     -------
     tuple of Dataset and Dataset or None
         The second is the ``t10k`` pair of an IDX folder with both pairs, or ``x_test`` and ``y_test`` of an
         npz file; else None, and ``split()`` makes one.
 
-    Raises
+    Raises:
     ------
     FileNotFoundError
         If the file does not exist.
@@ -43,7 +41,7 @@ def read(
     TypeError
         If ``spec`` is not a string.
 
-    Examples
+    Examples:
     --------
     >>> train, test = read("digits")
     >>> train.x.shape, test
@@ -53,9 +51,7 @@ def read(
     kind, _, path = spec.partition(":")
     if kind != "csv" and (header is not None or label is not None):
         given = "header" if header is not None else "label"
-        raise ValueError(
-            f"{given}: found a value for {show(spec)}, expected it with csv:FILE only: leave it out"
-        )
+        raise ValueError(f"{given}: found a value for {show(spec)}, expected it with csv:FILE only: leave it out")
     if kind == "csv":
         return csv(path, header=header, label=label), None
     if kind == "npz":

@@ -27,19 +27,19 @@ def split(dataset: Dataset, *, key: "jax.Array", test_fraction: float = 0.2) -> 
     test_fraction
         The share of the test part, above 0 and below 1.
 
-    Returns
+    Returns:
     -------
     tuple of Dataset
         The training part and the test part, each in random order.
 
-    Raises
+    Raises:
     ------
     TypeError
         If ``key`` is not a single key of ``jax.random.key``, or another argument is of the wrong type.
     ValueError
         If ``test_fraction`` is not between 0 and 1, or one of the parts would be empty.
 
-    Examples
+    Examples:
     --------
     >>> import jax
     >>> from jxent.data import digits

@@ -85,9 +85,7 @@ def jeffreys_divergence(
     Reference: H. Jeffreys, An invariant form for the prior probability in estimation problems,
     Proceedings of the Royal Society A 186 (1946).
     """
-    return _rows.two(
-        kernels.JEFFREYS_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims
-    )
+    return _rows.two(kernels.JEFFREYS_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
 @public(domain={"weight": (0.0, 1.0)})
@@ -128,9 +126,7 @@ def jensen_shannon_divergence(
     Theory 37 (1991), eq. 4.1.
     """
     scalar("weight", weight)
-    return _rows.two(
-        kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims
-    )
+    return _rows.two(kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
 @public(domain={"weight": (0.0, 1.0)})
@@ -172,7 +168,5 @@ def jensen_shannon_distance(
     """
     scalar("weight", weight)
     return safe_sqrt(
-        _rows.two(
-            kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims
-        )
+        _rows.two(kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims)
     )

@@ -11,9 +11,7 @@ from jxent.logits import _rows
 
 
 @public()
-def log_probabilities(
-    z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None
-) -> Float[Array, "..."]:
+def log_probabilities(z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None) -> Float[Array, "..."]:
     """Log-softmax log p = z − log Σ exp z, in nats, accurate in the tail of a certain class too.
 
     Args:

@@ -55,9 +55,7 @@ def sigmoid_binary_cross_entropy(
 
 
 @public()
-def l1_loss(
-    predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
-) -> Float[Array, "..."]:
+def l1_loss(predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None) -> Float[Array, "..."]:
     """Absolute error |prediction − target|, elementwise, in the unit of the targets.
 
     Args:
@@ -87,9 +85,7 @@ def l1_loss(
 
 
 @public()
-def l2_loss(
-    predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
-) -> Float[Array, "..."]:
+def l2_loss(predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None) -> Float[Array, "..."]:
     """Half the squared error ½(prediction − target)², elementwise, in the squared unit of the targets.
 
     Args:

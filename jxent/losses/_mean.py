@@ -8,9 +8,7 @@ from jxent._checks import as_float, participation, public, weights_like
 
 
 @public()
-def mean(
-    values: ArrayLike, weights: ArrayLike | None = None, where: ArrayLike | None = None
-) -> Float[Array, ""]:
+def mean(values: ArrayLike, weights: ArrayLike | None = None, where: ArrayLike | None = None) -> Float[Array, ""]:
     """Weighted mean Σ w·v / Σ w over all elements, in the unit of the values; 0 when nothing takes part.
 
     Args:

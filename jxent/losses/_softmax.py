@@ -42,9 +42,7 @@ def softmax_cross_entropy(
 
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.108.
     """
-    z, t, axes = match_rows(
-        ("logits", "targets"), as_float("logits", logits), as_float("targets", targets), axis
-    )
+    z, t, axes = match_rows(("logits", "targets"), as_float("logits", logits), as_float("targets", targets), axis)
     mask = participation(where, z)
     z, some = _rows.masked(z, mask, axes)
     if mask is not None:

@@ -128,9 +128,7 @@ def jensen_shannon_divergence(
     Theory 37 (1991), eq. 4.1.
     """
     scalar("weight", weight)
-    return _rows.two(
-        kernels.JENSEN_SHANNON, p, q, weight, axis=axis, where=where, base=base, keepdims=keepdims
-    )
+    return _rows.two(kernels.JENSEN_SHANNON, p, q, weight, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
 @public(domain={"weight": (0.0, 1.0)})

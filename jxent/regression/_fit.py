@@ -1,7 +1,7 @@
 """Training: checks before, one compiled program, a report after."""
 
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
+from jxent._checks import is_traced
 from jxent.regression import _loop, _validate
 from jxent.regression._model import Params, init
 
@@ -98,9 +99,7 @@ def fit(
     """
     problem = _validate.problem(x, labels, sample_weight, num_classes)
     solver = _validate.solver(optimizer)
-    _validate.options(
-        max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2, n=len(problem.x)
-    )
+    _validate.options(max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2, n=len(problem.x))
     start = (
         _validate.start(params, problem)
         if params is not None
@@ -121,9 +120,9 @@ def fit(
             jax.random.key(0) if key is None else key,
             bar,
         )
-        if not isinstance(outcome.num_steps, jax.core.Tracer):
+        if not is_traced(outcome.num_steps):
             jax.block_until_ready(outcome)
-    if isinstance(outcome.num_steps, jax.core.Tracer):
+    if is_traced(outcome.num_steps):
         return Fit(*outcome[:5])
     return _report(outcome, max_steps, tolerance)
 
@@ -131,15 +130,18 @@ def fit(
 def _report(outcome: _loop.Outcome, max_steps: int, tolerance: float) -> Fit:
     """Turn what the program found into the result, a warning or an error."""
     num_steps = int(outcome.num_steps)
-    history = outcome.history[: num_steps + 1]
-    finite = np.isfinite(np.asarray(history))
-    if not finite.all() or not np.isfinite(np.asarray(outcome.grad_norm)):
-        step = int(np.argmin(finite)) if not finite.all() else num_steps
+    # Cut in numpy: a slice of its own length would compile a program for every number of steps.
+    history = np.asarray(outcome.history)[: num_steps + 1]
+    finite, norm = np.isfinite(history), float(outcome.grad_norm)
+    if not finite.all() or not np.isfinite(norm):
+        step = num_steps if finite.all() else int(np.argmin(finite))
+        found = f"gradient became {norm}" if finite.all() else f"objective became {history[step]}"
         raise FloatingPointError(
-            f"fit(): the objective became {float(history[step])} at step {step} of {max_steps}; a smaller step size, "
+            f"fit(): the {found} at step {step} of {max_steps}; a smaller step size, "
             f"features scaled to a range near 1 or a larger l2 keep it finite"
         )
-    result = Fit(outcome.params, history, outcome.grad_norm, outcome.num_steps, outcome.converged)
+    cut = jax.device_put(history, outcome.history.sharding)
+    result = Fit(outcome.params, cut, outcome.grad_norm, outcome.num_steps, outcome.converged)
     if not bool(outcome.converged):
         warnings.warn(_why_not(outcome, max_steps, tolerance), ConvergenceWarning, stacklevel=3)
     return result

@@ -3,8 +3,8 @@
 import contextlib
 import functools
 import itertools
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Generator
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +63,7 @@ def run(
         return objective(params, data.x, data.targets, l2=l2, sample_weight=data.weights)
 
     step = _full_step if batch_size is None else functools.partial(_batch_step, batch_size, key, data, l2)
-    extended = optax.with_extra_args_support(optimizer)
+    extended = _permissive(optimizer)
     value, grad = jax.value_and_grad(full)(start)
     history = jnp.full((max_steps + 1,), jnp.nan, value.dtype).at[0].set(value)
     order = jnp.zeros((0 if batch_size is None else data.x.shape[0],), jnp.int32)
@@ -94,6 +94,21 @@ def run(
     return Outcome(last.params, last.history, norm, last.step, converged, separated)
 
 
+def _permissive(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """The optimizer under JAX's default promotion: optax mixes dtypes where the caller may have set "strict"."""
+    extended = optax.with_extra_args_support(optimizer)
+
+    def relaxed(function: Any) -> Any:
+        @functools.wraps(function)
+        def call(*args: Any, **extra: Any) -> Any:
+            with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+                return function(*args, **extra)
+
+        return call
+
+    return optax.GradientTransformationExtraArgs(relaxed(extended.init), relaxed(extended.update))
+
+
 def _largest(grad: Params) -> Array:
     return jnp.maximum(jnp.max(jnp.abs(grad.weights)), jnp.max(jnp.abs(grad.bias)))
 
@@ -102,7 +117,7 @@ def _full_step(optimizer: optax.GradientTransformationExtraArgs, full: Any, carr
     updates, state = optimizer.update(
         carry.grad, carry.state, carry.params, value=carry.value, grad=carry.grad, value_fn=full
     )
-    params = optax.apply_updates(carry.params, updates)
+    params = cast("Params", optax.apply_updates(carry.params, updates))
     value, grad = _evaluate(full, params, state)
     step = carry.step + 1
     return carry._replace(
@@ -116,17 +131,22 @@ def _full_step(optimizer: optax.GradientTransformationExtraArgs, full: Any, carr
 
 
 def _evaluate(full: Any, params: Params, state: Any) -> tuple[Array, Params]:
-    """Value and gradient; a line search has them at the point where it stopped, and they are reused."""
-    searched = [s for s in jax.tree.leaves(state, is_leaf=_is_line_search) if _is_line_search(s)]
-    if len(searched) == 1:
-        return optax.value_and_grad_from_state(full)(params, state=searched[0])
+    """Value and gradient; a line search has them at the point where it stopped, and they are reused.
+
+    Only where it is the last of its chain: a transformation after it moves the parameters elsewhere.
+    """
+    last = state
+    while type(last) is tuple and last:
+        last = last[-1]
+    if _is_line_search(last):
+        return optax.value_and_grad_from_state(full)(params, state=last)
     return jax.value_and_grad(full)(params)
 
 
 def _is_line_search(state: Any) -> bool:
-    return isinstance(
-        state, (optax.ScaleByZoomLinesearchState, optax.ScaleByBacktrackingLinesearchState)
-    ) and (state.grad is not None)
+    return isinstance(state, (optax.ScaleByZoomLinesearchState, optax.ScaleByBacktrackingLinesearchState)) and (
+        state.grad is not None
+    )
 
 
 def _batch_step(
@@ -155,7 +175,7 @@ def _batch_step(
 
     value, grad = jax.value_and_grad(batch)(carry.params)
     updates, state = optimizer.update(grad, carry.state, carry.params, value=value, grad=grad, value_fn=batch)
-    params = optax.apply_updates(carry.params, updates)
+    params = cast("Params", optax.apply_updates(carry.params, updates))
     step = carry.step + 1
     history = carry.history.at[step].set(value)
     return _Carry(params, state, value, grad, history, step, order)
@@ -187,7 +207,7 @@ def _tick(bar: Array, step: Array, value: Array) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(max_steps: int, *, enabled: bool) -> Iterator[Array]:
+def progress_bar(max_steps: int, *, enabled: bool) -> Generator[Array]:
     """A bar that the compiled loop finds by its number, so that a new bar compiles nothing."""
     number = next(_bar_ids)
     if not enabled:

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float, Int
 
-from jxent._checks import as_float, common_float, public
-from jxent import losses as _losses
 from jxent import logits as _logits
+from jxent import losses as _losses
+from jxent._checks import as_float, common_float, public
 
 
 class Params(NamedTuple):

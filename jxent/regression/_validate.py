@@ -9,7 +9,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._checks import as_float
+from jxent._checks import as_float, is_traced
 from jxent.regression._loop import Data
 from jxent.regression._model import Params
 
@@ -26,13 +26,7 @@ class Problem(NamedTuple):
         return self.data.x
 
 
-def _traced(*arrays: Any) -> bool:
-    return any(isinstance(a, jax.core.Tracer) for a in arrays)
-
-
-def problem(
-    x: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None, num_classes: int | None
-) -> Problem:
+def problem(x: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None, num_classes: int | None) -> Problem:
     """Check features, labels and weights; what needs values is left out under a caller's trace."""
     features = as_float("x", _numbers("x", x))
     if features.ndim != 2:
@@ -41,10 +35,8 @@ def problem(
             f"x.reshape(len(x), -1)"
         )
     if 0 in features.shape:
-        raise ValueError(
-            f"fit(): `x` has shape {features.shape}: there are no rows or no features to learn from"
-        )
-    if not _traced(features):
+        raise ValueError(f"fit(): `x` has shape {features.shape}: there are no rows or no features to learn from")
+    if not is_traced(features):
         _refuse_non_finite("x", features)
     targets = jnp.asarray(_numbers("labels", labels))
     if targets.ndim == 1:
@@ -84,10 +76,8 @@ def _class_ids(ids: Array, rows: int, num_classes: int | None) -> tuple[Array, i
             f"ids stored as floats need labels.astype(int)"
         )
     if ids.shape[0] != rows:
-        raise ValueError(
-            f"fit(): `x` has {rows} rows and `labels` {ids.shape[0]}, expected one label per row"
-        )
-    if _traced(ids):
+        raise ValueError(f"fit(): `x` has {rows} rows and `labels` {ids.shape[0]}, expected one label per row")
+    if is_traced(ids):
         if num_classes is None:
             raise ValueError("fit(): under jit or vmap the number of classes is not known: give num_classes=")
         return ids.astype(jnp.int32), num_classes
@@ -101,7 +91,7 @@ def _class_ids(ids: Array, rows: int, num_classes: int | None) -> tuple[Array, i
         )
     if count < 2:
         raise ValueError(
-            "fit(): `labels` holds one class, 0, only; expected at least two, or num_classes= if others are missing here"
+            "fit(): `labels` holds one class, 0, only; expected two or more, or num_classes= if some are missing"
         )
     return ids.astype(jnp.int32), count
 
@@ -120,7 +110,7 @@ def _distributions(targets: Array, features: Array, num_classes: int | None) -> 
             f"labels[:, 0]"
         )
     targets = as_float("labels", targets).astype(features.dtype)
-    if not _traced(targets):
+    if not is_traced(targets):
         _refuse_non_finite("labels", targets)
         values = np.asarray(targets, np.float64)
         wrong = (values.min(axis=1) < 0) | (np.abs(values.sum(axis=1) - 1) > 1e-3)
@@ -139,7 +129,7 @@ def _row_weights(sample_weight: ArrayLike, features: Array) -> Array:
         raise ValueError(
             f"fit(): `sample_weight` has shape {weights.shape}, expected [{features.shape[0]}], one per row"
         )
-    if not _traced(weights):
+    if not is_traced(weights):
         _refuse_non_finite("sample_weight", weights)
         values = np.asarray(weights)
         if values.min() < 0 or values.sum() == 0:
@@ -182,9 +172,9 @@ def options(
 ) -> None:
     """Check the numbers that steer the loop."""
     _whole("max_steps", max_steps, 0, None)
-    if tolerance is not None and not _traced(tolerance) and not 0 <= float(tolerance) < float("inf"):
+    if tolerance is not None and not is_traced(tolerance) and not 0 <= float(tolerance) < float("inf"):
         raise ValueError(f"fit(): tolerance={tolerance} must be a number >= 0")
-    if not _traced(l2):
+    if not is_traced(l2):
         if np.ndim(l2) != 0:
             raise ValueError(f"fit(): `l2` has shape {np.shape(l2)}, expected a scalar")
         if not 0 <= float(np.asarray(l2)) < float("inf"):
@@ -192,9 +182,7 @@ def options(
     if batch_size is not None:
         _whole("batch_size", batch_size, 1, n)
         if key is None:
-            raise ValueError(
-                "fit(): batch_size= needs key=jax.random.key(seed) for the order of the minibatches"
-            )
+            raise ValueError("fit(): batch_size= needs key=jax.random.key(seed) for the order of the minibatches")
     if key is not None and not (
         isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()
     ):
@@ -211,15 +199,13 @@ def _whole(name: str, value: Any, low: int, high: int | None) -> None:
 
 def start(params: Params, checked: Problem) -> Params:
     """Parameters to start from, of the shapes and dtype of the problem."""
-    weights, bias = (
-        as_float(n, a).astype(checked.x.dtype) for n, a in zip(Params._fields, params, strict=True)
-    )
+    weights, bias = (as_float(n, a).astype(checked.x.dtype) for n, a in zip(Params._fields, params, strict=True))
     expected = (checked.x.shape[1], checked.num_classes)
     if weights.shape != expected or bias.shape != expected[1:]:
         raise ValueError(
             f"fit(): `params` has weights {weights.shape} and bias {bias.shape}, expected {expected} and {expected[1:]}"
         )
-    if not _traced(weights, bias):
+    if not is_traced(weights, bias):
         for name, array in zip(Params._fields, (weights, bias), strict=True):
             _refuse_non_finite(f"params.{name}", array)
     return Params(weights, bias)

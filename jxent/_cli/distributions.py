@@ -1,0 +1,117 @@
+"""Distributions from numbers on the command line and from files, and what is refused of them."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any, Literal
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from jxent._cli.problems import UsageError
+
+Kind = Literal["rows", "table", "elements"]
+
+# How far the sum of a distribution may be from 1, by the width of its type on file.
+_TOLERANCE = {2: 1e-3, 4: 1e-4}
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?|nan)", re.IGNORECASE)
+
+
+def are_numbers(tokens: Sequence[str]) -> bool:
+    """Whether all of `tokens` are numbers; inf, -inf and nan are."""
+    return all(_NUMBER.fullmatch(token.strip()) for token in tokens)
+
+
+def read(tokens: Sequence[str], name: str) -> NDArray[Any]:
+    """One distribution `[K]` from numbers, or `[N, K]` from a file."""
+    if are_numbers(tokens):
+        return np.array([float(token) for token in tokens])
+    word = next(token for token in tokens if not are_numbers([token]))
+    file = Path(word)
+    if file.suffix.lower() not in (".npy", ".csv"):
+        raise UsageError(f"{name}: found {word!r}, expected numbers or a .npy or .csv file")
+    if len(tokens) > 1:
+        raise UsageError(f"{name}: found {len(tokens)} values, expected numbers alone or one file alone")
+    if not file.is_file():
+        raise UsageError(f"{name}: found no file {word!r}")
+    array = _npy(file) if file.suffix.lower() == ".npy" else _csv(file)
+    if array.ndim > 2 or array.size == 0:
+        raise UsageError(
+            f"{word!r}: found shape {list(array.shape)}, expected [K], one distribution, or [N, K], one a row"
+        )
+    return array
+
+
+def _npy(file: Path) -> NDArray[Any]:
+    try:
+        # A map is checked against the size of the file, unpickles nothing and takes no memory.
+        array = np.array(open_memmap(file, mode="r"))
+    except (ValueError, TypeError, SyntaxError, TokenError, EOFError, OverflowError) as error:
+        raise UsageError(f"{str(file)!r}: found no plain npy array: save it with np.save(path, array)") from error
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"{str(file)!r}: found the type {array.dtype}, expected real numbers")
+    return array
+
+
+def _csv(file: Path) -> NDArray[np.float64]:
+    rows: list[list[float]] = []
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{str(file)!r}: found bytes that are not UTF-8, expected text") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        delimiter = next((d for d in "\t;," if d in line), None)
+        cells = [cell.strip() for cell in line.split(delimiter)]
+        bad = next((cell for cell in cells if not are_numbers([cell])), None)
+        where = f"{str(file)!r}, line {number}"
+        if bad is not None:
+            raise UsageError(f"{where}: found {bad[:40]!r}, expected numbers throughout and no header")
+        if rows and len(cells) != len(rows[0]):
+            raise UsageError(f"{where}: found {len(cells)} numbers, expected {len(rows[0])} as before")
+        rows.append([float(cell) for cell in cells])
+    return np.array(rows)
+
+
+def check(array: NDArray[Any], name: str, *, room: str, kind: Kind, normalize: bool) -> NDArray[np.float64]:
+    """The numbers in float64; what is no distribution is refused, or divided by its sum where asked."""
+    tolerance = _TOLERANCE.get(array.dtype.itemsize, 1e-6) if array.dtype.kind == "f" else 1e-6
+    values = array.astype(np.float64)
+    _refuse(np.isnan(values), values, name, "expected a number")
+    if normalize and (room == "logits" or kind == "elements"):
+        raise UsageError(f"--normalize: found {room} without a sum of 1 to bring them to; leave it out")
+    if room == "logits":
+        if kind != "elements":
+            _refuse(values == np.inf, values, name, "expected finite logits or -inf")
+            _refuse_rows(np.all(values == -np.inf, axis=-1), name, lambda i: "holds only -inf, no distribution")
+        return values
+    _refuse(values < 0, values, name, "expected probabilities, at least 0")
+    if kind == "elements":
+        _refuse(values > 1, values, name, "expected probabilities, at most 1")
+        return values
+    sums = np.sum(values, axis=None if kind == "table" else -1, keepdims=True)
+    if normalize:
+        bad = ~((sums > 0) & np.isfinite(sums))
+    else:
+        bad = ~(np.abs(sums - 1) <= tolerance)
+    fix = "which is nothing to divide by" if normalize else "expected 1: correct it or give --normalize"
+    _refuse_rows(bad.reshape(-1), name, lambda i: f"sums to {sums.reshape(-1)[i]:.9g}, {fix}")
+    return values / sums if normalize else values
+
+
+def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, expected: str) -> None:
+    if bad.any():
+        *row, column = (int(i) for i in np.unravel_index(int(np.argmax(bad)), values.shape))
+        found = values[(*row, column)]
+        where = f"row {row[0] if row else 0}, number {column}"
+        raise UsageError(f"{name}: found {found:g} in {where} (counted from 0), {expected}")
+
+
+def _refuse_rows(bad: Any, name: str, why: Any) -> None:
+    bad = np.atleast_1d(bad)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UsageError(f"{name}: row {row} {why(row)}")

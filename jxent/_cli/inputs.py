@@ -1,0 +1,61 @@
+"""Reading data for a command."""
+
+import argparse
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jxent import data
+from jxent._cli.model import Model
+from jxent._cli.problems import UsageError, bad_input
+from jxent._cli.report import warn
+from jxent.data import Dataset
+
+
+def read(args: argparse.Namespace, hint: str = "") -> tuple[Dataset, Dataset | None]:
+    """The data set of `--data`, and its own test part if it has one."""
+    header = None if args.header is None else args.header == "yes"
+    with bad_input(hint):
+        return data.read(args.data, header=header, label=args.label)
+
+
+def held_out(args: argparse.Namespace, hint: str = "") -> tuple[Dataset, str]:
+    """The rows to apply a fitted model to, and which part of the data they are."""
+    whole, test = read(args, hint)
+    return (whole, "all rows") if test is None else (test, "the test part")
+
+
+def features(x: NDArray[Any], scale: float) -> NDArray[np.float32]:
+    """`x / scale` in float32."""
+    with np.errstate(over="ignore"):
+        scaled = np.divide(x, scale, dtype=np.float64 if x.dtype == np.float64 else np.float32)
+        scaled = scaled.astype(np.float32, copy=False)
+    finite = np.isfinite(scaled)
+    if not finite.all():
+        row, column = divmod(int(np.argmin(finite)), x.shape[1])
+        raise UsageError(
+            f"--data: found {x[row, column]:g} at (row, column) = ({row}, {column}), expected numbers that "
+            "float32 holds: divide the column by a constant"
+        )
+    return scaled
+
+
+def model_features(model: Model, dataset: Dataset, hint: str = "") -> NDArray[np.float32]:
+    """The features as the model was trained on them."""
+    expected = model.params.weights.shape[0]
+    if dataset.x.shape[1] != expected:
+        raise UsageError(
+            f"--data: found {dataset.x.shape[1]} features, expected {expected} as the model was trained on{hint}"
+        )
+    if dataset.scale != model.scale:
+        warn(
+            f"the features look as if divided by {dataset.scale:g}; the model was trained on features "
+            f"divided by {model.scale:g}, and that is applied"
+        )
+    return features(dataset.x, model.scale)
+
+
+def noun(spec: str) -> str:
+    """What one row of the data is."""
+    return "image" if spec == "digits" or spec.startswith("idx:") else "row"

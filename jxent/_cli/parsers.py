@@ -1,0 +1,237 @@
+"""The options of every command, without JAX: `--help` is quick."""
+
+import argparse
+import math
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from jxent._cli.keys import METRICS
+from jxent._cli.problems import UsageError
+
+OVERVIEW = """\
+usage: python -m jxent COMMAND ...
+
+Information theory for JAX, from the command line.
+
+commands:
+  train       fit a softmax regression and tell in bits what it has learned
+  evaluate    score a fitted model on data
+  predict     write the probabilities that a fitted model gives each class
+  measure     entropy, divergence or another measure of given distributions
+
+examples:
+  python -m jxent train --data digits --out run
+  python -m jxent evaluate run --data npz:more.npz
+  python -m jxent predict run --data csv:new.csv --label none --out answers.csv
+  python -m jxent measure entropy 0.6 0.1 0.1 0.1 0.1 --base 10
+  python -m jxent measure kl_divergence --p 0.5 0.5 --q 0.9 0.1 --base 2
+  python -m jxent measure --list
+
+options:
+  -h, --help     show this text; COMMAND --help shows that of a command
+  -V, --version  show the version
+
+exit codes: 0 success, 2 bad usage or bad input, 130 stopped by Ctrl-C,
+141 output closed early, 1 any other failure
+"""
+
+_DATA = """\
+data:
+  digits            1797 handwritten digits that come with scikit-learn
+  idx:PATH          a folder or file in the format of MNIST, or IMAGES,LABELS
+  npz:FILE          arrays x [N, D] and y, N labels or N rows of probabilities,
+                    and perhaps x_test and y_test
+  csv:FILE          numbers and one column of labels, the last unless --label
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def _parser(command: str, description: str, epilog: str, usage: str | None = None) -> _Parser:
+    return _Parser(
+        prog=f"python -m jxent {command}",
+        usage=usage,
+        description=textwrap.fill(description, 78),
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {text.strip()!r}, expected a number") from None
+
+
+def _checked(test: Callable[[float], bool], expected: str) -> Callable[[str], float]:
+    def convert(text: str) -> float:
+        value = _number(text)
+        if not test(value):
+            raise argparse.ArgumentTypeError(f"found {text.strip()}, expected {expected}")
+        return value
+
+    return convert
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected a whole number from {low} to {high}")
+        return value
+
+    return convert
+
+
+def _add_data(parser: _Parser, label: str = "csv only: the column of the labels") -> None:
+    parser.add_argument("--data", required=True, metavar="SPEC", help="what to read, see below")
+    parser.add_argument(
+        "--header", choices=("yes", "no"), help="csv only: whether the first row holds names (default: look)"
+    )
+    parser.add_argument("--label", metavar="NAME|INDEX", help=label)
+
+
+def train(argv: Sequence[str]) -> argparse.Namespace:
+    """Options of `train`."""
+    keys = "".join(
+        f"  {key}\n" + textwrap.indent(textwrap.fill(text, 70), " " * 8) + "\n"
+        for key, text in METRICS.items()
+    )
+    parser = _parser(
+        "train",
+        "Fit a softmax regression in float32: mean cross-entropy + l2/2 * |weights|^2, by L-BFGS. Tells the "
+        "story as it runs, in nats, bits and hartleys.",
+        f"{_DATA}\nfiles in DIR:\n"
+        "  params.npz        weights [D, K], bias [K], classes [K], scale, format\n"
+        "  metrics.json      the numbers below\n"
+        "  weights.png, loss.png, confusion.png    where matplotlib is installed\n"
+        f"\nmetrics.json, and --json, which adds out and files; infinity is \"inf\":\n{keys}",
+    )
+    _add_data(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
+    parser.add_argument("--force", action="store_true", help="replace the files of an earlier run in DIR")
+    parser.add_argument(
+        "--l2",
+        type=_checked(lambda v: 0 <= v < math.inf, "a number of at least 0"),
+        metavar="X",
+        help="penalty (default: 1/N for N training rows; with 0 separable data has no optimum)",
+    )
+    parser.add_argument(
+        "--test-fraction",
+        type=_checked(lambda v: 0 < v < 1, "a number above 0 and below 1"),
+        default=0.2,
+        metavar="X",
+        help="rows held out, where the data have no test part of their own (default: 0.2)",
+    )
+    parser.add_argument(
+        "--seed", type=_whole(0, 2**32 - 1), default=0, metavar="N", help="of the split (default: 0)"
+    )
+    parser.add_argument(
+        "--max-steps",
+        type=_whole(1, 10**7),
+        default=1000,
+        metavar="N",
+        help="most parameter updates (default: 1000)",
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=_checked(lambda v: 0 < v < math.inf, "a number above 0"),
+        metavar="X",
+        help="converged when no gradient entry is larger (default: 1e-6)",
+    )
+    parser.add_argument("--no-progress", action="store_true", help="no progress bar on a terminal")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return parser.parse_args(argv)
+
+
+def evaluate(argv: Sequence[str]) -> argparse.Namespace:
+    """Options of `evaluate`."""
+    parser = _parser(
+        "evaluate",
+        "Score a fitted model on the test part of the data if they have one of their own, else on all rows. "
+        "The features are divided by the scale that the model was trained with.",
+        _DATA,
+    )
+    parser.add_argument("model", metavar="DIR", help="folder written by train")
+    _add_data(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    return parser.parse_args(argv)
+
+
+def predict(argv: Sequence[str]) -> argparse.Namespace:
+    """Options of `predict`."""
+    parser = _parser(
+        "predict",
+        "Write csv: index, class, and a column p_CLASS for the probability of each class. Rows are those of "
+        "the test part of the data if they have one of their own, else all of them.",
+        f"{_DATA}\n--label none reads data without labels: csv files of features only, and\n"
+        "npz files for their array x alone.\n",
+    )
+    parser.add_argument("model", metavar="DIR", help="folder written by train")
+    _add_data(parser, "csv only: the column of the labels; none: the data have no labels")
+    parser.add_argument("--out", metavar="FILE", help="file to write (default: standard output)")
+    parser.add_argument("--force", action="store_true", help="replace an existing FILE")
+    return parser.parse_args(argv)
+
+
+def measure(argv: Sequence[str]) -> argparse.Namespace:
+    """Options of `measure`."""
+    parser = _parser(
+        "measure",
+        "Compute a measure in float64, one line for each distribution. Room is probs (probabilities, the "
+        "default) or logits (log-probabilities up to a constant; -inf is probability zero).",
+        "A FILE is .npy or .csv (no header) with one distribution a row. Two distributions\n"
+        "are two files, or --p and --q: numbers or one file each, in the order of the\n"
+        "formula. What follows -- is taken as numbers and files.\n"
+        "\nexamples:\n"
+        "  python -m jxent measure entropy 0.6 0.1 0.1 0.1 0.1 --base 10\n"
+        "  python -m jxent measure kl_divergence p.npy q.npy --base 2\n"
+        "  python -m jxent measure jensen_shannon_divergence --p 1 0 --q 0 1 --weight 0.3\n"
+        "  python -m jxent measure logits.entropy -1.5 0 -inf\n",
+        usage="python -m jxent measure [ROOM.]NAME [NUMBER ... | FILE [FILE]] [options]\n"
+        "       python -m jxent measure --list",
+    )
+    parser.add_argument("arguments", nargs="*", help=argparse.SUPPRESS)
+    parser.add_argument("--list", action="store_true", help="list all measures")
+    for name, which in (("p", "first or only"), ("q", "second")):
+        parser.add_argument(f"--{name}", nargs="+", metavar="X", help=f"the {which} distribution")
+    parser.add_argument("--base", type=_number, metavar="B", help="2: bits, 10: hartleys (default: nats)")
+    for name in ("weight", "alpha", "order"):
+        parser.add_argument(
+            f"--{name}", type=_number, metavar="X", help=f"{name} of the measures that have one"
+        )
+    parser.add_argument("--normalize", action="store_true", help="divide each distribution by its sum")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    # argparse takes -inf and -1e-3 for options; with a space in front they are values, and still numbers.
+    end = list(argv).index("--") if "--" in argv else len(argv)
+    before = [f" {a}" if a.startswith("-") and _is_number(a) else a for a in argv[:end]]
+    args = parser.parse_intermixed_args(before)
+    args.arguments = [a.strip() for a in args.arguments] + list(argv[end + 1 :])
+    return args
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], argparse.Namespace]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "measure": measure,
+}
