@@ -65,11 +65,13 @@ def weight_images(
         raise ValueError(f"shape={shape} has not as many pixels as the {d} features of `weights`")
     ax = _axes(ax)
     if shape is None:
+        from matplotlib.ticker import MaxNLocator
+
         image = w.T
         ax.set_xlabel("feature")
         ax.set_ylabel("class")
         _label_axis(ax, "y", names)
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     else:
         image = _mosaic(ax, w, shape, names)
     limit = float(np.max(np.abs(w), initial=0.0, where=np.isfinite(w))) or 1.0
@@ -111,8 +113,10 @@ def loss_history(history: ArrayLike, *, ax: "Axes | None" = None) -> "Axes":
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"`history` has shape {values.shape}, expected [num_steps + 1]")
     ax = _axes(ax)
+    from matplotlib.ticker import MaxNLocator
+
     ax.plot(np.arange(len(values)), values, marker="o" if len(values) < 30 else "", markersize=4)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("step")
     ax.set_ylabel("objective (nats)")
     ax.set_title("Loss")
@@ -158,9 +162,7 @@ def confusion_matrix(
     """
     true, predicted = np.asarray(labels), np.asarray(predictions)
     if true.ndim != 1 or true.shape != predicted.shape or true.size == 0:
-        raise ValueError(
-            f"`labels` has shape {true.shape} and `predictions` {predicted.shape}, expected [N] for both"
-        )
+        raise ValueError(f"`labels` has shape {true.shape} and `predictions` {predicted.shape}, expected [N] for both")
     if true.dtype.kind not in "iu" or predicted.dtype.kind not in "iu":
         raise ValueError(f"found class ids of type {true.dtype} and {predicted.dtype}, expected integers")
     largest, smallest = int(max(true.max(), predicted.max())), int(min(true.min(), predicted.min()))
@@ -171,7 +173,7 @@ def confusion_matrix(
     np.add.at(counts, (true, predicted), 1)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     ax = _axes(ax)
-    drawn = ax.imshow(share, cmap="cividis_r", vmin=0, vmax=1, interpolation="nearest")
+    drawn = ax.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     names = _names(classes, k)
     _label_axis(ax, "x", names)
     _label_axis(ax, "y", names)
@@ -180,7 +182,7 @@ def confusion_matrix(
     ax.set_title(f"Confusion matrix: {int(np.trace(counts))} of {len(true)} right")
     if k <= _MOST_COUNTS:
         for (row, column), count in np.ndenumerate(counts):
-            colour = "white" if share[row, column] > 0.5 else "black"
+            colour = "white" if share[row, column] > 0.5 else "black" if count else "0.6"
             size = 9 if k <= 12 else 6
             ax.text(column, row, str(count), ha="center", va="center", color=colour, fontsize=size)
     ax.figure.colorbar(drawn, ax=ax, label="share of the true class")

@@ -2,6 +2,7 @@
 
 from jxent._checks.arguments import (
     Axis,
+    Numbers,
     as_float,
     category_axes,
     class_labels,
@@ -18,6 +19,7 @@ from jxent._checks.boundary import is_traced, public
 
 __all__ = [
     "Axis",
+    "Numbers",
     "as_float",
     "category_axes",
     "class_labels",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +10,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 Axis = int | Sequence[int]
+# What a function outside the compiled boundary takes: it turns lists into arrays itself.
+Numbers = ArrayLike | Sequence[Any]
 
 
 def as_float(name: str, value: ArrayLike) -> Array:
@@ -135,9 +138,12 @@ def class_labels(labels: ArrayLike, z: Array, axis: int) -> Array:
         raise ValueError(
             f"`labels` has shape {ids.shape} and `logits` {z.shape}: expected one class id per row, shape {expected}"
         )
-    if jnp.issubdtype(ids.dtype, jnp.unsignedinteger):
-        return ids.astype(jnp.int32) if ids.dtype.itemsize < 4 else jnp.where(ids > 2**31 - 1, -1, ids).astype(int)
-    return ids.astype(jnp.int32) if ids.dtype.itemsize < 4 else ids
+    if ids.dtype.itemsize >= 4 and ids.dtype != jnp.int32:
+        # Saturated, not wrapped: what was out of range stays out of range.
+        limits = jnp.iinfo(jnp.int32)
+        low = 0 if jnp.issubdtype(ids.dtype, jnp.unsignedinteger) else limits.min
+        ids = jnp.clip(ids, low, limits.max)
+    return ids.astype(jnp.int32)
 
 
 def weights_like(weights: ArrayLike, values: Array) -> Array:

@@ -24,14 +24,20 @@ def are_numbers(tokens: Sequence[str]) -> bool:
     return all(_NUMBER.fullmatch(token.strip()) for token in tokens)
 
 
+def refuse_words(tokens: Sequence[str]) -> None:
+    """Refuse what is neither a number nor named as a file."""
+    for token in tokens:
+        if not are_numbers([token]) and Path(token).suffix.lower() not in (".npy", ".csv"):
+            raise UsageError(f"found {token!r}, expected numbers or a .npy or .csv file")
+
+
 def read(tokens: Sequence[str], name: str) -> NDArray[Any]:
     """One distribution `[K]` from numbers, or `[N, K]` from a file."""
     if are_numbers(tokens):
         return np.array([float(token) for token in tokens])
     word = next(token for token in tokens if not are_numbers([token]))
     file = Path(word)
-    if file.suffix.lower() not in (".npy", ".csv"):
-        raise UsageError(f"{name}: found {word!r}, expected numbers or a .npy or .csv file")
+    refuse_words(tokens)
     if len(tokens) > 1:
         raise UsageError(f"{name}: found {len(tokens)} values, expected numbers alone or one file alone")
     if not file.is_file():
@@ -41,7 +47,7 @@ def read(tokens: Sequence[str], name: str) -> NDArray[Any]:
         raise UsageError(
             f"{word!r}: found shape {list(array.shape)}, expected [K], one distribution, or [N, K], one a row"
         )
-    return array
+    return np.atleast_1d(array)
 
 
 def _npy(file: Path) -> NDArray[Any]:
@@ -82,36 +88,35 @@ def check(array: NDArray[Any], name: str, *, room: str, kind: Kind, normalize: b
     values = array.astype(np.float64)
     _refuse(np.isnan(values), values, name, "expected a number")
     if normalize and (room == "logits" or kind == "elements"):
-        raise UsageError(f"--normalize: found {room} without a sum of 1 to bring them to; leave it out")
+        what = "logits may have any shift" if room == "logits" else "each number stands for itself"
+        raise UsageError(f"--normalize: {what}, there is nothing to normalize: leave it out")
     if room == "logits":
         if kind != "elements":
             _refuse(values == np.inf, values, name, "expected finite logits or -inf")
-            _refuse_rows(np.all(values == -np.inf, axis=-1), name, lambda i: "holds only -inf, no distribution")
+            _refuse_rows(np.all(values == -np.inf, axis=-1), name, "holds only -inf, which is no distribution")
         return values
     _refuse(values < 0, values, name, "expected probabilities, at least 0")
     if kind == "elements":
         _refuse(values > 1, values, name, "expected probabilities, at most 1")
         return values
     sums = np.sum(values, axis=None if kind == "table" else -1, keepdims=True)
-    if normalize:
-        bad = ~((sums > 0) & np.isfinite(sums))
-    else:
-        bad = ~(np.abs(sums - 1) <= tolerance)
+    bad = ~((sums > 0) & np.isfinite(sums)) if normalize else ~(np.abs(sums - 1) <= tolerance)
     fix = "which is nothing to divide by" if normalize else "expected 1: correct it or give --normalize"
-    _refuse_rows(bad.reshape(-1), name, lambda i: f"sums to {sums.reshape(-1)[i]:.9g}, {fix}")
+    _refuse_rows(bad.reshape(-1), name, fix, sums.reshape(-1))
     return values / sums if normalize else values
 
 
-def _refuse(bad: NDArray[np.bool_], values: NDArray[Any], name: str, expected: str) -> None:
+def _refuse(bad: NDArray[np.bool_], values: NDArray[np.float64], name: str, expected: str) -> None:
+    """Name the first bad number."""
     if bad.any():
         *row, column = (int(i) for i in np.unravel_index(int(np.argmax(bad)), values.shape))
-        found = values[(*row, column)]
         where = f"row {row[0] if row else 0}, number {column}"
-        raise UsageError(f"{name}: found {found:g} in {where} (counted from 0), {expected}")
+        raise UsageError(f"{name}: found {values[(*row, column)]:g} in {where}, counted from 0; {expected}")
 
 
-def _refuse_rows(bad: Any, name: str, why: Any) -> None:
-    bad = np.atleast_1d(bad)
-    if bad.any():
+def _refuse_rows(bad: Any, name: str, why: str, sums: NDArray[np.float64] | None = None) -> None:
+    """Name the first bad row, and its sum."""
+    if np.any(bad):
         row = int(np.argmax(bad))
-        raise UsageError(f"{name}: row {row} {why(row)}")
+        total = "" if sums is None else f"sums to {sums[row]:.9g}, "
+        raise UsageError(f"{name}: row {row} {total}{why}")

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import TextIO
+from typing import Any
 
 from jxent import __version__
 from jxent._cli import parsers
@@ -67,7 +67,7 @@ def _complain(message: str, status: int, *, kind: str = "error") -> int:
     return status
 
 
-def _abandon(stream: TextIO) -> None:
+def _abandon(stream: Any) -> None:
     """Let what is still buffered go nowhere, or Python would complain about it when it exits."""
     try:
         stream.flush()

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         for name, a in zip(chosen.operands, arrays, strict=True)
     ]
     # Locally: the flag of the process stays as it is.
-    with bad_input(), jax.enable_x64(True):
+    with bad_input(), jax.enable_x64(True):  # noqa: FBT003
         value = np.asarray(chosen.function(*checked, **options))
     print(_json(chosen, args.base, value) if args.json else _text(value))
     return 0
@@ -112,6 +112,7 @@ def _operands(measure: Measure, args: argparse.Namespace) -> list[NDArray[Any]]:
         groups = [plain]
     else:
         groups = [[token] for token in plain]
+    distributions.refuse_words(plain)
     if len(groups) != len(measure.operands) or not groups[0]:
         expected = (
             "two distributions: two files, or --p NUMBERS --q NUMBERS"

@@ -105,8 +105,7 @@ def _add_data(parser: _Parser, label: str = "csv only: the column of the labels"
 def train(argv: Sequence[str]) -> argparse.Namespace:
     """Options of `train`."""
     keys = "".join(
-        f"  {key}\n" + textwrap.indent(textwrap.fill(text, 70), " " * 8) + "\n"
-        for key, text in METRICS.items()
+        f"  {key}\n" + textwrap.indent(textwrap.fill(text, 70), " " * 8) + "\n" for key, text in METRICS.items()
     )
     parser = _parser(
         "train",
@@ -116,7 +115,7 @@ def train(argv: Sequence[str]) -> argparse.Namespace:
         "  params.npz        weights [D, K], bias [K], classes [K], scale, format\n"
         "  metrics.json      the numbers below\n"
         "  weights.png, loss.png, confusion.png    where matplotlib is installed\n"
-        f"\nmetrics.json, and --json, which adds out and files; infinity is \"inf\":\n{keys}",
+        f'\nmetrics.json, and --json, which adds out and files; infinity is "inf":\n{keys}',
     )
     _add_data(parser)
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the files")
@@ -134,9 +133,7 @@ def train(argv: Sequence[str]) -> argparse.Namespace:
         metavar="X",
         help="rows held out, where the data have no test part of their own (default: 0.2)",
     )
-    parser.add_argument(
-        "--seed", type=_whole(0, 2**32 - 1), default=0, metavar="N", help="of the split (default: 0)"
-    )
+    parser.add_argument("--seed", type=_whole(0, 2**32 - 1), default=0, metavar="N", help="of the split (default: 0)")
     parser.add_argument(
         "--max-steps",
         type=_whole(1, 10**7),
@@ -191,8 +188,8 @@ def measure(argv: Sequence[str]) -> argparse.Namespace:
         "measure",
         "Compute a measure in float64, one line for each distribution. Room is probs (probabilities, the "
         "default) or logits (log-probabilities up to a constant; -inf is probability zero).",
-        "A FILE is .npy or .csv (no header) with one distribution a row. Two distributions\n"
-        "are two files, or --p and --q: numbers or one file each, in the order of the\n"
+        "A FILE is .npy or .csv (no header) with one distribution a row. Two of them are\n"
+        "two files, or --p and --q: numbers or one file each, in the order of the\n"
         "formula. What follows -- is taken as numbers and files.\n"
         "\nexamples:\n"
         "  python -m jxent measure entropy 0.6 0.1 0.1 0.1 0.1 --base 10\n"
@@ -208,9 +205,7 @@ def measure(argv: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(f"--{name}", nargs="+", metavar="X", help=f"the {which} distribution")
     parser.add_argument("--base", type=_number, metavar="B", help="2: bits, 10: hartleys (default: nats)")
     for name in ("weight", "alpha", "order"):
-        parser.add_argument(
-            f"--{name}", type=_number, metavar="X", help=f"{name} of the measures that have one"
-        )
+        parser.add_argument(f"--{name}", type=_number, metavar="X", help=f"{name} of the measures that have one")
     parser.add_argument("--normalize", action="store_true", help="divide each distribution by its sum")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     # argparse takes -inf and -1e-3 for options; with a space in front they are values, and still numbers.

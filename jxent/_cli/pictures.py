@@ -22,7 +22,7 @@ def draw(folder: Path, fit: Fit, classes: tuple[int | str, ...], test: Score) ->
     weights, history = np.asarray(fit.params.weights), np.asarray(fit.history)
     side = min(10.0, 4.8 + 0.25 * max(0, len(classes) - 10))
     drawings: tuple[tuple[float, float, Callable[[Any], Any]], ...] = (
-        (8.0, 4.8, lambda ax: plots.weight_images(weights, classes=classes, ax=ax)),
+        (8.0, 4.0, lambda ax: plots.weight_images(weights, classes=classes, ax=ax)),
         (6.4, 4.0, lambda ax: plots.loss_history(history, ax=ax)),
         (
             side + 1.0,

@@ -16,10 +16,10 @@ from jxent._cli.problems import UsageError, bad_input
 from jxent.data import Dataset
 from jxent.data._csv_columns import number
 from jxent.data._csv_rows import rows
+from jxent.data._dataset import scale_of
 from jxent.data._files import name_of, regular_file, show
 from jxent.data._npz import _features
 from jxent.data._npz_file import read_arrays
-from jxent.data._dataset import scale_of
 
 _UNLABELLED = "; data without labels are read with --label none"
 
@@ -74,9 +74,7 @@ def _csv(path: str, header: str | None) -> NDArray[np.float64]:
             known = [v for v in found if v is not None and np.isfinite(v)]
             if len(known) < len(found):
                 bad = next(c for c, v in zip(cells, found, strict=True) if v is None or not np.isfinite(v))
-                raise ValueError(
-                    f"{name_of(file)}, line {line}: found {show(bad)}, expected finite numbers throughout"
-                )
+                raise ValueError(f"{name_of(file)}, line {line}: found {show(bad)}, expected finite numbers throughout")
             if values and len(known) != len(values[0]):
                 raise ValueError(
                     f"{name_of(file)}, line {line}: found {len(known)} cells, expected {len(values[0])} as before"

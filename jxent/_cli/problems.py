@@ -1,6 +1,6 @@
 """What a user did wrong, told in one line."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
@@ -9,7 +9,7 @@ class UsageError(Exception):
 
 
 @contextmanager
-def bad_input(hint: str = "") -> Iterator[None]:
+def bad_input(hint: str = "") -> Generator[None]:
     """Turn what a reader or a measure refuses into a `UsageError`.
 
     Kept to the calls that judge what the user gave: elsewhere a `ValueError` is a mistake of the package

@@ -15,10 +15,9 @@ def units(label: str, nats: float) -> str:
     return f"  {label:<30}{nats:>9.4f} nats{nats / LOG2:>9.4f} bits{nats / LOG10:>9.4f} hartleys"
 
 
-def saved(bits: float, what: str, than: str) -> str:
-    """How many bits a prediction is worth."""
-    direction = "fewer" if bits >= 0 else "more"
-    return paragraph(f"The label of each {what} takes {abs(bits):.4f} bits {direction} than {than}.")
+def saved(bits: float, what: str, against: str) -> str:
+    """How many bits a prediction is worth, in the column of the bits."""
+    return f"  {'saved against ' + against:<44}{bits:>9.4f} bits per {what}"
 
 
 def paragraph(text: str) -> str:

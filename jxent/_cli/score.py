@@ -54,12 +54,8 @@ class Score(NamedTuple):
             [
                 report.units("cross-entropy", self.cross_entropy),
                 f"  {'accuracy':<30}{100 * self.accuracy:>9.2f} %  ({right} of {len(self.labels)})",
-                report.saved(
-                    self.saved_against_guessing, what, f"by guessing among {self.num_classes} classes"
-                ),
-                report.saved(
-                    self.saved_against_frequencies, what, "by knowing only how often each class occurs"
-                ),
+                report.saved(self.saved_against_guessing, what, f"guessing among {self.num_classes}"),
+                report.saved(self.saved_against_frequencies, what, "knowing the class frequencies"),
             ]
         )
 
@@ -84,5 +80,5 @@ def score(params: Params, x: NDArray[Any], labels: NDArray[Any]) -> Score:
 def label_entropy(labels: NDArray[Any], num_classes: int) -> float:
     """Entropy of the class frequencies, or of the mean distribution, in nats."""
     counts = np.bincount(labels, minlength=num_classes) if labels.ndim == 1 else labels.sum(0, np.float64)
-    with jax.enable_x64(True):
+    with jax.enable_x64(True):  # noqa: FBT003
         return float(probs.entropy(counts / counts.sum()))

@@ -4,7 +4,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -23,9 +23,7 @@ def check_folder(name: str, *, force: bool) -> Path:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out: {str(folder)!r} is a file, expected a folder that does not exist yet")
     if folder.is_dir() and any(folder.iterdir()) and not force:
-        raise UsageError(
-            f"--out: {str(folder)!r} exists and is not empty; choose another, or replace it with --force"
-        )
+        raise UsageError(f"--out: {str(folder)!r} exists and is not empty; choose another, or replace it with --force")
     _check_access(folder if folder.is_dir() else folder.parent)
     return folder
 
@@ -52,7 +50,7 @@ def _check_access(folder: Path) -> None:
 
 
 @contextmanager
-def written_folder(target: Path) -> Iterator[Path]:
+def written_folder(target: Path) -> Generator[Path]:
     """A new folder to write in; `target` gets its files once the block ends well, and else stays as it is.
 
     Files of an earlier run in `target` are replaced, all of them or none; other files there are kept.
@@ -104,7 +102,7 @@ def _exchange(new: Path, old: Path, target: Path) -> None:
 
 
 @contextmanager
-def written_file(target: Path) -> Iterator[TextIO]:
+def written_file(target: Path) -> Generator[TextIO]:
     """A text file to write; it takes the place of `target` once the block ends well."""
     stage = target.with_name(_temporary(target.name))
     try:

@@ -26,9 +26,9 @@ Say = Callable[[str], None]
 class _Task(NamedTuple):
     """Features in float32, labels as class ids `[N]` or distributions `[N, K]`, and how to fit them."""
 
-    x: NDArray[np.float32]
+    x: NDArray[Any]
     labels: NDArray[Any]
-    x_test: NDArray[np.float32]
+    x_test: NDArray[Any]
     labels_test: NDArray[Any]
     classes: tuple[int | str, ...]
     scale: float
@@ -73,13 +73,11 @@ def _silent(text: str) -> None:
 def _prepare(args: argparse.Namespace) -> _Task:
     whole, test = inputs.read(args)
     if len(whole.classes) < 2:
-        raise UsageError(f"--data: found the one class {whole.classes[0]!r}, expected at least two")
+        raise UsageError("--data: found one class only, expected at least two")
     train, held_out = whole, test
     if held_out is None:
         with bad_input():
-            train, held_out = data.split(
-                whole, key=jax.random.key(args.seed), test_fraction=args.test_fraction
-            )
+            train, held_out = data.split(whole, key=jax.random.key(args.seed), test_fraction=args.test_fraction)
     return _Task(
         inputs.features(train.x, whole.scale),
         _as_computed(train.labels),
@@ -97,7 +95,8 @@ def _as_computed(labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _data(args: argparse.Namespace, task: _Task, say: Say) -> dict[str, Any]:
-    (n, d), k = task.x.shape, len(task.classes)
+    n, d = len(task.x), task.x.shape[-1]
+    k = len(task.classes)
     origin = "the test part of the data" if task.own_test_part else f"drawn at random, seed {args.seed}"
     say(f"Data: {args.data}")
     say(f"  {n} training rows and {len(task.x_test)} held out ({origin})")
@@ -138,9 +137,7 @@ def _gradients(args: argparse.Namespace, task: _Task, say: Say) -> dict[str, Any
     drawn = regression.init(d, k, key=jax.random.key(args.seed), dtype=np.float32)
     # Scores stay near 1, where no probability underflows and every term of the gradient counts.
     size = np.float32(math.sqrt(d) * max(float(np.max(np.abs(task.x))), 1e-30))
-    found = regression.compare_gradients(
-        Params(drawn.weights / size, drawn.bias), task.x, task.labels, l2=task.l2
-    )
+    found = regression.compare_gradients(Params(drawn.weights / size, drawn.bias), task.x, task.labels, l2=task.l2)
     say("\nGradient: autodiff against the closed form, at random weights")
     say(f"  {'':<12}{'largest difference':>20}{'relative':>14}")
     for name, part in (("weights", found.weights), ("bias", found.bias)):

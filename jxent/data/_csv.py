@@ -24,46 +24,36 @@ def csv(path: StrPath, *, header: bool | None = None, label: str | int | None = 
     lines are skipped and spaces around cells dropped. Every column but the label must hold finite numbers
     with a decimal point.
 
-    Parameters
-    ----------
-    path
-        The file.
-    header
-        Whether the first row holds the names of the columns. None looks at its feature cells, those
-        outside the label column: a header if none of them is a number, data if all of them are. A first
-        row of both is refused, and so is one of numbers whose label is the only one in its column that is
-        not a number (names such as 0, 1, 2, label): then say True or False.
-    label
-        The label column: None for the last one, an integer for an index (from 0, negative from the end),
-        a string for a name in the header. A string such as "3" is an index where no column has that name.
+    Args:
+        path: The file.
+        header: Whether the first row holds the names of the columns. None looks at its feature cells, those
+            outside the label column: a header if none of them is a number, data if all of them are. A first
+            row of both is refused, and so is one of numbers whose label is the only one in its column that is
+            not a number (names such as 0, 1, 2, label): then say True or False.
+        label: The label column: None for the last one, an integer for an index (from 0, negative from the end),
+            a string for a name in the header. A string such as "3" is an index where no column has that name.
 
     Returns:
-    -------
-    Dataset
-        ``classes`` are the distinct labels in increasing order: integers where all labels are whole
-        numbers (1 and 1.0 are one class), else strings. ``scale`` is 1.0.
+        Dataset: ``classes`` are the distinct labels in increasing order: integers where all labels are whole
+            numbers (1 and 1.0 are one class), else strings. ``scale`` is 1.0.
 
     Raises:
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If the file is not UTF-8, has no rows, one column only, rows of different lengths, an empty cell, a
-        feature that is no finite number, a label that is a fraction, a header with a missing or repeated
-        name, or no such label column.
-    TypeError
-        If ``header`` or ``label`` is of another type.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is not UTF-8, has no rows, one column only, rows of different lengths, an empty cell, a
+            feature that is no finite number, a label that is a fraction, a header with a missing or repeated
+            name, or no such label column.
+        TypeError: If ``header`` or ``label`` is of another type.
 
-    Examples:
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as name:
-    ...     file = Path(name, "pets.csv")
-    ...     _ = file.write_text("weight,height,kind\n4.5,25,cat\n20,60,dog\n")
-    ...     d = csv(file, label="kind")
-    >>> d.x.tolist(), d.labels.tolist(), d.classes
-    ([[4.5, 25.0], [20.0, 60.0]], [0, 1], ('cat', 'dog'))
+    Example:
+        >>> from jxent import data
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     file = Path(name, "pets.csv")
+        ...     _ = file.write_text("weight,height,kind\n4.5,25,cat\n20,60,dog\n")
+        ...     d = data.csv(file, label="kind")
+        >>> d.x.tolist(), d.labels.tolist(), d.classes
+        ([[4.5, 25.0], [20.0, 60.0]], [0, 1], ('cat', 'dog'))
     """
     _check_options(header, label)
     file = regular_file(path, "a CSV file")

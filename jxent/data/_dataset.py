@@ -12,24 +12,19 @@ class Dataset(NamedTuple):
     The values are those of the file, untouched; ``x / scale`` brings pixels to the range 0 to 1.
 
     Attributes:
-    ----------
-    x
-        Features [N, D]: uint8, float32 or float64.
-    labels
-        Class ids in [0, K) as int32 [N], or one distribution over the classes per row, float [N, K].
-    classes
-        The K original labels, integers or strings: ``classes[labels[i]]`` is the label of row i.
-    scale
-        The divisor that brings ``x`` to unit range: 255.0 for uint8, 16.0 for ``digits()``, else 1.0.
+        x: Features [N, D]: uint8, float32 or float64.
+        labels: Class ids in [0, K) as int32 [N], or one distribution over the classes per row, float [N, K].
+        classes: The K original labels, integers or strings: ``classes[labels[i]]`` is the label of row i.
+        scale: The divisor that brings ``x`` to unit range: 255.0 for uint8, 16.0 for ``digits()``, else 1.0.
 
-    Examples:
-    --------
-    >>> import numpy as np
-    >>> d = Dataset(np.array([[0.5, 1.0], [2.0, 4.0]]), np.array([1, 0], np.int32), ("no", "yes"))
-    >>> d.classes[d.labels[0]]
-    'yes'
-    >>> d.scale
-    1.0
+    Example:
+        >>> from jxent import data
+        >>> import numpy as np
+        >>> d = data.Dataset(np.array([[0.5, 1.0], [2.0, 4.0]]), np.array([1, 0], np.int32), ("no", "yes"))
+        >>> d.classes[d.labels[0]]
+        'yes'
+        >>> d.scale
+        1.0
     """
 
     x: NDArray[Any]

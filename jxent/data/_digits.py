@@ -11,22 +11,18 @@ def digits() -> Dataset:
     Nothing is downloaded: the images come with scikit-learn.
 
     Returns:
-    -------
-    Dataset
-        ``labels`` int32 [1797], ``classes`` 0 to 9, ``scale`` 16.0.
+        Dataset: ``labels`` int32 [1797], ``classes`` 0 to 9, ``scale`` 16.0.
 
     Raises:
-    ------
-    ImportError
-        If scikit-learn is not installed.
+        ImportError: If scikit-learn is not installed.
 
-    Examples:
-    --------
-    >>> d = digits()
-    >>> d.x.shape, str(d.x.dtype), d.scale
-    ((1797, 64), 'float32', 16.0)
-    >>> float((d.x / d.scale).max())
-    1.0
+    Example:
+        >>> from jxent import data
+        >>> d = data.digits()
+        >>> d.x.shape, str(d.x.dtype), d.scale
+        ((1797, 64), 'float32', 16.0)
+        >>> float((d.x / d.scale).max())
+        1.0
     """
     try:
         from sklearn.datasets import load_digits

@@ -23,42 +23,33 @@ def idx(path: StrPath | tuple[StrPath, StrPath], *, test: bool = False) -> Datas
     Plain and gzipped files are told apart by their first bytes. Where a plain and a gzipped file of one
     name lie side by side, the plain one is read.
 
-    Parameters
-    ----------
-    path
-        A folder that holds ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, the ``t10k`` pair
-        or both (also ``train-images.idx3-ubyte``, and each with ``.gz``); or the images file, its labels
-        lying beside it under such a name; or the two files ``(images, labels)`` under any name.
-    test
-        False gives the training pair, True the ``t10k`` pair of a folder that has both. An only pair
-        counts as the training pair whatever its name.
+    Args:
+        path: A folder that holds ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, the ``t10k`` pair
+            or both (also ``train-images.idx3-ubyte``, and each with ``.gz``); or the images file, its labels
+            lying beside it under such a name; or the two files ``(images, labels)`` under any name.
+        test: False gives the training pair, True the ``t10k`` pair of a folder that has both. An only pair
+            counts as the training pair whatever its name.
 
     Returns:
-    -------
-    Dataset
-        ``classes`` are the labels that occur in the training pair, in increasing order.
+        Dataset: ``classes`` are the labels that occur in the training pair, in increasing order.
 
     Raises:
-    ------
-    FileNotFoundError
-        If the path, or one file of the pair, does not exist.
-    ValueError
-        If a file is not IDX of the right kind, cut short, too long, empty or damaged; if the two files
-        count differently; or if ``test`` is True and there is no test part.
-    TypeError
-        If ``path`` is neither a path nor a pair of paths.
+        FileNotFoundError: If the path, or one file of the pair, does not exist.
+        ValueError: If a file is not IDX of the right kind, cut short, too long, empty or damaged; if the two files
+            count differently; or if ``test`` is True and there is no test part.
+        TypeError: If ``path`` is neither a path nor a pair of paths.
 
-    Examples:
-    --------
-    >>> import struct, tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as name:
-    ...     images, labels = Path(name, "images"), Path(name, "labels")
-    ...     _ = images.write_bytes(struct.pack(">4I", 0x803, 2, 1, 3) + bytes([0, 10, 20, 30, 40, 255]))
-    ...     _ = labels.write_bytes(struct.pack(">2I", 0x801, 2) + bytes([7, 4]))
-    ...     d = idx((images, labels))
-    >>> d.x.tolist(), d.labels.tolist(), d.classes
-    ([[0, 10, 20], [30, 40, 255]], [1, 0], (4, 7))
+    Example:
+        >>> from jxent import data
+        >>> import struct, tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     images, labels = Path(name, "images"), Path(name, "labels")
+        ...     _ = images.write_bytes(struct.pack(">4I", 0x803, 2, 1, 3) + bytes([0, 10, 20, 30, 40, 255]))
+        ...     _ = labels.write_bytes(struct.pack(">2I", 0x801, 2) + bytes([7, 4]))
+        ...     d = data.idx((images, labels))
+        >>> d.x.tolist(), d.labels.tolist(), d.classes
+        ([[0, 10, 20], [30, 40, 255]], [1, 0], (4, 7))
     """
     train, held_out = _find(path)
     if not test:

@@ -22,39 +22,32 @@ def npz(path: StrPath, *, test: bool = False) -> Dataset:
     integers beyond 2**24. A one-dimensional ``y`` holds the labels: integers, bools (taken as 0 and 1),
     whole floats or strings. A two-dimensional ``y`` holds one distribution over K classes per row.
 
-    Parameters
-    ----------
-    path
-        A file written by ``np.savez`` or ``np.savez_compressed`` with the arrays ``x`` and ``y``, and
-        perhaps ``x_test`` and ``y_test``.
-    test
-        True gives ``x_test`` and ``y_test``, encoded with the classes of ``y``.
+    Args:
+        path: A file written by ``np.savez`` or ``np.savez_compressed`` with the arrays ``x`` and ``y``, and
+            perhaps ``x_test`` and ``y_test``.
+        test: True gives ``x_test`` and ``y_test``, encoded with the classes of ``y``.
 
     Returns:
-    -------
-    Dataset
-        ``classes`` are the distinct labels of ``y`` in increasing order, or 0 to K - 1 for distributions;
-        ``scale`` is 255.0 for uint8 and else 1.0.
+        Dataset: ``classes`` are the distinct labels of ``y`` in increasing order, or 0 to K - 1 for distributions;
+            ``scale`` is 255.0 for uint8 and else 1.0.
 
     Raises:
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If an array is missing, damaged, pickled, empty, of another shape or type or not finite; if a row
-        of ``y`` is no distribution; if ``y_test`` has a class that ``y`` has not; or if ``test`` is True
-        and there is no test part.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If an array is missing, damaged, pickled, empty, of another shape or type or not finite; if a row
+            of ``y`` is no distribution; if ``y_test`` has a class that ``y`` has not; or if ``test`` is True
+            and there is no test part.
 
-    Examples:
-    --------
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> with tempfile.TemporaryDirectory() as name:
-    ...     file = Path(name, "pets.npz")
-    ...     np.savez(file, x=np.array([[1.0, 2.0], [3.0, 4.0]]), y=np.array(["dog", "cat"]))
-    ...     d = npz(file)
-    >>> d.x.shape, d.labels.tolist(), d.classes
-    ((2, 2), [1, 0], ('cat', 'dog'))
+    Example:
+        >>> import numpy as np
+        >>> from jxent import data
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> with tempfile.TemporaryDirectory() as name:
+        ...     file = Path(name, "pets.npz")
+        ...     np.savez(file, x=np.array([[1.0, 2.0], [3.0, 4.0]]), y=np.array(["dog", "cat"]))
+        ...     d = data.npz(file)
+        >>> d.x.shape, d.labels.tolist(), d.classes
+        ((2, 2), [1, 0], ('cat', 'dog'))
     """
     train, held_out = parts(path)
     if not test:

@@ -15,37 +15,28 @@ _KINDS = "digits, idx:FOLDER (or idx:IMAGES,LABELS), npz:FILE, csv:FILE, for exa
 def read(spec: str, *, header: bool | None = None, label: str | int | None = None) -> tuple[Dataset, Dataset | None]:
     """The dataset that ``spec`` describes, and the test part of its own [N, D] if it has one, else None.
 
-    Parameters
-    ----------
-    spec
-        ``"digits"``, ``"idx:PATH"`` (a folder, an images file, or ``IMAGES,LABELS``), ``"npz:FILE"`` or
-        ``"csv:FILE"``.
-    header, label
-        As in ``csv()``; for csv files only.
+    Args:
+        spec: ``"digits"``, ``"idx:PATH"`` (a folder, an images file, or ``IMAGES,LABELS``), ``"npz:FILE"`` or
+            ``"csv:FILE"``.
+        header: As in ``csv()``; for csv files only.
+        label: As in ``csv()``; for csv files only.
 
     Returns:
-    -------
-    tuple of Dataset and Dataset or None
-        The second is the ``t10k`` pair of an IDX folder with both pairs, or ``x_test`` and ``y_test`` of an
-        npz file; else None, and ``split()`` makes one.
+        The dataset and its own test part: the ``t10k`` pair of an IDX folder with both pairs, or ``x_test`` and
+        ``y_test`` of an npz file; else None, and ``split()`` makes one.
 
     Raises:
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ImportError
-        If ``digits`` is asked for and scikit-learn is not installed.
-    ValueError
-        If the kind is unknown, the path is missing, ``header`` or ``label`` is given for a kind that has
-        none, or the file is refused by its reader.
-    TypeError
-        If ``spec`` is not a string.
+        FileNotFoundError: If the file does not exist.
+        ImportError: If ``digits`` is asked for and scikit-learn is not installed.
+        ValueError: If the kind is unknown, the path is missing, ``header`` or ``label`` is given for a kind that has
+            none, or the file is refused by its reader.
+        TypeError: If ``spec`` is not a string.
 
-    Examples:
-    --------
-    >>> train, test = read("digits")
-    >>> train.x.shape, test
-    ((1797, 64), None)
+    Example:
+        >>> from jxent import data
+        >>> train, test = data.read("digits")
+        >>> train.x.shape, test
+        ((1797, 64), None)
     """
     _check_spec(spec)
     kind, _, path = spec.partition(":")

@@ -18,34 +18,25 @@ def split(dataset: Dataset, *, key: "jax.Array", test_fraction: float = 0.2) -> 
     The same key gives the same parts. Both parts keep the classes and the scale of the whole, also where
     a class does not occur in one of them.
 
-    Parameters
-    ----------
-    dataset
-        The rows to part; they are copied.
-    key
-        A random key, ``jax.random.key(0)``.
-    test_fraction
-        The share of the test part, above 0 and below 1.
+    Args:
+        dataset: The rows to part; they are copied.
+        key: A random key, ``jax.random.key(0)``.
+        test_fraction: The share of the test part, above 0 and below 1.
 
     Returns:
-    -------
-    tuple of Dataset
-        The training part and the test part, each in random order.
+        tuple of Dataset: The training part and the test part, each in random order.
 
     Raises:
-    ------
-    TypeError
-        If ``key`` is not a single key of ``jax.random.key``, or another argument is of the wrong type.
-    ValueError
-        If ``test_fraction`` is not between 0 and 1, or one of the parts would be empty.
+        TypeError: If ``key`` is not a single key of ``jax.random.key``, or another argument is of the wrong type.
+        ValueError: If ``test_fraction`` is not between 0 and 1, or one of the parts would be empty.
 
-    Examples:
-    --------
-    >>> import jax
-    >>> from jxent.data import digits
-    >>> train, test = split(digits(), key=jax.random.key(0))
-    >>> train.x.shape, test.x.shape
-    ((1438, 64), (359, 64))
+    Example:
+        >>> from jxent import data
+        >>> import jax
+        >>> from jxent.data import digits
+        >>> train, test = data.split(data.digits(), key=jax.random.key(0))
+        >>> train.x.shape, test.x.shape
+        ((1438, 64), (359, 64))
     """
     import jax  # Here, so that reading files needs NumPy alone.
 

@@ -10,7 +10,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
-from jxent._checks import is_traced
+from jxent._checks import Numbers, is_traced
 from jxent.regression import _loop, _validate
 from jxent.regression._model import Params, init
 
@@ -39,12 +39,12 @@ class Fit(NamedTuple):
 
 
 def fit(
-    x: ArrayLike,
-    labels: ArrayLike,
+    x: Numbers,
+    labels: Numbers,
     *,
     optimizer: str | optax.GradientTransformation = "lbfgs",
     l2: ArrayLike = 0.0,
-    sample_weight: ArrayLike | None = None,
+    sample_weight: Numbers | None = None,
     num_classes: int | None = None,
     params: Params | None = None,
     max_steps: int = 1000,

@@ -13,6 +13,7 @@ from jaxtyping import Array
 
 from jxent import closed_form as _closed_form
 from jxent import probs as _probs
+from jxent._checks import Numbers
 from jxent._numerics.softmax import softmax
 from jxent.closed_form import Agreement
 from jxent.closed_form._compare import default_tolerance, measure
@@ -43,11 +44,11 @@ class GradientAgreement(NamedTuple):
 
 def compare_gradients(
     params: Params,
-    x: ArrayLike,
-    labels: ArrayLike,
+    x: Numbers,
+    labels: Numbers,
     *,
     l2: ArrayLike = 0.0,
-    sample_weight: ArrayLike | None = None,
+    sample_weight: Numbers | None = None,
 ) -> GradientAgreement:
     """Compare autodiff with the closed form, pairwise, in the dtype given.
 

@@ -139,7 +139,7 @@ def _evaluate(full: Any, params: Params, state: Any) -> tuple[Array, Params]:
     while type(last) is tuple and last:
         last = last[-1]
     if _is_line_search(last):
-        return optax.value_and_grad_from_state(full)(params, state=last)
+        return cast("Any", optax.value_and_grad_from_state(full)(params, state=last))
     return jax.value_and_grad(full)(params)
 
 

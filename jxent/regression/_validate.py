@@ -9,7 +9,7 @@ import optax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._checks import as_float, is_traced
+from jxent._checks import Numbers, as_float, is_traced
 from jxent.regression._loop import Data
 from jxent.regression._model import Params
 
@@ -26,7 +26,7 @@ class Problem(NamedTuple):
         return self.data.x
 
 
-def problem(x: ArrayLike, labels: ArrayLike, sample_weight: ArrayLike | None, num_classes: int | None) -> Problem:
+def problem(x: Numbers, labels: Numbers, sample_weight: Numbers | None, num_classes: int | None) -> Problem:
     """Check features, labels and weights; what needs values is left out under a caller's trace."""
     features = as_float("x", _numbers("x", x))
     if features.ndim != 2:
@@ -123,7 +123,7 @@ def _distributions(targets: Array, features: Array, num_classes: int | None) -> 
     return targets, count
 
 
-def _row_weights(sample_weight: ArrayLike, features: Array) -> Array:
+def _row_weights(sample_weight: Numbers, features: Array) -> Array:
     weights = as_float("sample_weight", _numbers("sample_weight", sample_weight)).astype(features.dtype)
     if weights.shape != features.shape[:1]:
         raise ValueError(

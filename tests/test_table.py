@@ -1,0 +1,100 @@
+"""The table is complete, every public name is documented, and a broken function does not pass."""
+
+import doctest
+import importlib
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jxent
+from tests import test_derivatives, test_options, test_values
+from tests.table import BY_NAME, ELSEWHERE, TABLE, Entry
+
+ROOMS = ("probs", "logits", "losses", "closed_form", "regression", "data")
+SECTIONS = ("Args:", "Returns:", "Edge cases:", "Gradient:", "Example:", "Reference:")
+
+
+def public(room):
+    module = importlib.import_module(f"jxent.{room}")
+    return [(f"{room}.{name}", getattr(module, name)) for name in module.__all__]
+
+
+FUNCTIONS = [(n, f) for room in ROOMS for n, f in public(room) if not inspect.isclass(f)]
+
+
+def test_every_array_function_stands_in_the_table():
+    names = {n for n, _ in FUNCTIONS if n.split(".")[0] in ("probs", "logits", "losses")}
+    assert names == set(BY_NAME) | set(ELSEWHERE)
+
+
+def test_every_measure_and_loss_has_a_closed_form():
+    without = {e.name for e in TABLE if e.closed_form is None}
+    # Their derivatives are matrices: `closed_form.softmax_jacobian` is held against them.
+    assert without == {"logits.probabilities", "logits.log_probabilities"}
+
+
+@pytest.mark.parametrize(("name", "function"), FUNCTIONS, ids=[n for n, _ in FUNCTIONS])
+def test_docstring_is_complete_and_its_example_runs(name, function):
+    text = inspect.getdoc(function) or ""
+    room = name.split(".")[0]
+    if room != "data":
+        missing = [s for s in SECTIONS if s not in text and s.rstrip(":") + "\n---" not in text]
+        assert not missing, f"{name} has no section {missing}"
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    examples = doctest.DocTestFinder(recurse=False).find(function, name, globs={})
+    assert sum(len(e.examples) for e in examples) > 0, f"{name} has no example"
+    for example in examples:
+        assert runner.run(example).failed == 0, f"the example of {name} fails"
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_name_what_they_hold(room):
+    module = importlib.import_module(f"jxent.{room}")
+    assert list(module.__all__) == sorted(module.__all__)
+    assert getattr(jxent, room) is module
+    assert (module.__doc__ or "").strip()
+
+
+def broken_kl_at_equality(p, q, **options):
+    """Differs from the right one only by cancellation: the entropies subtracted."""
+    del options
+    return jnp.sum(p * jnp.log(jnp.maximum(p, 1e-38)) - p * jnp.log(jnp.maximum(q, 1e-38)), -1)
+
+
+def broken_entropy_at_zero(p, **options):
+    """Right in value, NaN in its gradient at 0: the result is masked, not the operand."""
+    del options
+    return -jnp.sum(jnp.where(p > 0, p * jnp.log(p), 0.0), -1)
+
+
+def broken_mask(p, *, where=None, **options):
+    """Multiplies by the mask, which lets NaN through."""
+    del options
+    p = p if where is None else p * where.astype(p.dtype)
+    return -jnp.sum(p * jnp.log(jnp.maximum(p, 1e-38)), -1)
+
+
+@pytest.mark.parametrize(
+    ("like", "function", "test", "args"),
+    [
+        ("probs.kl_divergence", broken_kl_at_equality, test_values.test_value, (np.dtype("float32"),)),
+        (
+            "probs.entropy",
+            broken_entropy_at_zero,
+            test_derivatives.test_first_derivative_at_the_boundary,
+            (np.dtype("float32"),),
+        ),
+        ("probs.entropy", broken_mask, test_options.test_a_mask_is_the_same_as_leaving_out, ()),
+    ],
+)
+def test_the_harness_catches_a_broken_function(like, function, test, args, monkeypatch):
+    """Each passes an eager test on ordinary numbers; the table's own tests do not let it through."""
+    entry = BY_NAME[like]
+    ordinary = [jnp.asarray(x) for x in ([0.1, 0.2, 0.3, 0.4], [0.4, 0.3, 0.2, 0.1])][: entry.arity]
+    np.testing.assert_allclose(function(*ordinary), entry.function(*ordinary), rtol=1e-5)
+    monkeypatch.setattr(Entry, "function", property(lambda self: jax.jit(function, static_argnames=("axis", "base"))))
+    with pytest.raises(AssertionError):
+        test(entry, *args)
