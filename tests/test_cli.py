@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -585,3 +586,35 @@ def test_module_exits_with_the_code_of_the_command():
     result = run_python("measure", "entropy", "0.5", "0.6")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == ("jxent: error: p: row 0 sums to 1.1, expected 1: correct it or give --normalize\n")
+
+
+def test_ctrl_c_during_a_fit_ends_with_130_and_leaves_nothing(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "data.npz", x=rng.normal(size=(4000, 100)), y=rng.integers(0, 9, 4000))
+    options = ["--max-steps", "1000000", "--tolerance", "1e-30"]  # It would run for hours.
+    process = subprocess.Popen(
+        [sys.executable, "-m", "jxent", "train", "--data", "npz:data.npz", "--out", "models/run", *options],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+    try:
+        assert any("at most 1000000 steps" in line for line in process.stdout)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=120)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (130, "jxent: interrupted\n")
+    assert [p.name for p in tmp_path.iterdir()] == ["data.npz"]
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(capsys, monkeypatch, tmp_path):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(train_command, "_prepare", lambda args: pytest.fail("read the data"))
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    status, out, err = call(capsys, "train", "--data", "digits", "--out", tmp_path / "run")
+    assert (status, out, err) == (1, "", f"jxent: error: {tmp_path}: Permission denied\n")

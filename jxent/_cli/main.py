@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _complain(one_line(error), USAGE)
     except KeyboardInterrupt:
-        return _complain("interrupted", INTERRUPTED, kind="stopped")
+        return _complain("interrupted", INTERRUPTED, kind="")
     except MemoryError as error:
         return _complain(f"out of memory ({one_line(error)})", FAILED)
     except (OSError, FloatingPointError) as error:
@@ -61,9 +61,9 @@ def _dispatch(argv: list[str]) -> int:
     return int(importlib.import_module(f"jxent._cli.{command}").run(args))
 
 
-def _complain(message: str, status: int, *, kind: str = "error") -> int:
+def _complain(message: str, status: int, *, kind: str = "error: ") -> int:
     with contextlib.suppress(OSError):
-        print(f"jxent: {kind}: {message}", file=sys.stderr, flush=True)
+        print(f"jxent: {kind}{message}", file=sys.stderr, flush=True)
     return status
 
 

@@ -45,8 +45,14 @@ def _check_access(folder: Path) -> None:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not existing.is_dir():
         raise UsageError(f"--out: {str(existing)!r} is a file, expected a folder to write in")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"--out: no permission to write in {str(existing)!r}")
+    probe = existing / _temporary("probe")
+    try:
+        probe.mkdir()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(existing)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.rmdir()
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from jxent._numerics.primitives import fence, recompute, tiny
+from jxent._numerics.primitives import fence, recompute, row_sum, tiny
 
 Axes = tuple[int, ...]
 # A formula gives its value, an array or several, and whether each row keeps the accuracy of the definition.
@@ -64,7 +64,7 @@ def _floor(p: Array) -> float:
 
 
 def _entropy(axes: Axes, p: Array) -> tuple[Array, Array]:
-    total = fence(jnp.sum(p * jnp.maximum(jnp.log(p), _floor(p)), axis=axes))
+    total = fence(row_sum(p * jnp.maximum(jnp.log(p), _floor(p)), axes))
     # 0 − total, not −total: the entropy of a certain outcome prints as 0, not as −0.
     return 0.0 - total, jnp.ones((), bool)
 

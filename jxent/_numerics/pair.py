@@ -98,8 +98,7 @@ def _logits_features(a: Array, b: Array, axes: Axes) -> Features:
     p, q = exp_a / (1.0 + sa.rest), exp_b / (1.0 + sb.rest)
     # −∞ becomes a finite stand-in, so that differences of impossible classes are numbers.
     log_p, log_q = (jnp.where(x < low, low, x) for x in (sa.d - log1p(sa.rest), sb.d - log1p(sb.rest)))
-    d_a, d_b = (jnp.where(x < low, low, x) for x in (sa.d, sb.d))
-    d = d_b - d_a
+    d = _difference(a, b, sa, sb)
     # p·expm1(d), written so that neither a small p nor a large d is lost.
     below = d <= 1.0
     excess = jnp.where(below, p * jnp.expm1(jnp.where(below, d, 0.0)), exp_b / (1.0 + sa.rest) - p)
@@ -109,6 +108,22 @@ def _logits_features(a: Array, b: Array, axes: Axes) -> Features:
     near = jnp.abs(delta) < 1.0
     diff = jnp.where(near, p * jnp.expm1(jnp.where(near, delta, 0.0)), q - p)
     return Features(p, q, log_p, log_q, diff, delta)
+
+
+def _difference(a: Array, b: Array, sa: sm.Shifted, sb: sm.Shifted) -> Array:
+    """b − a up to a constant of the row, to rounding of the result.
+
+    Where the rows are nearly equal, the rounding of each row's own shift is as large as the difference.
+    Therefore b − a first, the constant next, and then what the first subtraction rounded away (Knuth's
+    error-free transformation, The Art of Computer Programming 2, section 4.2.2).
+    """
+    low = lowest(a.dtype)
+    r = b - a
+    part = r - b
+    lost = (b - (r - part)) - (a + part)
+    accurate = (r - (sb.top - sa.top)) + lost
+    stand_in = jnp.where(sb.d < low, low, sb.d) - jnp.where(sa.d < low, low, sa.d)
+    return jnp.where(jnp.isfinite(accurate), accurate, stand_in)
 
 
 @_logits_features.defjvp

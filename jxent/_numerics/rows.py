@@ -13,14 +13,14 @@ from jxent._numerics import fast
 from jxent._numerics import softmax as sm
 from jxent._numerics.kernels import Kernel
 from jxent._numerics.pair import Pair, from_logits, from_probs
-from jxent._numerics.primitives import amplify, expand, fence, is_symbolic_zero
+from jxent._numerics.primitives import amplify, expand, fence, is_symbolic_zero, row_sum
 
 Axes = tuple[int, ...]
 Operands = tuple[Array, ...]
 
 
 def _total(kernel: Kernel, pair: Pair, axes: Axes, theta: Operands) -> Array:
-    return fence(jnp.sum(kernel.term(pair, *theta), axis=axes))
+    return fence(row_sum(kernel.term(pair, *theta), axes))
 
 
 def _by_platform(exact: Any, quick: Any, *operands: Array) -> Array:

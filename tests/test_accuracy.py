@@ -1,0 +1,81 @@
+"""The accuracy that the package promises, on rows made to break it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jxent._numerics import fast, rows
+from jxent._numerics.kernels import CROSS_ENTROPY, ENTROPY, JENSEN_SHANNON, KL_DIVERGENCE
+from tests import accuracy
+from tests import reference as ref
+from tests.table import BY_NAME, TABLE
+
+BOUND = {"float32": 4e-6, "float64": 4e-15}
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=[e.name for e in TABLE])
+def test_worst_relative_error(entry, dtype):
+    found = accuracy.worst(entry, dtype.name, rounds=1)
+    assert max(found.values()) <= BOUND[dtype.name], found
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_a_thousand_categories_along_either_axis(axis, dtype):
+    """Equal terms are the worst case of a running sum: every addition rounds the same way."""
+    p = np.full(1000, 1e-3, dtype)
+    q = np.linspace(1.0, 2.0, 1000)
+    q = (q / q.sum()).astype(dtype)
+    shape = (1000, 3) if axis == 0 else (3, 1000)
+    wide_p, wide_q = (jnp.asarray(np.broadcast_to(x[:, None] if axis == 0 else x, shape)) for x in (p, q))
+    for name in ("entropy", "kl_divergence", "jensen_shannon_divergence", "cross_entropy"):
+        entry = BY_NAME[f"probs.{name}"]
+        args = (wide_p, wide_q)[: entry.arity]
+        exact = entry.reference(*(ref.exact(x) for x in (p, q)[: entry.arity]))
+        error = np.max(np.abs(np.asarray(entry.function(*args, axis=axis), float) / float(exact) - 1))
+        assert error <= BOUND[dtype.name], name
+
+
+def _formulas():
+    weight = (0.3,)
+    yield "probs.entropy", ENTROPY, fast.from_probs, 1, ()
+    yield "probs.cross_entropy", CROSS_ENTROPY, fast.from_probs, 2, ()
+    yield "probs.kl_divergence", KL_DIVERGENCE, fast.from_probs, 2, ()
+    yield "probs.jensen_shannon_divergence", JENSEN_SHANNON, fast.from_probs, 2, weight
+    yield "logits.entropy", ENTROPY, fast.from_logits, 1, ()
+    yield "logits.kl_divergence", KL_DIVERGENCE, fast.from_logits, 2, ()
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel", "table", "arity", "theta"), list(_formulas()), ids=[f[0] for f in _formulas()]
+)
+def test_a_quick_formula_certifies_only_what_is_right(name, kernel, table, arity, theta, dtype):
+    """Rows from all families at once, from certain to hopeless: whatever is certified is within the bound."""
+    rng = np.random.default_rng(3)
+    make = accuracy._probs if name.startswith("probs") else accuracy._logits
+    reference = BY_NAME[name].reference
+    quick = jax.jit(table(kernel.name, (0,)))
+    certified = 0
+    for family in accuracy.FAMILIES:
+        for scale in (1e-3, 0.1, 1.0) if name.startswith("logits") else (1.0,):
+            case = tuple((x * dtype.type(scale)).astype(dtype) for x in make(family, rng, dtype)[:arity])
+            value, sure = quick(*(jnp.asarray(x) for x in case), *(jnp.asarray(t, dtype) for t in theta))
+            if not bool(jnp.all(sure)):
+                continue
+            certified += 1
+            weights = [float(dtype.type(t)) for t in theta]
+            exact = reference(*(ref.exact(x) for x in case), *weights)
+            assert accuracy.relative_error(value, [exact], dtype) <= BOUND[dtype.name], (family, scale)
+    assert certified >= 3
+
+
+@pytest.mark.parametrize("name", ["entropy", "kl_divergence", "jensen_shannon_divergence"])
+def test_both_paths_give_one_value(name, dtype):
+    """The definition, which every other platform runs, beside what this one runs."""
+    rng = np.random.default_rng(5)
+    p, q = (jnp.asarray(x) for x in accuracy._probs("random", rng, dtype))
+    kernel = {k.name: k for k in (ENTROPY, KL_DIVERGENCE, JENSEN_SHANNON)}[name]
+    theta = (jnp.asarray(0.5, dtype),) if kernel is JENSEN_SHANNON else ()
+    operands = (p,) if kernel is ENTROPY else (p, q)
+    exact = rows._total(kernel, rows._probs_pair(operands), (0,), theta)
+    np.testing.assert_allclose(rows.probs_sum(kernel, (0,), operands, theta), exact, rtol=2 * BOUND[dtype.name])
