@@ -33,17 +33,19 @@ def pick(z: Array, labels: Array, axis: int) -> Array:
     """The logit of each label, with the class axis kept as size 1; labels lie in [0, K)."""
     if _is_sharded(z):
         # A gather over classes that an explicit mesh axis shards is refused: compare instead.
-        chosen = class_ids(z.shape, axis) == labels
+        chosen = class_ids(z, axis) == labels
         return jnp.sum(jnp.where(chosen, z, jnp.zeros_like(z)), axis=axis, keepdims=True)
     return jnp.take_along_axis(z, labels, axis=axis)
 
 
-def class_ids(shape: tuple[int, ...], axis: int) -> Array:
-    """0, 1, … along the class axis, broadcast to the shape."""
-    return lax.broadcasted_iota(jnp.int32, shape, axis)
+def class_ids(z: Array, axis: int) -> Array:
+    """0, 1, … along the class axis, of the shape of the logits and sharded as they are."""
+    sharding = jax.typeof(z).sharding if _is_sharded(z) else None
+    return lax.broadcasted_iota(jnp.int32, z.shape, axis, out_sharding=sharding)
 
 
 def _is_sharded(z: Array) -> bool:
+    """Whether the type of the array names mesh axes: only explicit ones do."""
     spec = getattr(getattr(jax.typeof(z), "sharding", None), "spec", ())
     return any(axis is not None for axis in spec)
 
@@ -73,7 +75,7 @@ def _label_loss_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) 
     if is_symbolic_zero(dz):
         return parts, LabelLoss(zero, zero, zero)
     p = jnp.exp((z - parts.shift) - parts.log_sum)
-    right = class_ids(z.shape, axis) == labels
+    right = class_ids(z, axis) == labels
     slope = jnp.where(right, jnp.expm1(-parts.loss), p)
     dloss = jnp.sum(slope * dz, axis=axis, keepdims=True)
     dlog_sum = jnp.sum(p * dz, axis=axis, keepdims=True)

@@ -111,7 +111,7 @@ def _logits_features(a: Array, b: Array, axes: Axes) -> Features:
 
 
 def _difference(a: Array, b: Array, sa: sm.Shifted, sb: sm.Shifted) -> Array:
-    """b − a up to a constant of the row, to rounding of the result.
+    """The difference b − a up to a constant of the row, to rounding of the result.
 
     Where the rows are nearly equal, the rounding of each row's own shift is as large as the difference.
     Therefore b − a first, the constant next, and then what the first subtraction rounded away (Knuth's

@@ -49,7 +49,7 @@ def row_sum(x: Array, axes: tuple[int, ...]) -> Array:
     if x.dtype != jnp.float64 or axes != (x.ndim - 1,):
         return jnp.sum(x, axis=axes)
     rest = jnp.zeros((), x.dtype)
-    while x.shape[-1] >= 64:
+    while x.shape[-1] >= 8:
         whole = x.shape[-1] // 4 * 4
         rest = rest + jnp.sum(x[..., whole:], axis=-1)
         x = jnp.sum(x[..., :whole].reshape((*x.shape[:-1], whole // 4, 4)), axis=-1)

@@ -85,7 +85,7 @@ def softmax_regression(
     complete it.
 
     Args:
-        params: `regression.Params(weights [D, K], bias [K])`, or any pytree `(weights, bias)`.
+        params: `regression.Params(weights [D, K], bias [K])`.
         x: features `[N, D]`.
         labels: integer class ids `[N]`, or a distribution per row `[N, K]`.
         l2: penalty on the weights, l2/2·‖W‖²; the bias is not penalised.

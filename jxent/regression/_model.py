@@ -89,7 +89,8 @@ def logits(params: Params, x: ArrayLike) -> Float[Array, "n k"]:
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.105.
     """
     features, weights, bias = _matching(params, x)
-    return jnp.matmul(features, weights) + bias[None, :]
+    # An accelerator may else round float32 operands to 10 bits, and a gradient never reach its tolerance.
+    return jnp.matmul(features, weights, precision="highest") + bias[None, :]
 
 
 @public()

@@ -1,0 +1,189 @@
+"""The package as JAX users meet it: imports, signatures, compilations, sharding and debugging modes."""
+
+import functools
+import inspect
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jxent
+from jxent import logits, losses, probs
+from tests.table import TABLE, batch, differentiable
+from tests.test_values import worst
+
+
+def fresh(code, **environment):
+    """Run a script in a process of its own."""
+    import os
+
+    env = {**os.environ, **environment}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_importing_the_root_imports_neither_jax_nor_optax_nor_a_room():
+    loaded = fresh(
+        "import sys, jxent; "
+        "print(*[m for m in ('jax', 'optax', 'jxent.probs', 'matplotlib', 'sklearn') if m in sys.modules])"
+    )
+    assert loaded == ""
+
+
+def test_rooms_are_attributes_of_the_root_without_being_imported():
+    assert fresh("import jxent; print(jxent.regression.init(2, 3).bias.shape, 'probs' in dir(jxent))") == "(3,) True"
+
+
+def test_a_room_that_does_not_exist():
+    with pytest.raises(AttributeError, match="rooms are"):
+        jxent.no_such_room  # noqa: B018
+
+
+def test_no_module_imports_the_package_root_as_a_namespace():
+    """Every room is below the root: `import jxent` inside the package would be a cycle."""
+    from pathlib import Path
+
+    for path in Path(inspect.getfile(jxent)).parent.rglob("*.py"):
+        assert "\nimport jxent\n" not in path.read_text(), path
+
+
+def test_signatures_stay_visible():
+    signature = inspect.signature(probs.kl_divergence)
+    assert list(signature.parameters) == ["p", "q", "axis", "where", "base", "keepdims"]
+    assert signature.parameters["axis"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert probs.kl_divergence.__name__ == "kl_divergence"
+
+
+def test_a_new_value_of_a_traced_option_compiles_nothing():
+    traces = []
+
+    @jax.jit
+    def of(p, q, weight):
+        traces.append(1)
+        return probs.jensen_shannon_divergence(p, q, weight=weight)
+
+    p, q = jnp.asarray([0.5, 0.5]), jnp.asarray([0.9, 0.1])
+    for weight in (0.1, 0.2, 0.3):
+        of(p, q, weight)
+    assert len(traces) == 1
+    with jax.checking_leaks(), jax.log_compiles(False):
+        probs.jensen_shannon_divergence(p, q, weight=0.1)
+    compiled = functools.partial(probs.jensen_shannon_divergence, p, q)
+    from jax._src import test_util
+
+    compiled(weight=0.4)
+    with test_util.count_jit_compilation_cache_miss() as count:
+        compiled(weight=0.6)
+        losses.huber_loss(p, q, delta=2.0)
+        seen = count()
+        losses.huber_loss(p, q, delta=3.0)
+        assert count() == seen
+
+
+def test_a_traced_static_option_is_explained():
+    with pytest.raises(TypeError, match=r"axis.*traced"):
+        jax.jit(lambda axis: probs.entropy(jnp.ones((2, 2)), axis=axis))(0)
+
+
+@pytest.mark.parametrize("entry", TABLE, ids=[e.name for e in TABLE])
+def test_debug_nans_finds_none(entry):
+    """No NaN is formed on the way to a finite value or gradient."""
+    args = batch(entry, jnp.float32)
+    argnums = differentiable(args)
+    with jax.debug_nans(True):
+        values = np.asarray(entry.function(*args))
+        finite = np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(axis=1)
+        args = tuple(a[finite] for a in args)
+        jax.grad(lambda *a: jnp.sum(entry.function(*a)), argnums=argnums)(*args)
+
+
+SHARDED = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, PartitionSpec as P, NamedSharding
+from jxent import probs, logits, losses
+rng = np.random.default_rng(0)
+z = jnp.asarray(rng.normal(size=(8, 12)), jnp.float32)
+y = jnp.asarray(rng.normal(size=(8, 12)), jnp.float32)
+p, q = jax.nn.softmax(z), jax.nn.softmax(y)
+labels = jnp.asarray(rng.integers(0, 12, 8))
+cases = [(probs.entropy, (p,)), (probs.kl_divergence, (p, q)), (probs.jensen_shannon_divergence, (p, q)),
+         (logits.entropy, (z,)), (logits.kl_divergence, (z, y)), (logits.jensen_shannon_distance, (z, y)),
+         (losses.softmax_cross_entropy, (z, p))]
+label_loss = losses.softmax_cross_entropy_with_integer_labels
+for kind in (AxisType.Explicit, AxisType.Auto):
+    mesh = jax.make_mesh((2, 2), ("rows", "classes"), axis_types=(kind, kind))
+    with jax.set_mesh(mesh):
+        for spec in (P("rows", None), P(None, "classes"), P("rows", "classes")):
+            place = lambda a, spec=spec: jax.device_put(a, NamedSharding(mesh, P(*spec[: a.ndim])))
+            for f, args in cases:
+                there = tuple(place(a) for a in args)
+                np.testing.assert_allclose(jax.jit(f)(*there), f(*args), rtol=2e-6)
+                g = jax.jit(jax.grad(lambda *a, f=f: f(*a).sum()))(*there)
+                np.testing.assert_allclose(g, jax.grad(lambda *a, f=f: f(*a).sum())(*args), rtol=1e-4, atol=1e-6)
+            there, ids = place(z), place(labels)
+            np.testing.assert_allclose(jax.jit(label_loss)(there, ids), label_loss(z, labels), rtol=2e-6)
+            g = jax.jit(jax.grad(lambda a, b: label_loss(a, b).sum()))(there, ids)
+            np.testing.assert_allclose(g, jax.grad(lambda a: label_loss(a, labels).sum())(z), rtol=1e-4, atol=1e-6)
+mesh = jax.make_mesh((4,), ("rows",), axis_types=(AxisType.Auto,))
+for f, args in [*cases, (label_loss, (z, labels))]:
+    g = jax.shard_map(f, mesh=mesh, in_specs=tuple(P("rows") for _ in args), out_specs=P("rows"), check_vma=True)
+    np.testing.assert_allclose(jax.jit(g)(*args), f(*args), rtol=2e-6)
+    d = jax.grad(lambda a: jax.jit(g)(a, *args[1:]).sum())(args[0])
+    np.testing.assert_allclose(d, jax.grad(lambda a: f(a, *args[1:]).sum())(args[0]), rtol=1e-4, atol=1e-6)
+print("same")
+"""
+
+
+def test_sharded_arrays_give_the_same_values():
+    """Explicit and auto mesh axes over rows and classes, and shard_map with check_vma, on 4 simulated devices."""
+    assert fresh(SHARDED, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")
+
+
+def test_vmap_over_every_argument_and_axis(rng):
+    p, q = (jnp.asarray(rng.dirichlet(np.ones(5), size=(3, 4)), jnp.float32) for _ in range(2))
+    expected = probs.kl_divergence(p, q)
+    for axes in ((0, 0), (1, 1)):
+        found = jax.vmap(probs.kl_divergence, in_axes=axes, out_axes=axes[0])(p, q)
+        assert worst(found, expected) <= 4e-6
+    one = jax.vmap(probs.kl_divergence, in_axes=(0, None))(p[0], q[0, 0])
+    assert worst(one, probs.kl_divergence(p[0], jnp.broadcast_to(q[0, 0], p[0].shape))) <= 4e-6
+    weights = jnp.linspace(0.0, 1.0, 4)
+    many = jax.vmap(lambda w: probs.jensen_shannon_divergence(p[0, 0], q[0, 0], weight=w))(weights)
+    for w, found in zip(weights, many, strict=True):
+        assert worst(found, probs.jensen_shannon_divergence(p[0, 0], q[0, 0], weight=float(w))) <= 4e-6
+
+
+def test_scan_checkpoint_and_higher_order(x64):
+    """Inside the control flow of JAX, and to third order."""
+    z = jnp.asarray([0.3, -0.2, 1.0])
+
+    def energy(z):
+        return logits.entropy(z) + losses.softmax_cross_entropy_with_integer_labels(z, 1)
+
+    def walk(z, _):
+        return z - 0.1 * jax.grad(jax.checkpoint(energy))(z), energy(z)
+
+    last, path = jax.lax.scan(walk, z, None, length=3)
+    assert path.shape == (3,)
+    assert np.isfinite(jax.grad(lambda z: jax.lax.scan(walk, z, None, length=3)[0].sum())(last)).all()
+    third = jax.jacfwd(jax.jacrev(jax.grad(energy)))(z)
+
+    def plain(z):
+        log_p = z - jnp.log(jnp.sum(jnp.exp(z)))
+        return -jnp.sum(jnp.exp(log_p) * log_p) - log_p[1]
+
+    np.testing.assert_allclose(third, jax.jacfwd(jax.jacrev(jax.grad(plain)))(z), atol=1e-12)
+
+
+def test_the_integer_loss_makes_no_temporary_of_the_size_of_the_logits():
+    n, k = 512, 4096
+    z, labels = jax.ShapeDtypeStruct((n, k), jnp.float32), jax.ShapeDtypeStruct((n,), jnp.int32)
+    loss = losses.softmax_cross_entropy_with_integer_labels
+    memory = jax.jit(loss).lower(z, labels).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < n * k
+    gradient = jax.jit(jax.grad(lambda z, t: losses.mean(loss(z, t)))).lower(z, labels).compile().memory_analysis()
+    assert gradient.temp_size_in_bytes < n * k
