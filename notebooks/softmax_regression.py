@@ -35,7 +35,7 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 
-from jxent import closed_form, data, logits, losses, probs, regression
+from jxent import closed_form, data, logits, losses, plots, probs, regression
 
 # Colours that remain distinct for colour-blind readers (Okabe and Ito).
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
@@ -414,12 +414,8 @@ print(f"objective {fit.history[-1]:.6f} nats, largest entry of its gradient {fit
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.8))
-ax.plot(np.arange(len(fit.history)), fit.history, color=BLUE, label="objective, training rows")
+plots.loss_history(fit.history, ax=ax)
 ax.axhline(np.log(num_classes), color=GREY, linestyle=":", label="log K, a fair guess")
-ax.set(xlabel="parameter updates", ylabel="mean cross-entropy + penalty (nats)", title="Less and less surprised")
-ax.set_yscale("log")
-ax.set_yticks([0.2, 0.5, 1.0, 2.0], ["0.2", "0.5", "1.0", "2.0"])
-ax.set_yticks([], minor=True)
 ax.legend()
 plt.show()
 
@@ -454,33 +450,17 @@ print(f"guessing        {np.log2(num_classes):.4f} bits per image")
 print(f"saved           {np.log2(num_classes) - bits:.4f} bits per image")
 
 # %% [markdown]
-# The model is a template per class. Ink on an orange pixel raises the score of the class, ink on a purple
+# The model is a template per class. Ink on a red pixel raises the score of the class, ink on a blue
 # one lowers it; pale pixels hardly matter.
 
 # %%
-weights = np.asarray(fit.params.weights)
-limit = np.abs(weights).max()
-fig, axes = plt.subplots(2, 5, figsize=(9, 4))
-for k, ax in enumerate(axes.flat):
-    drawn = ax.imshow(weights[:, k].reshape(8, 8), cmap="PuOr_r", vmin=-limit, vmax=limit)
-    ax.set_title(f"class {digits.classes[k]}", fontsize=10)
-    bare(ax)
-fig.colorbar(drawn, ax=axes, label="weight (nats per unit of ink)", shrink=0.9)
+fig, ax = plt.subplots(figsize=(9, 4))
+plots.weight_images(fit.params.weights, classes=digits.classes, ax=ax)
 plt.show()
 
 # %%
-confusion = np.zeros((num_classes, num_classes), int)
-np.add.at(confusion, (test.labels, np.asarray(predicted)), 1)
 fig, ax = plt.subplots(figsize=(5.6, 4.8))
-drawn = ax.imshow(confusion, cmap="cividis")
-for (row, column), count in np.ndenumerate(confusion):
-    if count:
-        color = "black" if count > confusion.max() / 2 else "white"
-        ax.text(column, row, count, ha="center", va="center", color=color, fontsize=9)
-ax.set(xlabel="predicted class", ylabel="true class", title="Confusion on held-out images")
-ax.set_xticks(range(num_classes), digits.classes)
-ax.set_yticks(range(num_classes), digits.classes)
-fig.colorbar(drawn, ax=ax, label="number of images")
+plots.confusion_matrix(test.labels, predicted, classes=digits.classes, ax=ax)
 plt.show()
 
 # %% [markdown]

@@ -130,8 +130,9 @@ def test_gradient_is_the_closed_form(entry, dtype):
 
 
 @pytest.mark.parametrize("entry", [e for e in TABLE if "logits" in e.kind], ids=lambda e: e.name)
-def test_hessian_on_the_logits_path_is_finite(entry, dtype):
-    args = batch(entry, dtype)
+def test_hessian_on_the_logits_path_is_finite(entry):
+    """In float32, whose range is the first to be left."""
+    args = batch(entry, jnp.float32)
     argnums = differentiable(args)
     moving = tuple(args[i] for i in argnums)
     for mode in (jax.jacfwd, jax.jacrev):
@@ -157,10 +158,10 @@ def test_through_a_softmax_that_underflowed(entry, dtype):
     assert np.isfinite(jax.jit(jax.hessian(of))(z)).all()
 
 
-@pytest.mark.parametrize("entry", TABLE, ids=IDS)
-def test_arguments_that_are_not_differentiated_contribute_nothing(entry, dtype):
+@pytest.mark.parametrize("entry", [e for e in TABLE if e.arity == 2], ids=lambda e: e.name)
+def test_arguments_that_are_not_differentiated_contribute_nothing(entry):
     """The gradient in one argument alone is the same as beside the others."""
-    args = batch(entry, dtype)
+    args = batch(entry, jnp.float32)
     argnums = differentiable(args)
     together = gradients(entry, args, argnums)
     for position, expected in zip(argnums, together, strict=True):

@@ -138,6 +138,7 @@ print("same")
 """
 
 
+@pytest.mark.slow
 def test_sharded_arrays_give_the_same_values():
     """Explicit and auto mesh axes over rows and classes, and shard_map with check_vma, on 4 simulated devices."""
     assert fresh(SHARDED, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")

@@ -9,13 +9,6 @@ from jxent.closed_form import _shared
 from jxent.closed_form._shared import is_zero, lifted, log_ratio
 
 
-def _gradients(
-    in_p: Array, in_q: Array, shapes: tuple[tuple[int, ...], ...], base: float | None
-) -> tuple[Array, Array]:
-    scale = log_base_factor(base)
-    return _shared.fold(in_p * scale, shapes[0]), _shared.fold(in_q * scale, shapes[1])
-
-
 @public()
 def probs_binary_entropy(p: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
     """Gradient of −p·log p − (1 − p)·log(1 − p): log((1 − p)/p), elementwise.
@@ -79,7 +72,7 @@ def probs_binary_cross_entropy(
     in_p = jnp.log(lifted(1 - q)) - jnp.log(lifted(q))
     in_q = -p / lifted(q) + (1 - p) / lifted(1 - q)
     in_p, in_q = (jnp.where(infinite, jnp.sign(g) * jnp.inf, g) for g in (in_p, in_q))
-    return _gradients(in_p, in_q, shapes, base)
+    return _shared.in_units(in_p, in_q, shapes, base)
 
 
 @public()
@@ -116,7 +109,7 @@ def probs_binary_kl_divergence(
     in_p = log_ratio(p, q) - log_ratio(1 - p, 1 - q)
     in_q = (q - p) / (lifted(q) * lifted(1 - q))
     in_p, in_q = (jnp.where(infinite, jnp.sign(g) * jnp.inf, g) for g in (in_p, in_q))
-    return _gradients(in_p, in_q, shapes, base)
+    return _shared.in_units(in_p, in_q, shapes, base)
 
 
 @public()
@@ -218,7 +211,7 @@ def logits_binary_cross_entropy(
     shapes = (jnp.shape(zp), jnp.shape(zq))
     zp, zq = elementwise(zp=zp, zq=zq)
     p, q = _sigmoid(zp), _sigmoid(zq)
-    return _gradients(-_bounded(zq) * p * _sigmoid(-zp), q - p, shapes, base)
+    return _shared.in_units(-_bounded(zq) * p * _sigmoid(-zp), q - p, shapes, base)
 
 
 @public()
@@ -253,4 +246,4 @@ def logits_binary_kl_divergence(
     zp, zq = elementwise(zp=zp, zq=zq)
     p, q = _sigmoid(zp), _sigmoid(zq)
     slope = jnp.where(zp == zq, 0.0, _bounded(zp) - _bounded(zq))
-    return _gradients(slope * p * _sigmoid(-zp), q - p, shapes, base)
+    return _shared.in_units(slope * p * _sigmoid(-zp), q - p, shapes, base)

@@ -19,13 +19,6 @@ def _through_softmax(p: Array, slope: Array, axes: tuple[int, ...]) -> Array:
     return weighted - p * _shared.total(weighted, axes)
 
 
-def _gradients(
-    in_p: Array, in_q: Array, shapes: tuple[tuple[int, ...], ...], base: float | None
-) -> tuple[Array, Array]:
-    scale = log_base_factor(base)
-    return _shared.fold(in_p * scale, shapes[0]), _shared.fold(in_q * scale, shapes[1])
-
-
 @public()
 def logits_self_information(
     z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None, base: float | None = None
@@ -183,7 +176,7 @@ def logits_cross_entropy(
     del keepdims
     zp, zq, axes, mask, shapes = _shared.rows(("zp", "zq"), zp, zq, axis, where)
     (p, _), (q, log_q) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
-    return _gradients(_through_softmax(p, -log_q, axes), q - p, shapes, base)
+    return _shared.in_units(_through_softmax(p, -log_q, axes), q - p, shapes, base)
 
 
 @public()
@@ -227,7 +220,7 @@ def logits_kl_divergence(
     del keepdims
     zp, zq, axes, mask, shapes = _shared.rows(("zp", "zq"), zp, zq, axis, where)
     (p, log_p), (q, log_q) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
-    return _gradients(_through_softmax(p, log_p - log_q, axes), q - p, shapes, base)
+    return _shared.in_units(_through_softmax(p, log_p - log_q, axes), q - p, shapes, base)
 
 
 @public()
@@ -273,7 +266,7 @@ def logits_jeffreys_divergence(
     (p, log_p), (q, log_q) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
     forward = _through_softmax(p, log_p - log_q, axes)
     backward = _through_softmax(q, log_q - log_p, axes)
-    return _gradients(forward + (p - q), backward + (q - p), shapes, base)
+    return _shared.in_units(forward + (p - q), backward + (q - p), shapes, base)
 
 
 def _jensen_shannon(p: Array, q: Array, weight: ArrayLike, axes: tuple[int, ...]) -> tuple[Array, Array]:
@@ -329,7 +322,7 @@ def logits_jensen_shannon_divergence(
     zp, zq, axes, mask, shapes = _shared.rows(("zp", "zq"), zp, zq, axis, where)
     (p, _), (q, _) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
     in_p, in_q = _jensen_shannon(p, q, weight, axes)
-    return _gradients(in_p, in_q, shapes, base)
+    return _shared.in_units(in_p, in_q, shapes, base)
 
 
 @public(domain={"weight": (0.0, 1.0)})
@@ -375,4 +368,4 @@ def logits_jensen_shannon_distance(
     in_p, in_q = _jensen_shannon(p, q, weight, axes)
     value = _logits.jensen_shannon_divergence(zp, zq, weight=weight, axis=axes, where=mask, base=base, keepdims=True)
     slope = _shared.half_over_root(value)
-    return _gradients(slope * in_p, slope * in_q, shapes, base)
+    return _shared.in_units(slope * in_p, slope * in_q, shapes, base)

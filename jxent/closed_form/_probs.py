@@ -366,6 +366,5 @@ def _jensen_shannon(p: Array, q: Array, weight: ArrayLike) -> tuple[Array, Array
 def _gradients(
     in_p: Array, in_q: Array, mask: Array, shapes: tuple[tuple[int, ...], ...], base: float | None
 ) -> tuple[Array, Array]:
-    scale = log_base_factor(base)
-    first, second = (jnp.where(mask, g, 0.0) * scale for g in (in_p, in_q))
-    return _shared.fold(first, shapes[0]), _shared.fold(second, shapes[1])
+    first, second = (jnp.where(mask, g, 0.0) for g in (in_p, in_q))
+    return _shared.in_units(first, second, shapes, base)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._checks import Axis, as_float, category_axes, match_rows, participation
+from jxent._checks import Axis, as_float, category_axes, log_base_factor, match_rows, participation
 
 Axes = tuple[int, ...]
 
@@ -71,3 +71,11 @@ def is_zero(p: Array) -> Array:
 def log_ratio(p: Array, q: Array) -> Array:
     """log(p/q), with 0 taken at the smallest normal number."""
     return jnp.log(lifted(p)) - jnp.log(lifted(q))
+
+
+def in_units(
+    in_first: Array, in_second: Array, shapes: tuple[tuple[int, ...], ...], base: float | None
+) -> tuple[Array, Array]:
+    """Both gradients in units of the base, summed back to the shapes of their arguments."""
+    scale = log_base_factor(base)
+    return fold(in_first * scale, shapes[0]), fold(in_second * scale, shapes[1])
