@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import mpmath as mp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -159,3 +160,16 @@ def test_the_mean_of_losses():
     for weights in (jnp.ones((3, 1)), jnp.ones(2)):
         with pytest.raises(ValueError, match="weights"):
             losses.mean(jnp.ones(3), weights=weights)
+
+
+@pytest.mark.parametrize("margin", [30.0, 100.3, 300.7, 700.1])
+def test_the_loss_of_a_correct_label_keeps_its_tail(margin, x64):
+    """log1p(exp(−margin)), also where the difference of the logits had to be rounded."""
+    z = jnp.asarray([margin + 0.123, 0.456])
+    with mp.workdps(400):
+        exact = float(mp.log1p(mp.exp(mp.mpf(float(z[1])) - mp.mpf(float(z[0])))))
+    loss = losses.softmax_cross_entropy_with_integer_labels
+    np.testing.assert_allclose(loss(z, 0), exact, rtol=4e-15)
+    np.testing.assert_allclose(jax.grad(loss)(z, 0), [-exact, exact], rtol=1e-13)
+    np.testing.assert_allclose(losses.softmax_cross_entropy(z, jnp.asarray([1.0, 0.0])), exact, rtol=4e-15)
+    np.testing.assert_allclose(logits.probabilities(z)[1], exact, rtol=1e-13)

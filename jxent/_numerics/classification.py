@@ -55,9 +55,9 @@ def label_loss(z: Array, labels: Array, axis: int) -> LabelLoss:
     """Cross-entropy of integer labels `[..., 1, ...]` in [0, K), without an array of the size of the logits."""
 
     def exact(z: Array, labels: Array) -> LabelLoss:
-        top, _, rest = sm.shift(z, (axis,))
-        log_sum = jnp.log1p(rest)
-        return LabelLoss(log_sum + (top - pick(z, labels, axis)), top, log_sum)
+        s = sm.shift(z, (axis,))
+        log_sum = jnp.log1p(s.rest)
+        return LabelLoss(log_sum + (s.top - pick(z, labels, axis)), s.top, log_sum)
 
     def quick(z: Array, labels: Array) -> tuple[LabelLoss, Array]:
         log_sum, sound = fast.log_sum(z, (axis,))

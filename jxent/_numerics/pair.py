@@ -94,14 +94,13 @@ def _probs_features_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> 
 def _logits_features(a: Array, b: Array, axes: Axes) -> Features:
     low = lowest(a.dtype)
     sa, sb = sm.shift(a, axes), sm.shift(b, axes)
-    exp_a, exp_b = jnp.exp(sa.d), jnp.exp(sb.d)
-    p, q = exp_a / (1.0 + sa.rest), exp_b / (1.0 + sb.rest)
+    p, q = sa.exp / (1.0 + sa.rest), sb.exp / (1.0 + sb.rest)
     # −∞ becomes a finite stand-in, so that differences of impossible classes are numbers.
     log_p, log_q = (jnp.where(x < low, low, x) for x in (sa.d - log1p(sa.rest), sb.d - log1p(sb.rest)))
     d = _difference(a, b, sa, sb)
     # p·expm1(d), written so that neither a small p nor a large d is lost.
     below = d <= 1.0
-    excess = jnp.where(below, p * jnp.expm1(jnp.where(below, d, 0.0)), exp_b / (1.0 + sa.rest) - p)
+    excess = jnp.where(below, p * jnp.expm1(jnp.where(below, d, 0.0)), sb.exp / (1.0 + sa.rest) - p)
     mean_excess = jnp.sum(excess, axis=axes, keepdims=True)
     close = jnp.abs(mean_excess) < 0.5
     delta = jnp.where(close, d - log1p(jnp.where(close, mean_excess, 0.0)), log_q - log_p)

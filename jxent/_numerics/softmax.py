@@ -13,16 +13,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jxent._numerics.primitives import fence, recompute
+from jxent._numerics.primitives import fence, lowest, recompute
 
 Axes = tuple[int, ...]
 
 
 class Shifted(NamedTuple):
-    """Logits less their maximum, and the sum of the exponentials of all but one largest."""
+    """Logits less their maximum, their exponentials, and the sum of all but one largest of those."""
 
     top: Array  # [..., 1, ...], 0 where no logit is finite
     d: Array
+    exp: Array
     rest: Array  # [..., 1, ...]
 
 
@@ -33,10 +34,25 @@ def shift(z: Array, axes: Axes) -> Shifted:
     """
     top = row_maximum(z, axes)
     d = z - top
-    others = fence(-jnp.sum(jnp.sign(d) * jnp.exp(d), axis=axes, keepdims=True))
+    exact = jnp.exp(d) * (1.0 + rounded_away(z, top, d))
+    # In float32 the rounding of d cannot move its exponential by more than the bound before that is 0.
+    summand = exact if z.dtype == jnp.float64 else jnp.exp(d)
+    others = fence(-jnp.sum(jnp.sign(d) * summand, axis=axes, keepdims=True))
     again, top_again = recompute(others, z, top)
     ties = fence(jnp.sum(1.0 + jnp.sign(again - top_again), axis=axes, keepdims=True))
-    return Shifted(top, d, others + (ties - 1.0))
+    return Shifted(top, d, exact, others + (ties - 1.0))
+
+
+def rounded_away(z: Array, top: Array, d: Array) -> Array:
+    """(z − top) − d exactly, for d the rounded z − top (Knuth's error-free transformation).
+
+    The exponential turns an absolute error into a relative one: at a margin of 100 the half unit in the
+    last place of d is 32 of them in exp d. Elements of −∞ get a finite number, which meets exp d = 0.
+    """
+    low = lowest(z.dtype)
+    z, d = jnp.maximum(z, low), jnp.maximum(d, low)
+    part = d - z
+    return (z - (d - part)) - (top + part)
 
 
 def row_maximum(z: Array, axes: Axes) -> Array:
@@ -65,7 +81,7 @@ def _log_softmax_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Ar
 def softmax(z: Array, axes: Axes) -> Array:
     """P from logits."""
     s = shift(z, axes)
-    return jnp.exp(s.d) / (1.0 + s.rest)
+    return s.exp / (1.0 + s.rest)
 
 
 @softmax.defjvp
