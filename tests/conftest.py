@@ -27,6 +27,13 @@ def dtype(request):
         yield np.dtype(request.param)
 
 
+@pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.slow)])
+def dtype_by_turns(request):
+    """As `dtype`, with float64 in the slow pass: for tests of what does not depend on the precision."""
+    with jax.enable_x64(request.param == "float64"):
+        yield np.dtype(request.param)
+
+
 @pytest.fixture
 def x64():
     """The test runs with x64 on."""

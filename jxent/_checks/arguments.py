@@ -20,7 +20,8 @@ def as_float(name: str, value: ArrayLike) -> Array:
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise TypeError(f"`{name}` has dtype {array.dtype}, expected real numbers; take its real part first")
     if not jnp.issubdtype(array.dtype, jnp.floating):
-        return array.astype(jnp.result_type(float))
+        # A Python int stays weak, as a Python float does: it takes the dtype of what stands beside it.
+        return array * 1.0 if array.weak_type else array.astype(jnp.result_type(float))
     if jnp.finfo(array.dtype).bits < 32:
         return array.astype(jnp.float32)
     return array
@@ -28,13 +29,19 @@ def as_float(name: str, value: ArrayLike) -> Array:
 
 def common_float(*arrays: Array) -> tuple[Array, ...]:
     """Bring arrays to their widest float dtype, also under strict dtype promotion."""
-    widest = max((a.dtype for a in arrays), key=lambda dtype: jnp.finfo(dtype).bits)
+    strong = [a for a in arrays if not a.weak_type] or arrays
+    widest = max((a.dtype for a in strong), key=lambda dtype: jnp.finfo(dtype).bits)
     return tuple(a.astype(widest) for a in arrays)
 
 
 def category_axes(name: str, array: Array, axis: Axis) -> tuple[int, ...]:
     """The axes of the categories as sorted non-negative ints."""
-    axes = (axis,) if isinstance(axis, (int, np.integer)) else tuple(axis)
+    if isinstance(axis, (int, np.integer)):
+        axes = (axis,)
+    elif isinstance(axis, Sequence):
+        axes = tuple(axis)
+    else:
+        raise TypeError(f"axis={axis!r} must be an int or a tuple of ints; all axes are axis=tuple(range(x.ndim))")
     if not axes:
         raise ValueError("axis=() names no axis; give the axis of the categories, such as axis=-1")
     for a in axes:
@@ -159,3 +166,16 @@ def weights_like(weights: ArrayLike, values: Array) -> Array:
             f"in silence; add axes of size 1"
         )
     return jnp.broadcast_to(w.astype(values.dtype), values.shape)
+
+
+def ignored_rows(labels: ArrayLike, ignore_label: int | None) -> Array | None:
+    """Which labels are the one to ignore, compared in their own dtype; None where there is none."""
+    if ignore_label is None:
+        return None
+    if isinstance(ignore_label, bool) or not isinstance(ignore_label, int):
+        raise TypeError(f"ignore_label={ignore_label!r} must be an int, such as -100, or None")
+    ids = jnp.asarray(labels)
+    limits = jnp.iinfo(ids.dtype)
+    if not limits.min <= ignore_label <= limits.max:
+        return jnp.zeros(ids.shape, bool)  # no label of this dtype is that number
+    return ids == jnp.asarray(ignore_label, ids.dtype)

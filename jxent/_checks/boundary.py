@@ -66,10 +66,14 @@ def as_operand(function: str, argument: str, value: Any) -> Any:
     """Turn lists into arrays and refuse what holds no numbers; leave arrays, pytrees and `None` alone."""
     if isinstance(value, (str, bytes, dict, set)):
         raise TypeError(f"{function}(): `{argument}` is a {type(value).__name__}, expected an array or numbers")
+    if argument == "params" and not hasattr(value, "_fields"):
+        raise TypeError(
+            f"{function}(): `params` is a {type(value).__name__}, expected regression.Params(weights [D, K], bias [K])"
+        )
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         try:
-            traced = any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(value))
-            value = jax.numpy.asarray(value) if traced else np.asarray(value)
+            by_jax = any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value))
+            value = jax.numpy.asarray(value) if by_jax else np.asarray(value)
         except ValueError as error:
             raise TypeError(
                 f"{function}(): `{argument}` is a ragged {type(value).__name__}; every row must have the same "

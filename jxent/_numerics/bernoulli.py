@@ -59,7 +59,7 @@ def _probs_outcomes(operands: Operands) -> tuple[Pair, Pair]:
 def _logit_features(a: Array, b: Array) -> Features:
     """Features of σ(a) and σ(b); those of the other outcome are the features of −a and −b."""
     low = lowest(a.dtype)
-    a, b = (jnp.where(x < low, low, jnp.where(x > -low, -low, x)) for x in (a, b))
+    a, b = (jnp.where(jnp.isinf(x), -low * jnp.sign(x), x) for x in (a, b))
     p, q = sm.sigmoid(a), sm.sigmoid(b)
     log_p, log_q = -sm.softplus(-a), -sm.softplus(-b)
     # σ(b)/σ(a) = 1 + σ(−b)·expm1(b − a), and with a and b exchanged its inverse.

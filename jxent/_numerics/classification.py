@@ -86,7 +86,7 @@ def _label_loss_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) 
 def target_loss(z: Array, targets: Array, axes: Axes) -> Array:
     """−Σ t·log softmax(z) for targets of any non-negative weights."""
     log_p = sm.log_softmax(z, axes)
-    return jnp.sum(jnp.where(targets == 0, 0.0, -targets * log_p), axis=axes)
+    return jnp.sum(jnp.where((targets == 0) & (log_p == -jnp.inf), 0.0, -targets * log_p), axis=axes)
 
 
 @functools.partial(target_loss.defjvp, symbolic_zeros=True)

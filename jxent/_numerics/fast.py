@@ -77,8 +77,9 @@ def _cross_entropy(axes: Axes, p: Array, q: Array) -> tuple[Array, Array]:
 
 def _kl_divergence(axes: Axes, p: Array, q: Array) -> tuple[Array, Array]:
     total = fence(jnp.sum(p * jnp.maximum(jnp.log(p / q), _floor(p)) + (q - p), axis=axes))
-    # E ≤ 1.5 + 3·Σ p·|log(p/q)| ≤ 1.5 + 3·(KL + √(2·KL)).
-    return total, (total > 0.2) & (total < jnp.inf)
+    # For Σp = 1, E ≤ 1.5 + 3·Σ p·|log(p/q)| ≤ 1.5 + 3·(KL + √(2·KL)); it grows with the mass of p. That of q
+    # needs no look: where it is far larger, so is the divergence.
+    return total, (total > 0.2 * _mass(axes, total, p)) & (total < jnp.inf)
 
 
 def _jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> tuple[Array, Array]:
@@ -86,8 +87,14 @@ def _jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> tuple[Array, Ar
     m = wp + wq
     low = _floor(p)
     total = fence(jnp.sum(wp * jnp.maximum(jnp.log(p / m), low) + wq * jnp.maximum(jnp.log(q / m), low), axis=axes))
-    # Both ratios are at most 1/w and 1/(1 − w), and the logarithms add to at most log 2: E ≤ 2.5.
-    return total, (total > 0.1) & (total < jnp.inf)
+    # Both ratios are at most 1/w and 1/(1 − w), and the logarithms add to at most log 2: E ≤ 2.5 for Σp = 1.
+    return total, (total > 0.1 * _mass(axes, total, p)) & (total < jnp.inf)
+
+
+def _mass(axes: Axes, after: Array, p: Array) -> Array:
+    """Σp, at least 1: counts and other measures that are no distribution have rounding errors of their size."""
+    (again,) = recompute(after, p)
+    return jnp.maximum(fence(jnp.sum(again, axis=axes)), 1.0)
 
 
 def _sound(total: Array) -> Array:

@@ -49,6 +49,11 @@ def _bounded_expm1(x: Array) -> Array:
     return jnp.expm1(jnp.where(x > bound, bound, x))
 
 
+def _one_less_ratio(s: Pair) -> Array:
+    """1 − p/q. At p = 0 it is linear in p, which the logarithm of the ratio, bounded there, would not show."""
+    return jnp.where(s.no_p & ~s.no_q, 1.0 - quotient(s.p, s.q), -_bounded_expm1(-s.delta))
+
+
 def relative_entropy_term(p: Array, q: Array, diff: Array, delta: Array) -> Array:
     """p·log(p/q) − p + q without cancellation.
 
@@ -95,7 +100,7 @@ KL_DIVERGENCE = Kernel(
     term=lambda s: _infinite_where(_q_alone_is_zero(s), relative_entropy_term(s.p, s.q, s.diff, s.delta)),
     slope_p=lambda s: -s.delta,
     flow_p=lambda s: -s.p * s.delta,
-    slope_q=lambda s: -_bounded_expm1(-s.delta),
+    slope_q=_one_less_ratio,
     flow_q=lambda s: s.diff,
     infinite=_q_alone_is_zero,
 )
@@ -106,7 +111,7 @@ JEFFREYS_DIVERGENCE = Kernel(
     term=lambda s: _infinite_where(_one_alone_is_zero(s), s.diff * s.delta),
     slope_p=lambda s: -s.delta - _bounded_expm1(s.delta),
     flow_p=lambda s: -s.p * s.delta - s.diff,
-    slope_q=lambda s: s.delta - _bounded_expm1(-s.delta),
+    slope_q=lambda s: s.delta + _one_less_ratio(s),
     flow_q=lambda s: s.q * s.delta + s.diff,
     infinite=_one_alone_is_zero,
 )

@@ -53,7 +53,7 @@ def from_probs(p: Array, q: Array) -> Pair:
 def from_logits(a: Array, b: Array, axes: Axes) -> Pair:
     """Two rows of logits, of any shift; only −∞ is impossible."""
     f = _logits_features(a, b, axes)
-    no_p, no_q = f.log_p <= lowest(a.dtype), f.log_q <= lowest(a.dtype)
+    no_p, no_q = a == -jnp.inf, b == -jnp.inf
     return with_support(f, no_p, no_q)
 
 
@@ -96,7 +96,7 @@ def _logits_features(a: Array, b: Array, axes: Axes) -> Features:
     sa, sb = sm.shift(a, axes), sm.shift(b, axes)
     p, q = sa.exp / (1.0 + sa.rest), sb.exp / (1.0 + sb.rest)
     # −∞ becomes a finite stand-in, so that differences of impossible classes are numbers.
-    log_p, log_q = (jnp.where(x < low, low, x) for x in (sa.d - log1p(sa.rest), sb.d - log1p(sb.rest)))
+    log_p, log_q = (jnp.where(x == -jnp.inf, low, x) for x in (sa.d - log1p(sa.rest), sb.d - log1p(sb.rest)))
     d = _difference(a, b, sa, sb)
     # p·expm1(d), written so that neither a small p nor a large d is lost.
     below = d <= 1.0
@@ -121,7 +121,7 @@ def _difference(a: Array, b: Array, sa: sm.Shifted, sb: sm.Shifted) -> Array:
     part = r - b
     lost = (b - (r - part)) - (a + part)
     accurate = (r - (sb.top - sa.top)) + lost
-    stand_in = jnp.where(sb.d < low, low, sb.d) - jnp.where(sa.d < low, low, sa.d)
+    stand_in = jnp.where(sb.d == -jnp.inf, low, sb.d) - jnp.where(sa.d == -jnp.inf, low, sa.d)
     return jnp.where(jnp.isfinite(accurate), accurate, stand_in)
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, class_labels, elementwise, participation, public, scalar
+from jxent._checks import Axis, class_labels, elementwise, ignored_rows, participation, public, scalar
 from jxent.closed_form import _shared
 
 
@@ -86,7 +86,8 @@ def softmax_cross_entropy_with_integer_labels(
     z, axes, mask = _shared.row("logits", logits, axis, where)
     ids = class_labels(labels, z, axes[0])
     count = z.shape[axes[0]]
-    ignored = jnp.zeros(ids.shape, bool) if ignore_label is None else ids == ignore_label
+    ignored = ignored_rows(labels, ignore_label)
+    ignored = jnp.zeros(ids.shape, bool) if ignored is None else ignored
     invalid = ((ids < 0) | (ids >= count)) & ~ignored
     ids, ignored, invalid = (jnp.expand_dims(x, axes) for x in (ids, ignored, invalid))
     p, _ = _shared.softmax(jnp.where(ignored, 0.0, z), axes, mask)

@@ -151,5 +151,6 @@ def huber_loss(
     error = prediction - target
     size = error * jnp.sign(error)
     bound = jnp.asarray(delta, size.dtype)
-    clipped = jnp.where(size > bound, bound, size)
-    return _keep(clipped * (size - 0.5 * clipped), mask)
+    within = size <= bound
+    inner = jnp.where(within, error, 0.0)
+    return _keep(jnp.where(within, 0.5 * inner * inner, bound * (size - 0.5 * bound)), mask)

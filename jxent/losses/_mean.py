@@ -38,4 +38,5 @@ def mean(values: ArrayLike, weights: ArrayLike | None = None, where: ArrayLike |
         v, w = jnp.where(mask, v, 0.0), jnp.where(mask, w, 0.0)
     total = jnp.sum(w)
     nothing = total == 0
+    v = jnp.where(nothing, 0.0, v)
     return jnp.where(nothing, 0.0, jnp.sum(w * v) / jnp.where(nothing, 1.0, total))

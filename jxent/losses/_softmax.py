@@ -1,10 +1,11 @@
 """Softmax cross-entropy with a distribution per row, or with one class id per row."""
 
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, as_float, category_axes, class_labels, match_rows, participation, public
+from jxent._checks import Axis, as_float, category_axes, class_labels, ignored_rows, match_rows, participation, public
 from jxent._numerics.classification import label_loss, target_loss
 from jxent.logits import _rows
 
@@ -55,7 +56,7 @@ def softmax_cross_entropy_with_integer_labels(
     logits: ArrayLike,
     labels: ArrayLike,
     *,
-    axis: int = -1,
+    axis: Axis = -1,
     where: ArrayLike | None = None,
     ignore_label: int | None = None,
 ) -> Float[Array, "..."]:
@@ -64,7 +65,7 @@ def softmax_cross_entropy_with_integer_labels(
     Args:
         logits: `[..., K]`, of any shift.
         labels: integer class ids `[...]`, the shape of `logits` without the class axis.
-        axis: the axis of the classes.
+        axis: the axis of the classes, one int.
         where: boolean mask of the classes that take part; the others count as −inf.
         ignore_label: a label, such as −100, whose rows give exactly 0 and gradient 0, whatever they hold.
 
@@ -85,14 +86,17 @@ def softmax_cross_entropy_with_integer_labels(
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.108.
     """
     z = as_float("logits", logits)
+    if not isinstance(axis, (int, np.integer)):
+        raise TypeError(f"axis={axis!r} must be one int: a class id names a place along one axis")
     (ax,) = category_axes("logits", z, axis)
     ids = class_labels(labels, z, ax)
     mask = participation(where, z)
     z, some = _rows.masked(z, mask, (ax,))
+    ignored = ignored_rows(labels, ignore_label)
     ids = jnp.expand_dims(ids, ax)
-    ignored = None if ignore_label is None else ids == ignore_label
     in_range = (ids >= 0) & (ids < z.shape[ax])
     if ignored is not None:
+        ignored = jnp.expand_dims(ignored, ax)
         z = jnp.where(ignored, 0.0, z)
     loss = label_loss(z, jnp.where(in_range, ids, 0), ax).loss
     # A factor, since a choice would have gradient 0; it is 1 on ignored rows, where 0·NaN would be NaN.

@@ -123,7 +123,8 @@ def fit(
         if not is_traced(outcome.num_steps):
             jax.block_until_ready(outcome)
     if is_traced(outcome.num_steps):
-        return Fit(*outcome[:5])
+        made = jnp.arange(max_steps + 1, dtype=outcome.num_steps.dtype) <= outcome.num_steps
+        return Fit(*outcome[:5])._replace(history=jnp.where(made, outcome.history, jnp.nan))
     return _report(outcome, max_steps, tolerance)
 
 

@@ -65,7 +65,7 @@ def run(
     step = _full_step if batch_size is None else functools.partial(_batch_step, batch_size, key, data, l2)
     extended = _permissive(optimizer)
     value, grad = jax.value_and_grad(full)(start)
-    history = jnp.full((max_steps + 1,), jnp.nan, value.dtype).at[0].set(value)
+    history = jnp.zeros((max_steps + 1,), value.dtype).at[0].set(value)
     order = jnp.zeros((0 if batch_size is None else data.x.shape[0],), jnp.int32)
     first = _Carry(start, extended.init(start), value, grad, history, jnp.zeros((), jnp.int32), order)
 

@@ -28,6 +28,8 @@ class Problem(NamedTuple):
 
 def problem(x: Numbers, labels: Numbers, sample_weight: Numbers | None, num_classes: int | None) -> Problem:
     """Check features, labels and weights; what needs values is left out under a caller's trace."""
+    if num_classes is not None:
+        _whole("num_classes", num_classes, 2, None)
     features = as_float("x", _numbers("x", x))
     if features.ndim != 2:
         raise ValueError(
@@ -60,11 +62,12 @@ def _numbers(name: str, value: Any) -> Any:
 
 
 def _refuse_non_finite(name: str, array: Array) -> None:
-    bad = ~np.isfinite(np.asarray(array))
+    values = np.asarray(array)
+    bad = ~np.isfinite(values)
     if bad.any():
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ValueError(
-            f"fit(): `{name}` has {int(bad.sum())} non-finite values, the first {float(array[index])} at {index}; "
+            f"fit(): `{name}` has {int(bad.sum())} non-finite values, the first {float(values[index])} at {index}; "
             f"drop or fill those rows first"
         )
 
@@ -81,13 +84,15 @@ def _class_ids(ids: Array, rows: int, num_classes: int | None) -> tuple[Array, i
         if num_classes is None:
             raise ValueError("fit(): under jit or vmap the number of classes is not known: give num_classes=")
         return ids.astype(jnp.int32), num_classes
-    low, high = int(ids.min()), int(ids.max())
+    # The values of an array that a caller's jit closes over are there, but jnp would trace what is asked of them.
+    values = np.asarray(ids)
+    low, high = int(values.min()), int(values.max())
     count = high + 1 if num_classes is None else num_classes
     if low < 0 or high >= count:
-        row = int(np.argmax((np.asarray(ids) < 0) | (np.asarray(ids) >= count)))
+        row = int(np.argmax((values < 0) | (values >= count)))
         raise ValueError(
-            f"fit(): `labels[{row}]` is {int(ids[row])}, expected a class id in [0, {count}); with num_classes=K ids "
-            f"run from 0 to K - 1"
+            f"fit(): `labels[{row}]` is {int(values[row])}, expected a class id in [0, {count}); with num_classes=K "
+            f"ids run from 0 to K - 1"
         )
     if count < 2:
         raise ValueError(
