@@ -48,7 +48,8 @@ def category_axes(name: str, array: Array, axis: Axis) -> tuple[int, ...]:
         if isinstance(a, bool) or not isinstance(a, (int, np.integer)):
             raise TypeError(f"axis={axis!r} must be an int or a tuple of ints")
         if not -array.ndim <= a < array.ndim:
-            hint = "; a distribution needs an axis of categories" if array.ndim == 0 else ""
+            axes_run = f"; its axes run from {-array.ndim} to {array.ndim - 1}"
+            hint = axes_run if array.ndim else "; a distribution needs an axis of categories"
             raise ValueError(f"axis={a} does not exist in `{name}` of shape {array.shape}{hint}")
     normal = tuple(sorted(int(a) % array.ndim for a in axes))
     if len(set(normal)) != len(normal):

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -112,7 +113,8 @@ def check_domain(function: str, key: str, value: Any, interval: tuple[float, flo
     """Refuse a Python number outside its closed interval; arrays are left to the function."""
     low, high = interval
     if isinstance(value, (bool, int, float, np.generic)) and not low <= float(value) <= high:
-        raise ValueError(f"{function}(): `{key}` is {value}, expected a number in [{low:g}, {high:g}]")
+        expected = "a number > 0" if low == math.ulp(0.0) else f"a number in [{low:g}, {high:g}]"
+        raise ValueError(f"{function}(): `{key}` is {value}, expected {expected}")
 
 
 def is_traced(*values: Any) -> bool:

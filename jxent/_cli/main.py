@@ -52,7 +52,7 @@ def _dispatch(argv: list[str]) -> int:
     if command not in parsers.COMMANDS:
         close = get_close_matches(command, parsers.COMMANDS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(parsers.COMMANDS)};"
-        raise UsageError(f"unknown command {command!r}: {hint} See python -m jxent --help")
+        raise UsageError(f"unknown command {command!r}: {hint} see python -m jxent --help")
     try:
         args = parsers.COMMANDS[command](rest)
     except SystemExit as done:  # argparse leaves so after --help.
