@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from jxent._numerics import fast
 from jxent._numerics import softmax as sm
-from jxent._numerics.primitives import is_symbolic_zero, tiny
+from jxent._numerics.primitives import is_sharded, is_symbolic_zero, tiny
 
 Axes = tuple[int, ...]
 
@@ -31,7 +31,7 @@ class LabelLoss(NamedTuple):
 
 def pick(z: Array, labels: Array, axis: int) -> Array:
     """The logit of each label, with the class axis kept as size 1; labels lie in [0, K)."""
-    if _is_sharded(z):
+    if is_sharded(z):
         # A gather over classes that an explicit mesh axis shards is refused: compare instead.
         chosen = class_ids(z, axis) == labels
         return jnp.sum(jnp.where(chosen, z, jnp.zeros_like(z)), axis=axis, keepdims=True)
@@ -40,14 +40,8 @@ def pick(z: Array, labels: Array, axis: int) -> Array:
 
 def class_ids(z: Array, axis: int) -> Array:
     """0, 1, … along the class axis, of the shape of the logits and sharded as they are."""
-    sharding = jax.typeof(z).sharding if _is_sharded(z) else None
+    sharding = jax.typeof(z).sharding if is_sharded(z) else None
     return lax.broadcasted_iota(jnp.int32, z.shape, axis, out_sharding=sharding)
-
-
-def _is_sharded(z: Array) -> bool:
-    """Whether the type of the array names mesh axes: only explicit ones do."""
-    spec = getattr(getattr(jax.typeof(z), "sharding", None), "spec", ())
-    return any(axis is not None for axis in spec)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))

@@ -39,6 +39,12 @@ def log1p(x: Array) -> Array:
     return jnp.where(below, jnp.log(jnp.where(below, 1.0 + x, 1.0)), jnp.log1p(jnp.where(below, 0.0, x)))
 
 
+def is_sharded(z: Array) -> bool:
+    """Whether the type of the array names mesh axes: only explicit ones do."""
+    spec = getattr(getattr(jax.typeof(z), "sharding", None), "spec", ())
+    return any(axis is not None for axis in spec)
+
+
 def row_sum(x: Array, axes: tuple[int, ...]) -> Array:
     """Σ x over `axes`; in float64 in stages of four along a long last axis.
 
@@ -46,7 +52,8 @@ def row_sum(x: Array, axes: tuple[int, ...]) -> Array:
     last place; in float64 that is what the bound leaves for everything. float32 is left as it is: the
     vector kernels of the CPU keep enough partial sums, and a second stage would cost them a pass.
     """
-    if x.dtype != jnp.float64 or axes != (x.ndim - 1,):
+    # Classes that an explicit mesh axis shards cannot be reshaped into stages.
+    if x.dtype != jnp.float64 or axes != (x.ndim - 1,) or is_sharded(x):
         return jnp.sum(x, axis=axes)
     rest = jnp.zeros((), x.dtype)
     while x.shape[-1] >= 8:
