@@ -42,6 +42,17 @@ def x64():
 
 
 @pytest.fixture
+def op_by_op():
+    """Every operation runs by itself: its program is shared by all tests, where a fused one is compiled for each.
+
+    For tests of options and of higher derivatives, which are about formulas; values, gradients and their
+    boundary are tested on the fused programs that users run.
+    """
+    with jax.disable_jit():
+        yield
+
+
+@pytest.fixture
 def rng():
     """Numbers that are the same in every run."""
     return np.random.default_rng(20240229)

@@ -592,8 +592,11 @@ def test_ctrl_c_during_a_fit_ends_with_130_and_leaves_nothing(tmp_path):
     rng = np.random.default_rng(0)
     np.savez(tmp_path / "data.npz", x=rng.normal(size=(4000, 100)), y=rng.integers(0, 9, 4000))
     options = ["--max-steps", "1000000", "--tolerance", "1e-30"]  # It would run for hours.
+    # A suite that runs in the background inherits an ignored Ctrl-C, and its children would too.
+    start = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    command = [sys.executable, "-m", "jxent", "train", "--data", "npz:data.npz", "--out", "models/run", *options]
     process = subprocess.Popen(
-        [sys.executable, "-m", "jxent", "train", "--data", "npz:data.npz", "--out", "models/run", *options],
+        [sys.executable, "-c", start, *command],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -606,6 +609,7 @@ def test_ctrl_c_during_a_fit_ends_with_130_and_leaves_nothing(tmp_path):
         _, err = process.communicate(timeout=120)
     finally:
         process.kill()
+        process.communicate()
     assert (process.returncode, err) == (130, "jxent: interrupted\n")
     assert [p.name for p in tmp_path.iterdir()] == ["data.npz"]
 

@@ -56,7 +56,7 @@ def test_gradient_is_that_of_the_plain_formula(entry, dtype):
 
 
 @pytest.mark.parametrize("entry", TABLE, ids=IDS)
-def test_second_derivative_is_that_of_the_plain_formula(entry, x64):
+def test_second_derivative_is_that_of_the_plain_formula(entry, x64, op_by_op):
     """Forward over reverse and reverse over reverse."""
     args = interior_case(entry, jnp.float64)
     argnums = differentiable(args)
@@ -131,7 +131,7 @@ def test_gradient_is_the_closed_form(entry, dtype_by_turns):
 
 
 @pytest.mark.parametrize("entry", [e for e in TABLE if "logits" in e.kind], ids=lambda e: e.name)
-def test_hessian_on_the_logits_path_is_finite(entry):
+def test_hessian_on_the_logits_path_is_finite(entry, op_by_op):
     """In float32, whose range is the first to be left."""
     args = batch(entry, jnp.float32)
     argnums = differentiable(args)
@@ -142,7 +142,7 @@ def test_hessian_on_the_logits_path_is_finite(entry):
 
 
 @pytest.mark.parametrize("entry", [e for e in TABLE if e.kind.endswith("probs")], ids=lambda e: e.name)
-def test_through_a_softmax_that_underflowed(entry, dtype_by_turns):
+def test_through_a_softmax_that_underflowed(entry, dtype_by_turns, op_by_op):
     dtype = dtype_by_turns
     z = jnp.asarray([[0.0, -200.0, 0.25, -1000.0], [-1000.0, 0.0, 0.0, 0.0]], dtype)
 
@@ -161,7 +161,7 @@ def test_through_a_softmax_that_underflowed(entry, dtype_by_turns):
 
 
 @pytest.mark.parametrize("entry", [e for e in TABLE if e.arity == 2], ids=lambda e: e.name)
-def test_arguments_that_are_not_differentiated_contribute_nothing(entry):
+def test_arguments_that_are_not_differentiated_contribute_nothing(entry, op_by_op):
     """The gradient in one argument alone is the same as beside the others."""
     args = batch(entry, jnp.float32)
     argnums = differentiable(args)
@@ -179,7 +179,7 @@ def test_entropy_slope_at_zero_is_that_of_the_smallest_normal_number(dtype):
     np.testing.assert_allclose(slope, [-1.0, -np.log(float(smallest)) - 1], rtol=1e-6)
 
 
-def test_weight_of_jensen_shannon_has_a_gradient(x64):
+def test_weight_of_jensen_shannon_has_a_gradient(x64, op_by_op):
     from jxent import logits, probs
 
     p, q = jnp.asarray([0.5, 0.3, 0.2, 0.0]), jnp.asarray([0.1, 0.1, 0.0, 0.8])

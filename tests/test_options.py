@@ -14,6 +14,9 @@ IDS = [entry.name for entry in TABLE]
 ROWWISE = [e for e in TABLE if not e.elementwise]
 
 
+pytestmark = pytest.mark.usefixtures("op_by_op")
+
+
 def options(entry):
     return inspect.signature(entry.function).parameters
 
