@@ -4,6 +4,7 @@ Tests run every function over the rows of this table; a public function that is 
 the suite (`test_table.py`).
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,7 +28,7 @@ class Entry:
         reference: the value of one row, from exact numbers.
         plain: the textbook formula in jnp, whose derivatives autodiff gets right inside the domain.
         elementwise: whether the shape is kept.
-        differentiable: how many leading arguments have a gradient.
+        extra: what follows the distributions in every call, such as an order.
     """
 
     name: str
@@ -35,16 +36,27 @@ class Entry:
     reference: Callable[..., Any]
     plain: Callable[..., Any]
     elementwise: bool = False
+    extra: tuple[Any, ...] = ()
 
     @property
-    def function(self):
+    def public(self):
         room, name = self.name.split(".")
         return getattr({"probs": probs, "logits": logits, "losses": losses}[room], name)
 
     @property
+    def function(self):
+        return self._with_extra(self.public)
+
+    @property
     def closed_form(self):
         room, name = self.name.split(".")
-        return getattr(closed_form, name if room == "losses" else f"{room}_{name}", None)
+        found = getattr(closed_form, name if room == "losses" else f"{room}_{name}", None)
+        return None if found is None else self._with_extra(found)
+
+    def _with_extra(self, function):
+        if not self.extra:
+            return function
+        return functools.wraps(function)(lambda *args, **options: function(*args, *self.extra, **options))
 
     @property
     def arity(self):
@@ -113,6 +125,8 @@ INPUTS: dict[str, list[tuple[Any, ...]]] = {
     "pair of probs": PAIRS,
     "logits": [(z,) for z in LOGITS],
     "pair of logits": LOGIT_PAIRS,
+    # A generator is asked for p/q itself: no side underflows in float32.
+    "pair of mild logits": [LOGIT_PAIRS[i] for i in (0, 1, 2, 3, 4, 6, 7)],
     "bernoulli": [(p,) for p in BERNOULLI],
     "pair of bernoulli": BERNOULLI_PAIRS,
     "binary logits": [(z,) for z in BINARY_LOGITS],
@@ -127,6 +141,12 @@ INPUTS: dict[str, list[tuple[Any, ...]]] = {
 def _from_logits(measure):
     """A reference of probabilities, of the softmax of exact logits."""
     return lambda *z: measure(*(ref.softmax(x)[0] for x in z))
+
+
+def _given(measure, extra):
+    """A reference with what follows the distributions; that of a generator 1 at 0."""
+    more = (lambda t: (1 + t) * (1 + ref.mp.log1p(t)), 1) if callable(extra) else (extra,)
+    return lambda *rows: measure(*rows, *more)
 
 
 def _each(measure, outcomes):
@@ -190,6 +210,29 @@ def _picked(z, label):
     return -jnp.take_along_axis(jnp.log(_softmax(z)), jnp.asarray(label)[..., None], -1)[..., 0]
 
 
+def _power_sum(p, q, a):
+    return jnp.sum(p**a * q ** (1 - a), -1)
+
+
+def _renyi_divergence(p, q, a=2.0):
+    """With the mass that the package takes as 1, so that derivatives off the simplex are the same."""
+    return jnp.log(1 - jnp.sum(a * p + (1 - a) * q, -1) + _power_sum(p, q, a)) / (a - 1)
+
+
+def _alpha_divergence(p, q, alpha=0.5):
+    b, c = (1 - alpha) / 2, (1 + alpha) / 2
+    return (jnp.sum(b * p + c * q, -1) - _power_sum(p, q, b)) / (b * c)
+
+
+def _hellinger(p, q):
+    return jnp.sqrt(jnp.sum((jnp.sqrt(p) - jnp.sqrt(q)) ** 2, -1) / 2)
+
+
+def growing(t):
+    """A generator that is nowhere near 0, so that Σ q·f(p/q) keeps its digits where p = q; 1 at 0, as t·log t at ∞."""
+    return (1 + t) * (1 + jnp.log1p(t))
+
+
 PAIR_MEASURES = {
     "cross_entropy": _cross_entropy,
     "kl_divergence": _kl,
@@ -198,6 +241,23 @@ PAIR_MEASURES = {
     "jensen_shannon_distance": lambda p, q: jnp.sqrt(_js(p, q)),
 }
 ROW_MEASURES = {"entropy": _entropy, "perplexity": lambda p: jnp.exp(_entropy(p))}
+# What follows the distributions, and the plain formula with it.
+ORDERED_ROWS = {
+    "renyi_entropy": (2.0, lambda p: -jnp.log(jnp.sum(p**2, -1))),
+    "tsallis_entropy": (0.5, lambda p: 2 * (jnp.sum(jnp.sqrt(p), -1) - 1)),
+}
+ORDERED_PAIRS = {
+    "renyi_divergence": (2.0, _renyi_divergence),
+    "alpha_divergence": (0.5, _alpha_divergence),
+    "f_divergence": (growing, lambda p, q: jnp.sum(q * growing(p / q), -1)),
+}
+DISTANCES = {
+    "total_variation": lambda p, q: jnp.sum(jnp.abs(p - q), -1) / 2,
+    "hellinger_distance": _hellinger,
+    "chi_squared_divergence": lambda p, q: jnp.sum((p - q) ** 2 / q, -1),
+    "bhattacharyya_distance": lambda p, q: _renyi_divergence(p, q, 0.5) / 2,
+}
+PAIR_MEASURES |= DISTANCES
 BINARY_MEASURES = {"entropy": _entropy, "cross_entropy": _cross_entropy, "kl_divergence": _kl}
 
 TABLE = [
@@ -223,6 +283,28 @@ TABLE = [
     *(
         Entry(f"logits.{n}", "pair of logits", _from_logits(getattr(ref, n)), _plain_logits(f))
         for n, f in PAIR_MEASURES.items()
+    ),
+    *(
+        Entry(f"probs.{n}", "probs", _given(getattr(ref, n), extra), f, extra=(extra,))
+        for n, (extra, f) in ORDERED_ROWS.items()
+    ),
+    *(
+        Entry(f"logits.{n}", "logits", _from_logits(_given(getattr(ref, n), extra)), _plain_logits(f), extra=(extra,))
+        for n, (extra, f) in ORDERED_ROWS.items()
+    ),
+    *(
+        Entry(f"probs.{n}", "pair of probs", _given(getattr(ref, n), extra), f, extra=(extra,))
+        for n, (extra, f) in ORDERED_PAIRS.items()
+    ),
+    *(
+        Entry(
+            f"logits.{n}",
+            "pair of mild logits" if callable(extra) else "pair of logits",
+            _from_logits(_given(getattr(ref, n), extra)),
+            _plain_logits(f),
+            extra=(extra,),
+        )
+        for n, (extra, f) in ORDERED_PAIRS.items()
     ),
     *(
         Entry(

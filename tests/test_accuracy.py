@@ -85,5 +85,5 @@ def test_both_paths_give_one_value(name, dtype):
     kernel = {k.name: k for k in (ENTROPY, KL_DIVERGENCE, JENSEN_SHANNON)}[name]
     theta = (jnp.asarray(0.5, dtype),) if kernel is JENSEN_SHANNON else ()
     operands = (p,) if kernel is ENTROPY else (p, q)
-    exact = rows._total(kernel, rows._probs_pair(operands), (0,), theta)
+    exact = rows._total(kernel, rows.probs_pair(operands), (0,), theta)
     np.testing.assert_allclose(rows.probs_sum(kernel, (0,), operands, theta), exact, rtol=2 * BOUND[dtype.name])

@@ -11,6 +11,8 @@ from jaxtyping import Array
 
 Axis = int | Sequence[int]
 # What a function outside the compiled boundary takes: it turns lists into arrays itself.
+# Variables of a table: each an axis, or a tuple of axes that form one.
+Variables = Sequence[Axis]
 Numbers = ArrayLike | Sequence[Any]
 
 
@@ -57,6 +59,53 @@ def category_axes(name: str, array: Array, axis: Axis) -> tuple[int, ...]:
     if any(array.shape[a] == 0 for a in normal):
         raise ValueError(f"`{name}` of shape {array.shape} has no categories along axis={axis!r}")
     return normal
+
+
+def table_variables(name: str, array: Array, **variables: Any) -> tuple[tuple[int, ...], ...]:
+    """The axes of each named variable as non-negative ints; no axis may belong to two."""
+    groups: list[tuple[int, ...]] = []
+    owner: dict[int, str] = {}
+    for label, axes in variables.items():
+        group = (axes,) if isinstance(axes, (int, np.integer)) else axes
+        if isinstance(group, bool) or not isinstance(group, Sequence) or isinstance(group, str):
+            raise TypeError(f"{label}={axes!r} must be an axis of `{name}`, or a tuple of axes that form one variable")
+        if not group:
+            raise ValueError(f"{label}=() names no axis of `{name}` of shape {array.shape}")
+        normal = category_axes(name, array, group)
+        # In the caller's order: it does not change a measure, but keeps errors readable.
+        for a in normal:
+            if a in owner:
+                raise ValueError(
+                    f"{owner[a]} and {label} both name axis {a} of `{name}` of shape {array.shape}; each axis belongs "
+                    f"to one variable"
+                )
+            owner[a] = label
+        groups.append(normal)
+    return tuple(groups)
+
+
+def listed_variables(name: str, array: Array, variables: Any, label: str = "variables") -> tuple[tuple[int, ...], ...]:
+    """A list of variables, each an axis or a tuple of axes; None is every axis by itself."""
+    if variables is None:
+        variables = tuple(range(array.ndim))
+    if isinstance(variables, (int, np.integer)) and not isinstance(variables, bool):
+        variables = (variables,)
+    if not isinstance(variables, Sequence) or isinstance(variables, str):
+        raise TypeError(f"{label}={variables!r} must be a tuple of axes of `{name}`, or of tuples of axes, or None")
+    if not variables:
+        raise ValueError(f"{label} names no axis of `{name}` of shape {array.shape}")
+    return table_variables(name, array, **{f"{label}[{i}]": v for i, v in enumerate(variables)})
+
+
+def margin_axes(
+    name: str, array: Array, variables: Axis, table: Axis | None
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """All axes of the table, and those that are summed."""
+    (kept,) = table_variables(name, array, variables=variables)
+    every = tuple(range(array.ndim)) if table is None else table_variables(name, array, table=table)[0]
+    if not set(kept) <= set(every):
+        raise ValueError(f"variables={variables!r} names an axis outside table={table!r} of `{name}`")
+    return every, tuple(a for a in every if a not in kept)
 
 
 def match_ranks(names: tuple[str, str], first: Array, second: Array) -> None:

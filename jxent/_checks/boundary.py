@@ -14,13 +14,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # Options that pick a program rather than enter the arithmetic. Everything else is traced.
-STATIC_OPTIONS = ("axis", "base", "keepdims", "ignore_label", "block_size", "axis_name")
+STATIC_OPTIONS = (
+    *("axis", "base", "keepdims", "ignore_label", "block_size", "axis_name", "normalizer"),
+    *("x", "y", "of", "given", "variables", "table"),
+)
 
 
 def public(
     *,
     domain: Mapping[str, tuple[float, float]] | None = None,
     static: Sequence[str] = (),
+    compiled: bool = True,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a public function and guard its boundary, keeping its signature and types.
 
@@ -31,12 +35,15 @@ def public(
     Args:
         domain: closed interval for each traced option that a Python number can violate.
         static: further static options, beside those that every function shares.
+        compiled: False for what takes a function of the caller's, of which every new one would compile.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         parameters = inspect.signature(function).parameters
-        static_names = tuple(n for n in (*STATIC_OPTIONS, *static) if n in parameters)
-        compiled = jax.jit(function, static_argnames=static_names, inline=True)
+        # What is called x in one function is an array, and names a variable in another.
+        keyword = [n for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
+        static_names = tuple(n for n in (*STATIC_OPTIONS, *static) if n in keyword or n in static)
+        program = jax.jit(function, static_argnames=static_names, inline=True) if compiled else function
         name = function.__name__
         positional = [n for n, p in parameters.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
 
@@ -47,7 +54,10 @@ def public(
                     f"{name}() takes {len(positional)} positional argument(s), {', '.join(positional)}, and got "
                     f"{len(args)}; options such as axis= are keyword-only"
                 )
-            operands = [as_operand(name, n, a) for n, a in zip(positional, args, strict=False)]
+            operands = [
+                static_option(name, n, a) if n in static_names else as_operand(name, n, a)
+                for n, a in zip(positional, args, strict=False)
+            ]
             options: dict[str, Any] = {}
             for key, value in kwargs.items():
                 if key in static_names:
@@ -56,7 +66,7 @@ def public(
                     options[key] = as_operand(name, key, value)
                     if domain and key in domain:
                         check_domain(name, key, value, domain[key])
-            return compiled(*operands, **options)
+            return program(*operands, **options)
 
         return cast("Callable[P, R]", call)
 
@@ -65,6 +75,10 @@ def public(
 
 def as_operand(function: str, argument: str, value: Any) -> Any:
     """Turn lists into arrays and refuse what holds no numbers; leave arrays, pytrees and `None` alone."""
+    if argument == "generator":
+        if not callable(value):
+            raise TypeError(f"{function}(): `generator` is a {type(value).__name__}, expected a function f of p/q")
+        return value
     if isinstance(value, (str, bytes, dict, set)):
         raise TypeError(f"{function}(): `{argument}` is a {type(value).__name__}, expected an array or numbers")
     if argument == "params" and not hasattr(value, "_fields"):
@@ -91,8 +105,8 @@ def as_operand(function: str, argument: str, value: Any) -> Any:
 
 def static_option(function: str, key: str, value: Any) -> Any:
     """Make a static option hashable and of one Python type, so that equal options share a program."""
-    if isinstance(value, list):
-        value = tuple(cast("list[Any]", value))
+    if isinstance(value, (list, tuple)):
+        value = tuple(static_option(function, key, v) for v in cast("list[Any]", value))
     if isinstance(value, Tracer):
         raise TypeError(
             f"{function}(): `{key}` is a traced value, but it picks the program that is compiled; pass a "

@@ -30,7 +30,7 @@ class Kernel:
         slope_p: ∂term/∂p; likewise slope_q.
         flow_p: p·∂term/∂p, up to a multiple of p; likewise flow_q.
         slope_theta: ∂term/∂theta for each parameter.
-        infinite: where a summand is +∞, and its slopes with it; None where it never is.
+        infinite: where a summand is +∞, and its slopes with it, from a Pair and theta; None where it never is.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Kernel:
     slope_q: Formula | None = None
     flow_q: Formula | None = None
     slope_theta: tuple[Formula, ...] = ()
-    infinite: Callable[[Pair], Array] | None = None
+    infinite: Formula | None = None
 
 
 def _bounded_expm1(x: Array) -> Array:

@@ -30,12 +30,12 @@ def _by_platform(exact: Any, quick: Any, *operands: Array) -> Array:
     return lax.platform_dependent(*operands, cpu=functools.partial(fast.certified, quick, exact), default=exact)
 
 
-def _probs_pair(operands: Operands) -> Pair:
+def probs_pair(operands: Operands) -> Pair:
     # A measure of one distribution is a kernel that uses p alone: the rest is never computed.
     return from_probs(operands[0], operands[-1])
 
 
-def _logits_pair(operands: Operands, axes: Axes) -> Pair:
+def logits_pair(operands: Operands, axes: Axes) -> Pair:
     return from_logits(operands[0], operands[-1], axes)
 
 
@@ -45,7 +45,7 @@ def probs_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands = 
 
     def exact(*flat: Array) -> Array:
         operands, theta = flat[:count], flat[count:]
-        return _total(kernel, _probs_pair(operands), axes, theta)
+        return _total(kernel, probs_pair(operands), axes, theta)
 
     count = len(operands)
     quick = fast.from_probs(kernel.name, axes)
@@ -56,14 +56,14 @@ def probs_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands = 
 def _probs_sum_jvp(kernel: Kernel, axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
     operands, theta = primals
     value = probs_sum(kernel, axes, operands, theta)
-    pair = _probs_pair(operands)
+    pair = probs_pair(operands)
     slopes = (kernel.slope_p, kernel.slope_q)
     parts: list[Array] = []
     for slope, tangent in zip(slopes, tangents[0], strict=False):
         if slope is not None and not is_symbolic_zero(tangent):
             product = slope(pair, *theta) * tangent
             if kernel.infinite is not None:
-                product = amplify(product, kernel.infinite(pair))
+                product = amplify(product, kernel.infinite(pair, *theta))
             parts.append(product)
     return value, _tangent(value, axes, parts + _theta_parts(kernel, pair, theta, tangents[1]))
 
@@ -74,7 +74,7 @@ def logits_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands =
 
     def exact(*flat: Array) -> Array:
         operands, theta = flat[:count], flat[count:]
-        return _total(kernel, _logits_pair(operands, axes), axes, theta)
+        return _total(kernel, logits_pair(operands, axes), axes, theta)
 
     count = len(operands)
     quick = fast.from_logits(kernel.name, axes)
@@ -85,7 +85,7 @@ def logits_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands =
 def _logits_sum_jvp(kernel: Kernel, axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
     operands, theta = primals
     value = logits_sum(kernel, axes, operands, theta)
-    pair = _logits_pair(operands, axes)
+    pair = logits_pair(operands, axes)
     parts: list[Array] = []
     for flow, p, tangent in zip((kernel.flow_p, kernel.flow_q), pair[:2], tangents[0], strict=False):
         if flow is not None and not is_symbolic_zero(tangent):

@@ -91,6 +91,21 @@ def _softmax_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]
     return p, p * centred(p, dz, axes)
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def log_sum_exp(z: Array, axes: Axes) -> Array:
+    """Log Σ exp z, the reduced axes kept with size 1; −∞ with gradient 0 for a row of only −∞."""
+    s = shift(z, axes)
+    return s.top + jnp.log1p(s.rest)
+
+
+@log_sum_exp.defjvp
+def _log_sum_exp_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (z,), (dz,) = primals, tangents
+    value = log_sum_exp(z, axes)
+    some = jnp.where(jnp.isneginf(value), 0.0, value)
+    return value, jnp.sum(jnp.exp(z - some) * dz, axis=axes, keepdims=True)
+
+
 def centred(p: Array, x: Array, axes: Axes) -> Array:
     """X less its mean under p: the tangent of log p for a tangent x of the logits."""
     return x - jnp.sum(p * x, axis=axes, keepdims=True)

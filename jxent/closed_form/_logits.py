@@ -13,12 +13,6 @@ from jxent._checks import Axis, log_base_factor, public
 from jxent.closed_form import _shared
 
 
-def _through_softmax(p: Array, slope: Array, axes: tuple[int, ...]) -> Array:
-    """pₖ(sₖ − Σ p·s), 0 for impossible classes whatever their slope."""
-    weighted = jnp.where(p == 0, 0.0, p * slope)
-    return weighted - p * _shared.total(weighted, axes)
-
-
 @public()
 def logits_self_information(
     z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None, base: float | None = None
@@ -92,7 +86,7 @@ def logits_entropy(
     del keepdims
     z, axes, mask = _shared.row("z", z, axis, where)
     p, log_p = _shared.softmax(z, axes, mask)
-    return _through_softmax(p, -log_p, axes) * log_base_factor(base)
+    return _shared.through_softmax(p, -log_p, axes) * log_base_factor(base)
 
 
 @public()
@@ -132,7 +126,7 @@ def logits_perplexity(
     log_base_factor(base)
     z, axes, mask = _shared.row("z", z, axis, where)
     p, log_p = _shared.softmax(z, axes, mask)
-    return jnp.exp(_shared.total(-p * log_p, axes)) * _through_softmax(p, -log_p, axes)
+    return jnp.exp(_shared.total(-p * log_p, axes)) * _shared.through_softmax(p, -log_p, axes)
 
 
 @public()
@@ -176,7 +170,7 @@ def logits_cross_entropy(
     del keepdims
     zp, zq, axes, mask, shapes = _shared.rows(("zp", "zq"), zp, zq, axis, where)
     (p, _), (q, log_q) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
-    return _shared.in_units(_through_softmax(p, -log_q, axes), q - p, shapes, base)
+    return _shared.in_units(_shared.through_softmax(p, -log_q, axes), q - p, shapes, base)
 
 
 @public()
@@ -220,7 +214,7 @@ def logits_kl_divergence(
     del keepdims
     zp, zq, axes, mask, shapes = _shared.rows(("zp", "zq"), zp, zq, axis, where)
     (p, log_p), (q, log_q) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
-    return _shared.in_units(_through_softmax(p, log_p - log_q, axes), q - p, shapes, base)
+    return _shared.in_units(_shared.through_softmax(p, log_p - log_q, axes), q - p, shapes, base)
 
 
 @public()
@@ -264,8 +258,8 @@ def logits_jeffreys_divergence(
     del keepdims
     zp, zq, axes, mask, shapes = _shared.rows(("zp", "zq"), zp, zq, axis, where)
     (p, log_p), (q, log_q) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
-    forward = _through_softmax(p, log_p - log_q, axes)
-    backward = _through_softmax(q, log_q - log_p, axes)
+    forward = _shared.through_softmax(p, log_p - log_q, axes)
+    backward = _shared.through_softmax(q, log_q - log_p, axes)
     return _shared.in_units(forward + (p - q), backward + (q - p), shapes, base)
 
 
@@ -276,7 +270,7 @@ def _jensen_shannon(p: Array, q: Array, weight: ArrayLike, axes: tuple[int, ...]
     m = jnp.where(m == 0, 1.0, m)
     slope_p = w * jnp.log(jnp.where(p == 0, 1.0, p / m))
     slope_q = (1.0 - w) * jnp.log(jnp.where(q == 0, 1.0, q / m))
-    return _through_softmax(p, slope_p, axes), _through_softmax(q, slope_q, axes)
+    return _shared.through_softmax(p, slope_p, axes), _shared.through_softmax(q, slope_q, axes)
 
 
 @public(domain={"weight": (0.0, 1.0)})

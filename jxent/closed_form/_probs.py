@@ -162,7 +162,7 @@ def probs_cross_entropy(
     impossible = is_zero(q) & ~is_zero(p)
     in_p = jnp.where(impossible, jnp.inf, -jnp.log(lifted(q)))
     in_q = jnp.where(impossible, -jnp.inf, -p / lifted(q))
-    return _gradients(in_p, in_q, mask, shapes, base)
+    return _shared.masked_in_units(in_p, in_q, mask, shapes, base)
 
 
 @public()
@@ -207,7 +207,7 @@ def probs_kl_divergence(
     impossible = is_zero(q) & ~is_zero(p)
     in_p = jnp.where(impossible, jnp.inf, log_ratio(p, q))
     in_q = jnp.where(impossible, -jnp.inf, (lifted(q) - lifted(p)) / lifted(q))
-    return _gradients(in_p, in_q, mask, shapes, base)
+    return _shared.masked_in_units(in_p, in_q, mask, shapes, base)
 
 
 @public()
@@ -253,7 +253,7 @@ def probs_jeffreys_divergence(
     no_p, no_q = is_zero(p) & ~is_zero(q), is_zero(q) & ~is_zero(p)
     in_p = jnp.where(no_p, -jnp.inf, jnp.where(no_q, jnp.inf, log_pq + (some_p - some_q) / some_p))
     in_q = jnp.where(no_q, -jnp.inf, jnp.where(no_p, jnp.inf, -log_pq + (some_q - some_p) / some_q))
-    return _gradients(in_p, in_q, mask, shapes, base)
+    return _shared.masked_in_units(in_p, in_q, mask, shapes, base)
 
 
 @public(domain={"weight": (0.0, 1.0)})
@@ -299,7 +299,7 @@ def probs_jensen_shannon_divergence(
     del keepdims
     p, q, _, mask, shapes = _shared.rows(("p", "q"), p, q, axis, where)
     in_p, in_q = _jensen_shannon(p, q, weight)
-    return _gradients(in_p, in_q, mask, shapes, base)
+    return _shared.masked_in_units(in_p, in_q, mask, shapes, base)
 
 
 @public(domain={"weight": (0.0, 1.0)})
@@ -346,7 +346,7 @@ def probs_jensen_shannon_distance(
     in_p, in_q = _jensen_shannon(p, q, weight)
     value = _probs.jensen_shannon_divergence(p, q, weight=weight, axis=axes, where=mask, base=base, keepdims=True)
     slope = _shared.half_over_root(value)
-    return _gradients(slope * in_p, slope * in_q, mask, shapes, base)
+    return _shared.masked_in_units(slope * in_p, slope * in_q, mask, shapes, base)
 
 
 def _jensen_shannon(p: Array, q: Array, weight: ArrayLike) -> tuple[Array, Array]:
@@ -361,10 +361,3 @@ def _jensen_shannon(p: Array, q: Array, weight: ArrayLike) -> tuple[Array, Array
         return jnp.where(near, jnp.log1p(jnp.where(near, excess, 0.0)), jnp.log(to / m))
 
     return w * log_share(p, v * (p - q) / m), v * log_share(q, w * (q - p) / m)
-
-
-def _gradients(
-    in_p: Array, in_q: Array, mask: Array, shapes: tuple[tuple[int, ...], ...], base: float | None
-) -> tuple[Array, Array]:
-    first, second = (jnp.where(mask, g, 0.0) for g in (in_p, in_q))
-    return _shared.in_units(first, second, shapes, base)

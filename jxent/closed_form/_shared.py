@@ -1,5 +1,8 @@
 """What the closed forms share: operands, masks and units."""
 
+from collections.abc import Callable
+
+import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
@@ -48,6 +51,11 @@ def softmax(z: Array, axes: Axes, mask: Array) -> tuple[Array, Array]:
     return jnp.where(hidden, 0.0, jnp.exp(log_p)), jnp.where(hidden, impossible, log_p)
 
 
+def possible(zp: Array, zq: Array) -> Array:
+    """Classes that neither row of logits excludes."""
+    return (zp != -jnp.inf) & (zq != -jnp.inf)
+
+
 def total(x: Array, axes: Axes) -> Array:
     """Σ x over the categories, axes kept."""
     return jnp.sum(x, axis=axes, keepdims=True)
@@ -79,3 +87,64 @@ def in_units(
     """Both gradients in units of the base, summed back to the shapes of their arguments."""
     scale = log_base_factor(base)
     return fold(in_first * scale, shapes[0]), fold(in_second * scale, shapes[1])
+
+
+def logs(p: Array, q: Array) -> tuple[Array, Array]:
+    """Both logarithms, that of 0 taken at the smallest normal number."""
+    return jnp.log(lifted(p)), jnp.log(lifted(q))
+
+
+def masked_in_units(
+    in_first: Array, in_second: Array, mask: Array, shapes: tuple[tuple[int, ...], ...], base: float | None
+) -> tuple[Array, Array]:
+    """Both gradients, 0 where masked, in units of the base and of the shapes of their arguments."""
+    return in_units(jnp.where(mask, in_first, 0.0), jnp.where(mask, in_second, 0.0), shapes, base)
+
+
+def through_softmax(p: Array, slope: Array, axes: Axes) -> Array:
+    """pₖ(sₖ − Σ p·s), 0 for impossible classes whatever their slope."""
+    weighted = jnp.where(p == 0, 0.0, p * slope)
+    return weighted - p * total(weighted, axes)
+
+
+def pair_through_softmax(
+    pair: tuple[Array, Array],
+    slopes: tuple[Array, Array],
+    axes: Axes,
+    shapes: tuple[tuple[int, ...], ...],
+    base: float | None,
+) -> tuple[Array, Array]:
+    """Gradients in two rows of logits, in units of the base and of the shapes of their arguments."""
+    # On the logits path every derivative is finite: an infinite slope stands at the largest number.
+    finite = [jnp.clip(s, -0.5 * jnp.finfo(s.dtype).max, 0.5 * jnp.finfo(s.dtype).max) for s in slopes]
+    in_first, in_second = (through_softmax(p, s, axes) for p, s in zip(pair, finite, strict=True))
+    return in_units(in_first, in_second, shapes, base)
+
+
+def generator_slopes(
+    pair: tuple[Array, Array],
+    logarithms: tuple[Array, Array],
+    generator: Callable[[Array], Array],
+    slope_at_infinity: ArrayLike | None,
+) -> tuple[Array, Array]:
+    """f′(t) and f(t) − t·f′(t) at t = p/q, with their limits where a side is 0."""
+    p, q = pair
+    smallest = jnp.finfo(p.dtype).tiny
+    q_alone, p_alone = is_zero(q) & ~is_zero(p), is_zero(p) & ~is_zero(q)
+    ratio = jnp.exp(jnp.where(is_zero(q), 0.0, logarithms[0] - logarithms[1]))
+    t = jnp.where(is_zero(p), smallest, ratio)
+    value, slope = jax.jvp(generator, (t,), (jnp.ones_like(t),))
+    in_p, in_q = slope, value - t * slope
+    at_zero = generator(jnp.zeros((), p.dtype))
+    at_zero = jnp.where(jnp.isnan(at_zero), generator(jnp.full((), smallest, p.dtype)), at_zero)
+    endless = p_alone & jnp.isinf(at_zero)
+    in_p = jnp.where(endless, -jnp.inf, in_p)
+    in_q = jnp.where(endless, jnp.inf, jnp.where(p_alone, at_zero, in_q))
+    if slope_at_infinity is None:
+        in_p, in_q = jnp.where(q_alone, jnp.inf, in_p), jnp.where(q_alone, -jnp.inf, in_q)
+    else:
+        far = jnp.full((), jnp.finfo(p.dtype).eps ** -0.5, p.dtype)
+        in_p = jnp.where(q_alone, slope_at_infinity, in_p)
+        in_q = jnp.where(q_alone, generator(far) - slope_at_infinity * far, in_q)
+    neither = is_zero(p) & is_zero(q)
+    return jnp.where(neither, 0.0, in_p), jnp.where(neither, 0.0, in_q)

@@ -1,12 +1,14 @@
-"""From the options of a public function to a kernel summed over rows of logits."""
+"""From the options of a public function to a kernel, or another measure of a row, of logits."""
 
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jxent._checks import Axis, as_float, category_axes, log_base_factor, match_rows, participation
+from jxent._numerics import generator as generators
 from jxent._numerics import rows
 from jxent._numerics.kernels import Kernel
+from jxent._numerics.renyi import LOGITS, RowMeasure, evaluate
 
 Axes = tuple[int, ...]
 
@@ -34,23 +36,24 @@ def finish(
 
 
 def one(
-    kernel: Kernel,
+    measure: Kernel | RowMeasure,
     z: ArrayLike,
-    *,
+    *theta: ArrayLike,
     axis: Axis,
     where: ArrayLike | None,
     keepdims: bool,
     base: float | None = None,
 ) -> Array:
-    """A measure of one distribution, in units of `base`."""
+    """A measure of one distribution, in units of `base`; traced parameters follow as theta."""
     array = as_float("z", z)
     axes = category_axes("z", array, axis)
     array, some = masked(array, participation(where, array), axes)
-    return finish(rows.logits_sum(kernel, axes, (array,)), some, axes, keepdims=keepdims, base=base)
+    row = evaluate(LOGITS, measure, axes, (array,), theta)
+    return finish(row, some, axes, keepdims=keepdims, base=base)
 
 
 def two(
-    kernel: Kernel,
+    measure: Kernel | RowMeasure,
     zp: ArrayLike,
     zq: ArrayLike,
     *theta: ArrayLike,
@@ -64,6 +67,26 @@ def two(
     mask = participation(where, first)
     first, some = masked(first, mask, axes)
     second, _ = masked(second, mask, axes)
-    parameters = tuple(jnp.asarray(t, first.dtype) for t in theta)
-    row = rows.logits_sum(kernel, axes, (first, second), parameters)
+    row = evaluate(LOGITS, measure, axes, (first, second), theta)
     return finish(row, some, axes, keepdims=keepdims, base=base)
+
+
+def two_by_generator(
+    zp: ArrayLike,
+    zq: ArrayLike,
+    generator: generators.Generator,
+    slope_at_infinity: ArrayLike | None,
+    *,
+    axis: Axis,
+    where: ArrayLike | None,
+    keepdims: bool,
+) -> Array:
+    """An f-divergence."""
+    first, second, axes = match_rows(("zp", "zq"), as_float("zp", zp), as_float("zq", zq), axis)
+    mask = participation(where, first)
+    first, some = masked(first, mask, axes)
+    second, _ = masked(second, mask, axes)
+    slope = None if slope_at_infinity is None else jnp.asarray(slope_at_infinity).astype(first.dtype)
+    ratio = generators.from_logits(rows.logits_pair((first, second), axes))
+    row = generators.f_sum(generator, ratio, axes, slope)
+    return finish(row, some, axes, keepdims=keepdims, base=None)

@@ -1,0 +1,235 @@
+"""From sums of powers to Rényi's logarithms of them, without cancellation near order 1 and near equality.
+
+Both measures are −log(Z)/g for a sum of powers Z = 1 − g·T: the entropy with g = a − 1 and T the Tsallis
+entropy, the divergence with g = 1 − β and T the sum of the RENYI kernel. T is accurate where Z is near 1,
+and −log1p(−g·T)/g with it, through g = 0; where Z is below ½ the logarithm of Z itself is.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jxent._numerics import rows
+from jxent._numerics import softmax as sm
+from jxent._numerics.distances import HELLINGER
+from jxent._numerics.kernels import Kernel
+from jxent._numerics.orders import RENYI, TSALLIS
+from jxent._numerics.pair import Pair
+from jxent._numerics.primitives import amplify, fence, is_symbolic_zero, log1p, row_sum, safe_sqrt, tiny
+
+Axes = tuple[int, ...]
+Operands = tuple[Array, ...]
+# A measure that is more than one sum of a kernel: from the room, the axes, the operands and parameters.
+RowMeasure = Callable[..., Array]
+
+
+class Room:
+    """What the measures above need to know of the room they are called from."""
+
+    def __init__(self, *, logits: bool) -> None:
+        self.normalized = logits
+        self.sum = rows.logits_sum if logits else rows.probs_sum
+
+    def pair(self, operands: Operands, axes: Axes) -> Pair:
+        """Both operands as kernels see them."""
+        return rows.logits_pair(operands, axes) if self.normalized else rows.probs_pair(operands)
+
+    def log(self, operand: Array, axes: Axes) -> Array:
+        """Log-probabilities."""
+        return sm.log_softmax(operand, axes) if self.normalized else self.pair((operand,), axes).log_p
+
+
+PROBS, LOGITS = Room(logits=False), Room(logits=True)
+
+
+def log1p_ratio(x: Array) -> Array:
+    """−log1p(−x)/x = Σ xᵏ/(k + 1), 1 at 0, for x < 1; differentiable to any order through 0."""
+    near = jnp.abs(x) < 0.2
+    small = jnp.where(near, x, 0.0)
+    terms = 14 if x.dtype == jnp.float32 else 26
+    series = jnp.full_like(x, 1.0 / terms)
+    for k in range(terms - 1, 0, -1):
+        series = series * small + 1.0 / k
+    some = jnp.where(near, 0.5, x)
+    return jnp.where(near, series, -log1p(-some) / some)
+
+
+# A sum of powers above this is left to its logarithm.
+LARGE = 1000.0
+
+
+def _link(t: Array, g: Array, log_z: Array) -> Array:
+    """−log(1 − g·t)/g, from log Z where that is the more accurate."""
+    product = g * jnp.where(jnp.isfinite(t), t, 0.0)
+    near = jnp.isfinite(t) & (product <= 0.5) & (product > -LARGE)
+    inside = jnp.where(near, t, 0.0)
+    some = jnp.where(g == 0.0, 1.0, g)
+    by_log = -log_z / some
+    # At order 1 there is no log Z to fall back to, and a divergence that is infinite stays so.
+    truly = jnp.isposinf(t) & ((g == 0.0) | jnp.isposinf(log_z))
+    return jnp.where(truly | jnp.isnan(t), t, jnp.where(near, inside * log1p_ratio(g * inside), by_log))
+
+
+def _finite(order: Array) -> Array:
+    """The order, with ∞, which has a formula of its own, replaced."""
+    return jnp.where(jnp.isinf(order), 2.0, order)
+
+
+def entropy(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
+    """Rényi entropy of a row, for order 0 to ∞."""
+    a = _finite(order)
+    value = _link(_tsallis(room, axes, operand, a), a - 1.0, log_power_sum(room, axes, (operand,), a))
+    return jnp.where(jnp.isinf(order), -jnp.max(room.log(operand, axes), axis=axes), value)
+
+
+def tsallis(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
+    """Tsallis entropy of a row, for order 0 to ∞."""
+    # NaN stays NaN.
+    value = _tsallis(room, axes, operand, _finite(order))
+    return jnp.where(jnp.isinf(order), 0.0 * value, value)
+
+
+def _tsallis(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
+    """(1 − Σ p^a)/(a − 1) of a row, for finite order.
+
+    From probabilities, what the mass lacks to 1 counts, as in the formula; near order 1, where it would be
+    divided by 0, it counts less and less.
+    """
+    value = room.sum(TSALLIS, axes, (operand,), (order,))
+    if room.normalized:
+        return value
+    excess = order - 1.0
+    return value + excess / jnp.maximum(excess * excess, NEAR_ONE**2) * _deficit(operand, axes)
+
+
+# Within this distance of order 1 a sum of probabilities that is not quite 1 is forgiven.
+NEAR_ONE = 1.0 / 32.0
+
+
+def _deficit(p: Array, axes: Axes) -> Array:
+    """1 − Σp, with a largest entry kept apart so that the rounding is that of the others' sum."""
+    top = jax.lax.stop_gradient(jnp.max(p, axis=axes, keepdims=True))
+    is_top = p == top
+    ties = jnp.sum(is_top, axis=axes).astype(p.dtype)
+    rest = row_sum(jnp.where(is_top, 0.0, p), axes)
+    lead = jnp.sum(jnp.where(is_top, p, 0.0), axis=axes) / ties
+    return (1.0 - lead) - (rest + (ties - 1.0) * lead)
+
+
+def divergence(room: Room, axes: Axes, first: Array, second: Array, order: Array) -> Array:
+    """Rényi divergence of a row, for order 0 to ∞."""
+    operands = (first, second)
+    b = _finite(order)
+    value = _link(room.sum(RENYI, axes, operands, (b,)), 1.0 - b, log_power_sum(room, axes, operands, b))
+    return jnp.where(jnp.isinf(order), _largest_log_ratio(room, axes, operands), value)
+
+
+def bhattacharyya(room: Room, axes: Axes, first: Array, second: Array) -> Array:
+    """−log Σ √(pq), half the Rényi divergence of order ½: 1 − Σ √(pq) is the squared Hellinger distance."""
+    square = room.sum(HELLINGER, axes, (first, second), ())
+    half = jnp.full((), 0.5, first.dtype)
+    return _link(square, jnp.ones((), first.dtype), log_power_sum(room, axes, (first, second), half))
+
+
+def hellinger(room: Room, axes: Axes, first: Array, second: Array) -> Array:
+    """√(½ Σ (√p − √q)²), with gradient 0 at p = q."""
+    return safe_sqrt(room.sum(HELLINGER, axes, (first, second), ()))
+
+
+def _largest_log_ratio(room: Room, axes: Axes, operands: Operands) -> Array:
+    """Max log(p/q) over the classes with p > 0, and never below 0, its least value between distributions."""
+    pair = room.pair(operands, axes)
+    worst = jnp.max(jnp.where(pair.no_p, -jnp.inf, -pair.delta), axis=axes)
+    infinite = jnp.any(pair.no_q & ~pair.no_p, axis=axes)
+    value = jnp.where(worst > 0.0, worst, 0.0)
+    value = jnp.where(infinite, jnp.inf, value)
+    return jnp.where(jnp.any(jnp.isnan(pair.p + pair.q), axis=axes), jnp.nan, value)
+
+
+def evaluate(room: Room, measure: Kernel | RowMeasure, axes: Axes, operands: Operands, theta: tuple[Any, ...]) -> Array:
+    """Sum a kernel, or call a measure, with parameters in the dtype of the operands."""
+    parameters = tuple(jnp.asarray(t).astype(operands[0].dtype) for t in theta)
+    if isinstance(measure, Kernel):
+        return room.sum(measure, axes, operands, parameters)
+    return measure(room, axes, *operands, *parameters)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def log_power_sum(room: Room, axes: Axes, operands: Operands, order: Array) -> Array:
+    """Log Σ p^β q^(1 − β), or log Σ p^β of one operand; −∞ where no class is possible on both sides."""
+    exponent, pair, part, infinite = _exponents(room, axes, operands, order)
+    level = jnp.where(part, pair.log_p + exponent, -jnp.inf)
+    top = jnp.max(level, axis=axes, keepdims=True)
+    top = jnp.where(jnp.isfinite(top), top, 0.0)
+    total = fence(row_sum(jnp.where(part, _weighted_exp(pair, exponent - top), 0.0), axes))
+    some = jnp.where(total > 0.0, total, 1.0)
+    value = jnp.where(total > 0.0, jnp.log(some) + jnp.squeeze(top, axes), jnp.where(total == 0.0, -jnp.inf, total))
+    return jnp.where(jnp.any(infinite, axis=axes), jnp.inf, value)
+
+
+@functools.partial(log_power_sum.defjvp, symbolic_zeros=True)
+def _log_power_sum_jvp(room: Room, axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
+    operands, order = primals
+    value = log_power_sum(room, axes, operands, order)
+    exponent, pair, part, infinite = _exponents(room, axes, operands, order)
+    finite = jnp.isfinite(value)
+    log_z = jnp.expand_dims(jnp.where(finite, value, 0.0), axes)
+    nothing = jnp.expand_dims(jnp.isneginf(value), axes)
+    share = jnp.where(part & ~nothing, _weighted_exp(pair, exponent - log_z), 0.0)
+    parts: list[Array] = []
+    sides = (
+        (order, exponent, pair.p, pair.no_p, pair.no_q),
+        (1.0 - order, exponent - pair.delta, pair.q, pair.no_q, pair.no_p),
+    )
+    for tangent, (weight, at, this, no_this, no_other) in zip(tangents[0], sides, strict=False):
+        if is_symbolic_zero(tangent):
+            continue
+        if room.normalized:
+            parts.append(weight * share * sm.centred(this, tangent, axes))
+            continue
+        # The slope of a power diverges where its base is 0 and its exponent below 1: there the base stands
+        # at the smallest normal number.
+        alive = ~no_this | ((weight > 0.0) & (weight <= 1.0))
+        slope = jnp.exp(_bounded(at - log_z))
+        alone = jnp.zeros_like(alive)
+        if len(operands) == 2:
+            alive = alive & ~no_other
+            alone = infinite | (nothing & no_this & ~no_other)
+        parts.append(amplify(jnp.where(alone, weight, jnp.where(alive, weight * slope, 0.0)) * tangent, alone))
+    if not is_symbolic_zero(tangents[1]):
+        parts.append(-share * jnp.where(part, _delta(pair, operands), 0.0) * tangents[1])
+    total = jnp.sum(sum(parts[1:], start=parts[0]), axis=axes) if parts else jnp.zeros_like(value)
+    return value, total
+
+
+def _delta(pair: Pair, operands: Operands) -> Array:
+    """log(q/p), where q is 1 for one operand."""
+    return pair.delta if len(operands) == 2 else -pair.log_p
+
+
+def _exponents(room: Room, axes: Axes, operands: Operands, order: Array) -> tuple[Array, Pair, Array, Array]:
+    """(1 − β)·log(q/p), the pair, which classes take part, and which make the sum infinite."""
+    pair = room.pair(operands, axes)
+    exponent = (1.0 - order) * _delta(pair, operands)
+    if len(operands) == 1:
+        return exponent, pair, ~pair.no_p, jnp.zeros_like(pair.no_p)
+    infinite = pair.no_q & ~pair.no_p & (order > 1.0)
+    part = ~pair.no_p & (~pair.no_q | (order == 1.0))
+    return exponent, pair, part, infinite
+
+
+def _bounded(x: Array) -> Array:
+    bound = float(np.log(float(jnp.finfo(x.dtype).max))) - 1.0
+    return jnp.where(x > bound, bound, x)
+
+
+def _weighted_exp(pair: Pair, x: Array) -> Array:
+    """p·exp(x), at most near 1, also where p underflowed."""
+    lost = pair.p < tiny(pair.p.dtype)
+    inside = jnp.exp(_bounded(jnp.where(lost, pair.log_p + x, x)))
+    return jnp.where(lost, inside, pair.p * inside)

@@ -1,0 +1,267 @@
+"""Joint tables: variables moved to the last axes, margins, and the sums that every measure of a table is made of.
+
+A table is an array [batch, n₁, …, nₘ] with one axis for each variable. Each measure is the divergence of the
+table from a product of its margins, or the entropy of one part given another: no two entropies are subtracted
+where they could cancel.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jxent._numerics.kernels import relative_entropy_term
+from jxent._numerics.primitives import (
+    at_least_tiny,
+    fence,
+    is_sharded,
+    log1p,
+    masked_reciprocal,
+    row_sum,
+    safe_log,
+    safe_sqrt,
+    tiny,
+)
+
+Axes = tuple[int, ...]
+Groups = tuple[Axes, ...]
+# The entropy of a margin [batch, n], which the rooms compute differently.
+Entropy = Callable[[Array], Array]
+
+
+class Layout(NamedTuple):
+    """Where the axes of a table came from."""
+
+    shape: tuple[int, ...]
+    named: Axes
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """The shape of what is not named."""
+        return tuple(n for i, n in enumerate(self.shape) if i not in self.named)
+
+    def restore(self, row: Array, *, keepdims: bool) -> Array:
+        """One number per table, back in the shape of the batch."""
+        row = _reshaped(row, self.batch)
+        return jnp.expand_dims(row, tuple(sorted(self.named))) if keepdims else row
+
+
+def arrange(table: Array, groups: Groups) -> tuple[Array, Layout]:
+    """[batch, n₁, …, nₘ] with the axes of each group made one, and how to go back.
+
+    Few axes are more than tidiness: jaxlib 0.10 can crash on reductions of rank 7 with an axis of size 1.
+    """
+    named = tuple(a for group in groups for a in group)
+    layout = Layout(table.shape, named)
+    batch = tuple(i for i in range(table.ndim) if i not in named)
+    sizes = tuple(math.prod(table.shape[a] for a in group) for group in groups)
+    moved = jnp.transpose(table, (*batch, *named))
+    return _reshaped(moved, (math.prod(layout.batch), *sizes)), layout
+
+
+def _reshaped(array: Array, shape: tuple[int, ...]) -> Array:
+    # Left alone where nothing changes: explicit mesh axes forbid most reshapes.
+    return array if array.shape == shape else array.reshape(shape)
+
+
+def margin(table: Array, keep: Axes) -> Array:
+    """The sum over all variables but those kept, whose axes stay with size 1."""
+    others = tuple(a for a in range(1, table.ndim) if a not in keep)
+    return jnp.sum(table, axis=others, keepdims=True) if others else table
+
+
+def total(summand: Array) -> Array:
+    """One sum for each table of the batch."""
+    axes = tuple(range(1, summand.ndim))
+    if len(axes) > 1 and not is_sharded(summand):
+        summand, axes = summand.reshape(summand.shape[0], math.prod(summand.shape[1:])), (1,)
+    return fence(row_sum(summand, axes))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def log_product_ratio(over: Groups, under: Groups, table: Array) -> Array:
+    """δ = log(q/P) for q the product of the margins `over` divided by those `under`, elementwise.
+
+    The margins are divided one by one, never multiplied first: their product may underflow where q/P does not.
+    """
+    smallest, largest = tiny(table.dtype), float(jnp.finfo(table.dtype).max)
+    tops, bottoms = [margin(table, k) for k in over], [margin(table, k) for k in under]
+    ratio = _product(tops, bottoms, 1.0 / at_least_tiny(table))
+    possible = functools.reduce(jnp.logical_and, (m >= smallest for m in (*tops, *bottoms)))
+    direct = possible & (table >= smallest) & (ratio > smallest) & (ratio < largest)
+    logs = sum((safe_log(m) for m in tops), start=-safe_log(table)) - sum(safe_log(m) for m in bottoms)
+    return jnp.where(direct, jnp.log(jnp.where(direct, ratio, 1.0)), logs)
+
+
+def _product(tops: list[Array], bottoms: list[Array], first: Array) -> Array:
+    """first·Π tops/Π bottoms, large and small factors in turn."""
+    result = first * tops[0]
+    for i, top in enumerate(tops[1:]):
+        result = result * (top / at_least_tiny(bottoms[i]) if i < len(bottoms) else top)
+    return result
+
+
+@log_product_ratio.defjvp
+def _log_product_ratio_jvp(
+    over: Groups, under: Groups, primals: Sequence[Array], tangents: Sequence[Array]
+) -> tuple[Array, Array]:
+    (table,), (move,) = primals, tangents
+
+    def relative(keep: Axes) -> Array:
+        return masked_reciprocal(margin(table, keep)) * margin(move, keep)
+
+    tangent = sum((relative(k) for k in over), start=-masked_reciprocal(table) * move)
+    return log_product_ratio(over, under, table), tangent - sum(relative(k) for k in under)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def product_divergence(over: Groups, under: Groups, table: Array) -> Array:
+    """Σ P·log(P/q) − P + q of a table from the product q of its margins `over` divided by those `under`."""
+    delta = log_product_ratio(over, under, table)
+    empty = table < tiny(table.dtype)
+    product = _product([margin(table, k) for k in over], [margin(table, k) for k in under], jnp.ones_like(table))
+    near = jnp.abs(delta) < 1.0
+    diff = jnp.where(near, table * jnp.expm1(jnp.where(near, delta, 0.0)), product - table)
+    term = relative_entropy_term(table, table + diff, diff, delta)
+    return total(jnp.where(empty, product + 0.0 * table, term))
+
+
+@product_divergence.defjvp
+def _product_divergence_jvp(
+    over: Groups, under: Groups, primals: Sequence[Array], tangents: Sequence[Array]
+) -> tuple[Array, Array]:
+    (table,), (move,) = primals, tangents
+    tangent = total(-log_product_ratio(over, under, table) * move)
+    if not under:
+        # The mass of a product of n margins is Mⁿ; its derivative less what the n logarithms leave is n(Mⁿ⁻¹ − 1).
+        n, mass = len(over), total(table)
+        tangent = tangent + n * (mass ** (n - 1) - 1.0) * total(move)
+    return product_divergence(over, under, table), tangent
+
+
+def mutual_information(table: Array) -> Array:
+    """I(X; Y) of a table [batch, X, Y]."""
+    return product_divergence(((1,), (2,)), (), table)
+
+
+def conditional_mutual_information(table: Array) -> Array:
+    """I(X; Y | Z) of a table [batch, Z, X, Y]."""
+    if table.shape[1] == 1:
+        return mutual_information(table[:, 0])
+    return product_divergence(((1, 2), (1, 3)), ((1,),), table)
+
+
+def total_correlation(table: Array) -> Array:
+    """The divergence from the product of all single margins."""
+    singles = tuple((a,) for a in range(1, table.ndim))
+    return product_divergence(singles, (), table) if len(singles) > 1 else jnp.zeros_like(total(table))
+
+
+def dual_total_correlation(table: Array) -> Array:
+    """Σᵢ I(Xᵢ; X₍ᵢ₊₁…ₙ₎ | X₍₁…ᵢ₋₁₎), a sum of divergences, which is H(X) − Σ H(Xᵢ | the others)."""
+    sizes = table.shape[1:]
+    parts = [
+        conditional_mutual_information(
+            _reshaped(table, (table.shape[0], math.prod(sizes[:i]), sizes[i], math.prod(sizes[i + 1 :])))
+        )
+        for i in range(len(sizes) - 1)
+    ]
+    return sum(parts[1:], start=parts[0]) if parts else jnp.zeros_like(total(table))
+
+
+def o_information(table: Array) -> Array:
+    """Total less dual total correlation."""
+    return total_correlation(table) - dual_total_correlation(table)
+
+
+def co_information(entropy: Entropy, table: Array) -> Array:
+    """Σ over the subsets S of all variables but the first two of (−1)^|S|·I(X₁; X₂ | S); entropy of one variable."""
+    if table.ndim == 2:
+        return entropy(table)
+    rest = range(3, table.ndim)
+    result = jnp.zeros_like(total(table))
+    for chosen in range(2 ** len(rest)):
+        subset = tuple(a for i, a in enumerate(rest) if chosen >> i & 1)
+        part = jnp.squeeze(margin(table, (1, 2, *subset)), tuple(a for a in rest if a not in subset))
+        # [batch, X₁, X₂, S…] to [batch, S, X₁, X₂]
+        part = jnp.moveaxis(part, (1, 2), (-2, -1))
+        part = _reshaped(part, (part.shape[0], math.prod(part.shape[1:-2]), *part.shape[-2:]))
+        result = result + (-1) ** len(subset) * conditional_mutual_information(part)
+    return result
+
+
+def interaction_information(entropy: Entropy, table: Array) -> Array:
+    """(−1)ⁿ times the co-information."""
+    return (-1) ** (table.ndim - 1) * co_information(entropy, table)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def log_row_ratio(of: Axes, table: Array) -> Array:
+    """log(row/P), for row the sum over the variables `of`, accurate where one cell holds nearly all of its row.
+
+    With the largest cell of a row kept apart, log(row/P) = log1p(rest/lead) + log(lead/P).
+    """
+    smallest = tiny(table.dtype)
+    top = jnp.max(table, axis=of, keepdims=True)
+    lead = jnp.max(jnp.where(table == top, table, 0.0), axis=of, keepdims=True)
+    ties = jnp.sum(jnp.where(table == top, jnp.ones_like(table), 0.0), axis=of, keepdims=True)
+    rest = jnp.sum(jnp.where(table == top, 0.0, table), axis=of, keepdims=True) + (ties - 1.0) * lead
+    share = table / at_least_tiny(lead)
+    direct = (table >= smallest) & (share > smallest)
+    from_lead = jnp.where(direct, -jnp.log(jnp.where(direct, share, 1.0)), safe_log(lead) - safe_log(table))
+    # An empty row stands at the smallest normal number on both sides.
+    return log1p(jnp.where(lead < smallest, 0.0, rest / at_least_tiny(lead))) + from_lead
+
+
+@log_row_ratio.defjvp
+def _log_row_ratio_jvp(of: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (table,), (move,) = primals, tangents
+    row, row_move = (jnp.sum(x, axis=of, keepdims=True) for x in (table, move))
+    return log_row_ratio(of, table), masked_reciprocal(row) * row_move - masked_reciprocal(table) * move
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def conditional_entropy(of: Axes, table: Array) -> Array:
+    """H(of | the other variables), Σ P·log(row/P): every summand is at least 0."""
+    return total(table * log_row_ratio(of, table))
+
+
+@conditional_entropy.defjvp
+def _conditional_entropy_jvp(of: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (table,), (move,) = primals, tangents
+    return conditional_entropy(of, table), total(log_row_ratio(of, table) * move)
+
+
+def conditional_of_second(table: Array) -> Array:
+    """H(Y | X) of a table [batch, X, Y]."""
+    return conditional_entropy((2,), table)
+
+
+def variation_of_information(table: Array) -> Array:
+    """H(X | Y) + H(Y | X) of a table [batch, X, Y]."""
+    return conditional_entropy((1,), table) + conditional_entropy((2,), table)
+
+
+NORMALIZERS = ("arithmetic", "geometric", "min", "max", "joint")
+
+
+def normalized_mutual_information(normalizer: str, entropy: Entropy, table: Array) -> Array:
+    """I(X; Y) over a mean of the entropies; 0, with gradient 0, where that mean is 0."""
+    if normalizer not in NORMALIZERS:
+        raise ValueError(f"normalizer={normalizer!r} is not known; expected one of {', '.join(NORMALIZERS)}")
+    if normalizer == "joint":
+        scale = entropy(_reshaped(table, (table.shape[0], math.prod(table.shape[1:]))))
+    else:
+        of_x, of_y = (entropy(jnp.sum(table, axis=other)) for other in (2, 1))
+        scale = {
+            "arithmetic": lambda: 0.5 * (of_x + of_y),
+            "geometric": lambda: safe_sqrt(of_x) * safe_sqrt(of_y),
+            "min": lambda: jnp.minimum(of_x, of_y),
+            "max": lambda: jnp.maximum(of_x, of_y),
+        }[normalizer]()
+    some = jnp.where(scale == 0.0, 1.0, scale)
+    return jnp.where(scale == 0.0, 0.0, mutual_information(table)) / some

@@ -1,0 +1,74 @@
+"""Margins and conditionals of a joint table, from logits."""
+
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import Axis, public
+from jxent.logits import _tables
+
+
+@public(static=("variables",))
+def marginal(
+    z: ArrayLike,
+    variables: Axis,
+    *,
+    table: Axis | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Log-probabilities of the named variables, whatever the others.
+
+    Args:
+        z: logits of the joint probabilities, of any shift.
+        variables: the axis, or tuple of axes, to keep.
+        table: all axes of the table, a tuple; None is every axis. Those outside it are a batch.
+        keepdims: whether the axes that are summed stay as axes of size 1.
+
+    Returns:
+        The array without the axes that are summed; those kept stay in their order. Normalised: the exponentials of
+        a table sum to 1.
+
+    Edge cases: naming every axis returns the table normalised. −inf stays −inf; a table of only −inf gives NaN.
+
+    Gradient: P(cell | kept) less P(cell), finite everywhere.
+
+    Example:
+        >>> from jxent import logits
+        >>> [round(float(x), 4) for x in logits.marginal([[0.0, 0.0], [0.0, 0.0]], 0)]
+        [-0.6931, -0.6931]
+
+    Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.1.
+    """
+    return _tables.marginal(z, variables, table=table, keepdims=keepdims)
+
+
+@public()
+def conditional(
+    z: ArrayLike,
+    *,
+    of: Axis,
+    given: Axis,
+) -> Float[Array, "..."]:
+    """Conditional log-probabilities log P(of | given), of the shape of the table.
+
+    Args:
+        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+            are a batch.
+        of: the axis, or tuple of axes, of the variable that is asked for.
+        given: the axis of the variable that is known, or a tuple of axes.
+
+    Returns:
+        An array of the shape of the table that is normalised over the axes of `of` for every value of `given`.
+
+    Edge cases: NaN where the condition is impossible, P(given) = 0: a row of only −inf. Axes that are not named are
+    a batch.
+
+    Gradient: 1 − P(of | given) for the cell itself, −P(of | given) for the others of its row, finite for −inf.
+
+    Example:
+        >>> from jxent import logits
+        >>> [round(float(x), 4) for x in logits.conditional([[0.0, 0.0], [1.0, 0.0]], of=1, given=0)[0]]
+        [-0.6931, -0.6931]
+
+    Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.2.
+    """
+    return _tables.conditional(z, of=of, given=given)

@@ -1,0 +1,238 @@
+"""Correlation and interaction of any number of variables, from logits."""
+
+import functools
+
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import Variables, public
+from jxent._numerics import tables
+from jxent.logits import _tables
+
+
+@public()
+def total_correlation(
+    z: ArrayLike,
+    *,
+    variables: Variables | None = None,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Total correlation Σ P·log(P/∏ Pᵢ), the divergence from independence of n variables, from logits, in nats.
+
+    Σ H(Xᵢ) − H(X), also known as multi-information; mutual information for n = 2. To leave a variable of a table
+    out, take `marginal` first.
+
+    Args:
+        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+            are a batch.
+        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
+        where: boolean mask of the cells that take part; the others count as −inf.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+        keepdims: whether the named axes stay as axes of size 1.
+
+    Returns:
+        `[...]`, at least 0; 0, or the square of rounding, for a product table, and for one variable.
+
+    Edge cases: as for `mutual_information`. A table of only −inf gives NaN.
+
+    Gradient: log(P/∏ Pᵢ) are the slopes s in P; in the logits P(s − Σ P·s), finite everywhere.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jxent import logits
+        >>> table = jnp.log(jnp.array([[[0.25, 0.0], [0.0, 0.25]], [[0.0, 0.25], [0.25, 0.0]]]))
+        >>> round(float(logits.total_correlation(table, base=2)), 4)
+        1.0
+
+    Reference: S. Watanabe, Information theoretical analysis of multivariate correlation, IBM Journal of Research
+    and Development 4 (1960).
+    """
+    return _tables.listed(tables.total_correlation, z, variables, where=where, base=base, keepdims=keepdims)
+
+
+@public()
+def dual_total_correlation(
+    z: ArrayLike,
+    *,
+    variables: Variables | None = None,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Dual total correlation H(X) − Σ H(Xᵢ | the others) of n variables, from logits, in nats.
+
+    Evaluated as Σᵢ I(Xᵢ; X₍ᵢ₊₁…ₙ₎ | X₍₁…ᵢ₋₁₎), a sum of divergences; mutual information for n = 2. Also known as
+    excess entropy or binding information. To leave a variable of a table out, take `marginal` first.
+
+    Args:
+        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+            are a batch.
+        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
+        where: boolean mask of the cells that take part; the others count as −inf.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+        keepdims: whether the named axes stay as axes of size 1.
+
+    Returns:
+        `[...]`, at least 0; 0, or the square of rounding, for a product table, and for one variable.
+
+    Edge cases: empty cells contribute 0. A table of only −inf gives NaN.
+
+    Gradient: (n − 1)·log P − Σ log P₋ᵢ, P₋ᵢ the margin of all but Xᵢ are the slopes s in P; in the logits P(s − Σ
+    P·s), finite everywhere.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jxent import logits
+        >>> table = jnp.log(jnp.array([[[0.25, 0.0], [0.0, 0.25]], [[0.0, 0.25], [0.25, 0.0]]]))
+        >>> round(float(logits.dual_total_correlation(table, base=2)), 4)
+        2.0
+
+    Reference: T. S. Han, Nonnegative entropy measures of multivariate symmetric correlations, Information and
+    Control 36 (1978).
+    """
+    return _tables.listed(tables.dual_total_correlation, z, variables, where=where, base=base, keepdims=keepdims)
+
+
+@public()
+def o_information(
+    z: ArrayLike,
+    *,
+    variables: Variables | None = None,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """O-information, total correlation less dual total correlation, from logits, in nats.
+
+    (n − 2)·H(X) + Σ (H(Xᵢ) − H(X₋ᵢ)). To leave a variable of a table out, take `marginal` first.
+
+    Args:
+        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+            are a batch.
+        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
+        where: boolean mask of the cells that take part; the others count as −inf.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+        keepdims: whether the named axes stay as axes of size 1.
+
+    Returns:
+        `[...]`: positive where redundancy dominates, negative where synergy does; 0 for n ≤ 2. The error is
+        relative to the larger of the two terms.
+
+    Edge cases: as for its two terms. A table of only −inf gives NaN.
+
+    Gradient: (2 − n)·log P − Σ log Pᵢ + Σ log P₋ᵢ are the slopes s in P; in the logits P(s − Σ P·s), finite
+    everywhere.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jxent import logits
+        >>> table = jnp.log(jnp.array([[[0.25, 0.0], [0.0, 0.25]], [[0.0, 0.25], [0.25, 0.0]]]))
+        >>> round(float(logits.o_information(table, base=2)), 4)
+        -1.0
+
+    Reference: F. E. Rosas, P. A. M. Mediano, M. Gastpar and H. J. Jensen, Quantifying high-order interdependencies
+    via multivariate extensions of the mutual information, Physical Review E 100 (2019).
+    """
+    return _tables.listed(tables.o_information, z, variables, where=where, base=base, keepdims=keepdims)
+
+
+@public()
+def co_information(
+    z: ArrayLike,
+    *,
+    variables: Variables | None = None,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Co-information I(X₁; …; Xₙ), I(X; Y) − I(X; Y | Z) for three variables, from logits, in nats.
+
+    −Σ (−1)^|T|·H(X_T) over all subsets T of the variables, evaluated as the signed sum of I(X₁; X₂ | S) over the
+    subsets S of the others; entropy for n = 1, mutual information for n = 2. To leave a variable of a table out,
+    take `marginal` first.
+
+    Args:
+        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+            are a batch.
+        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
+        where: boolean mask of the cells that take part; the others count as −inf.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+        keepdims: whether the named axes stay as axes of size 1.
+
+    Returns:
+        `[...]`: positive where redundancy dominates, negative where synergy does. The error is relative to the
+        largest term.
+
+    Edge cases: empty cells contribute 0. A table of only −inf gives NaN.
+
+    Gradient: Σ (−1)^|T|·log P_T over all subsets T but the empty one are the slopes s in P; in the logits P(s − Σ
+    P·s), finite everywhere.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jxent import logits
+        >>> table = jnp.log(jnp.array([[[0.25, 0.0], [0.0, 0.25]], [[0.0, 0.25], [0.25, 0.0]]]))
+        >>> round(float(logits.co_information(table, base=2)), 4)
+        -1.0
+
+    Reference: A. J. Bell, The co-information lattice, Proceedings of ICA (2003).
+    """
+    return _tables.listed(
+        functools.partial(tables.co_information, _tables.ENTROPY),
+        z,
+        variables,
+        where=where,
+        base=base,
+        keepdims=keepdims,
+    )
+
+
+@public()
+def interaction_information(
+    z: ArrayLike,
+    *,
+    variables: Variables | None = None,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Interaction information, (−1)ⁿ times the co-information of n variables, from logits, in nats.
+
+    McGill's sign: for three variables I(X; Y | Z) − I(X; Y), positive for synergy. To leave a variable of a table
+    out, take `marginal` first.
+
+    Args:
+        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+            are a batch.
+        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
+        where: boolean mask of the cells that take part; the others count as −inf.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+        keepdims: whether the named axes stay as axes of size 1.
+
+    Returns:
+        `[...]`. The error is relative to the largest term.
+
+    Edge cases: as for `co_information`. A table of only −inf gives NaN.
+
+    Gradient: (−1)ⁿ times that of `co_information` are the slopes s in P; in the logits P(s − Σ P·s), finite
+    everywhere.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jxent import logits
+        >>> table = jnp.log(jnp.array([[[0.25, 0.0], [0.0, 0.25]], [[0.0, 0.25], [0.25, 0.0]]]))
+        >>> round(float(logits.interaction_information(table, base=2)), 4)
+        1.0
+
+    Reference: W. J. McGill, Multivariate information transmission, Psychometrika 19 (1954).
+    """
+    return _tables.listed(
+        functools.partial(tables.interaction_information, _tables.ENTROPY),
+        z,
+        variables,
+        where=where,
+        base=base,
+        keepdims=keepdims,
+    )

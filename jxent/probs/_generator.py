@@ -1,0 +1,55 @@
+"""The f-divergence of a generator of the caller's."""
+
+from collections.abc import Callable
+
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import Axis, public
+from jxent.probs import _rows
+
+
+@public(compiled=False)
+def f_divergence(
+    p: ArrayLike,
+    q: ArrayLike,
+    generator: Callable[[Array], Array],
+    *,
+    slope_at_infinity: ArrayLike | None = None,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """f-divergence Σ q·f(p/q) for a generator f of the caller's, a number without a unit.
+
+    This function is not compiled at its own boundary, since a new lambda would compile each time: call it under
+    `jax.jit`. The generator may close over traced values.
+
+    Args:
+        p: probabilities `[..., K]`.
+        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
+        generator: f, an elementwise function of arrays of ratios p/q.
+        slope_at_infinity: lim f(t)/t, a scalar; None stands for ∞.
+        axis: the axis of the categories, or a tuple of axes.
+        where: boolean mask of the elements that take part; the others may hold anything.
+        keepdims: whether the reduced axes stay as axes of size 1.
+
+    Returns:
+        `[...]`; with a convex f and f(1) = 0 at least 0, and 0 for equal inputs.
+
+    Edge cases: p = q = 0 contributes 0; p = 0 < q contributes q·f(0), the limit from above if f(0) is NaN; q = 0 <
+    p contributes +inf, or p times `slope_at_infinity`.
+
+    Gradient: f′(p/q) in p and f(p/q) − p/q·f′(p/q) in q, at p = 0 that of the smallest normal ratio; infinite in
+    the class that makes the value infinite.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jxent import probs
+        >>> round(float(probs.f_divergence([0.5, 0.5], [0.9, 0.1], lambda t: t * jnp.log(t))), 6)
+        0.510826
+
+    Reference: I. Csiszár, Information-type measures of difference of probability distributions and indirect
+    observations, Studia Scientiarum Mathematicarum Hungarica 2 (1967).
+    """
+    return _rows.two_by_generator(p, q, generator, slope_at_infinity, axis=axis, where=where, keepdims=keepdims)

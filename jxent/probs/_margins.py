@@ -1,0 +1,71 @@
+"""Margins and conditionals of a joint table."""
+
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import Axis, public
+from jxent.probs import _tables
+
+
+@public(static=("variables",))
+def marginal(
+    p: ArrayLike,
+    variables: Axis,
+    *,
+    table: Axis | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Margin of the named variables: the table summed over its other axes.
+
+    Args:
+        p: joint probabilities.
+        variables: the axis, or tuple of axes, to keep.
+        table: all axes of the table, a tuple; None is every axis. Those outside it are a batch.
+        keepdims: whether the axes that are summed stay as axes of size 1.
+
+    Returns:
+        The array without the axes that are summed; those kept stay in their order.
+
+    Edge cases: naming every axis returns the table.
+
+    Gradient: 1 for every cell that is summed.
+
+    Example:
+        >>> from jxent import probs
+        >>> [round(float(x), 4) for x in probs.marginal([[0.4, 0.1], [0.2, 0.3]], 0)]
+        [0.5, 0.5]
+
+    Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.1.
+    """
+    return _tables.marginal(p, variables, table=table, keepdims=keepdims)
+
+
+@public()
+def conditional(
+    p: ArrayLike,
+    *,
+    of: Axis,
+    given: Axis,
+) -> Float[Array, "..."]:
+    """Conditional probabilities P(of | given) = P/P(given), of the shape of the table.
+
+    Args:
+        p: joint probabilities; axes that no variable names are a batch.
+        of: the axis, or tuple of axes, of the variable that is asked for.
+        given: the axis of the variable that is known, or a tuple of axes.
+
+    Returns:
+        An array of the shape of the table that sums to 1 over the axes of `of` for every value of `given`.
+
+    Edge cases: NaN where the condition is impossible, P(given) = 0. Axes that are not named are a batch.
+
+    Gradient: (1 − P(of | given))/P(given) for the cell itself, −P(of | given)/P(given) for the others of its row.
+
+    Example:
+        >>> from jxent import probs
+        >>> [round(float(x), 4) for x in probs.conditional([[0.4, 0.1], [0.2, 0.3]], of=1, given=0)[0]]
+        [0.8, 0.2]
+
+    Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.2.
+    """
+    return _tables.conditional(p, of=of, given=given)
