@@ -6,7 +6,7 @@ the suite (`test_table.py`).
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax.numpy as jnp
@@ -29,6 +29,7 @@ class Entry:
         plain: the textbook formula in jnp, whose derivatives autodiff gets right inside the domain.
         elementwise: whether the shape is kept.
         extra: what follows the distributions in every call, such as an order.
+        options: keywords of every call, such as the variables of a table.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Entry:
     plain: Callable[..., Any]
     elementwise: bool = False
     extra: tuple[Any, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def public(self):
@@ -54,9 +56,16 @@ class Entry:
         return None if found is None else self._with_extra(found)
 
     def _with_extra(self, function):
-        if not self.extra:
+        if not self.extra and not self.options:
             return function
-        return functools.wraps(function)(lambda *args, **options: function(*args, *self.extra, **options))
+        return functools.wraps(function)(
+            lambda *args, **options: function(*args, *self.extra, **{**self.options, **options})
+        )
+
+    @property
+    def joint(self):
+        """Whether it measures a joint table."""
+        return self.kind.startswith("joint")
 
     @property
     def arity(self):
@@ -120,6 +129,43 @@ OUTCOMES = [
 ]
 ERRORS = [([0.3, -1.25, 2.0, -0.1], [0.1, 1.0, 0.5, 0.7]), ([1.0, 0.0, -3.0, 1e10], [1.0, 0.5, 0.0, -1e10])]
 
+TABLES = [
+    [[0.1, 0.2, 0.05], [0.15, 0.25, 0.25]],
+    [[0.5, 0.0, 0.0], [0.0, 0.25, 0.25]],
+    [[0.5, 0.0, 0.0], [0.0, 0.5, 0.0]],
+    [[0.125, 0.25, 0.125], [0.125, 0.25, 0.125]],
+    [[0.12500001, 0.25, 0.125], [0.12499999, 0.25, 0.125]],
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]],
+    [[0.999999, 1e-7, 2e-7], [3e-7, 1e-7, 3e-7]],
+    [[1e-30, 0.3, 0.2], [0.2, 1e-20, 0.3]],
+]
+XOR = [[[0.25, 0.0], [0.0, 0.25]], [[0.0, 0.25], [0.25, 0.0]]]
+GIANT_BIT = [[[0.5, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.5]]]
+TABLES_OF_THREE = [
+    [[[0.05, 0.1], [0.15, 0.2]], [[0.2, 0.1], [0.15, 0.05]]],
+    XOR,
+    GIANT_BIT,
+    [[[0.125, 0.125], [0.125, 0.125]], [[0.125, 0.125], [0.125, 0.125]]],
+    [[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]],
+    [[[0.3, 0.2], [0.0, 0.0]], [[0.5, 0.0], [0.0, 0.0]]],
+    [[[0.999999, 1e-7], [2e-7, 1e-7]], [[1e-7, 2e-7], [2e-7, 1e-7]]],
+]
+LOGIT_TABLES = [
+    [[0.1, -0.7, 0.4], [1.3, 0.25, -0.5]],
+    [[0.0, -INF, -INF], [-INF, 1.0, 0.5]],
+    [[30.0, 0.0, -1.0], [1.0, 0.5, 0.0]],
+    [[0.0, -200.0, 0.5], [-100.0, 0.25, -INF]],
+    [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]],
+    [[5.0, -INF, -INF], [-INF, -INF, -INF]],
+]
+LOGIT_TABLES_OF_THREE = [
+    [[[0.1, -0.7], [0.4, 1.3]], [[0.25, -0.5], [0.0, 1.0]]],
+    [[[0.0, -INF], [-INF, 0.0]], [[-INF, 0.0], [0.0, -INF]]],
+    [[[30.0, 0.0], [-1.0, 1.0]], [[0.5, 0.0], [0.25, -0.5]]],
+    [[[0.0, -200.0], [0.5, -100.0]], [[0.25, -INF], [0.0, 1.0]]],
+    [[[1.0, 2.0], [1.0, 2.0]], [[1.0, 2.0], [1.0, 2.0]]],
+]
+
 INPUTS: dict[str, list[tuple[Any, ...]]] = {
     "probs": [(p,) for p in PROBS],
     "pair of probs": PAIRS,
@@ -127,6 +173,10 @@ INPUTS: dict[str, list[tuple[Any, ...]]] = {
     "pair of logits": LOGIT_PAIRS,
     # A generator is asked for p/q itself: no side underflows in float32.
     "pair of mild logits": [LOGIT_PAIRS[i] for i in (0, 1, 2, 3, 4, 6, 7)],
+    "joint table": [(t,) for t in TABLES],
+    "joint table of three": [(t,) for t in TABLES_OF_THREE],
+    "joint logits": [(t,) for t in LOGIT_TABLES],
+    "joint logits of three": [(t,) for t in LOGIT_TABLES_OF_THREE],
     "bernoulli": [(p,) for p in BERNOULLI],
     "pair of bernoulli": BERNOULLI_PAIRS,
     "binary logits": [(z,) for z in BINARY_LOGITS],
@@ -241,6 +291,119 @@ PAIR_MEASURES = {
     "jensen_shannon_distance": lambda p, q: jnp.sqrt(_js(p, q)),
 }
 ROW_MEASURES = {"entropy": _entropy, "perplexity": lambda p: jnp.exp(_entropy(p))}
+
+
+def _margin(t, *keep):
+    """The margin of a batch of tables over the variables but these, counted from 0."""
+    others = tuple(a + 1 for a in range(t.ndim - 1) if a not in keep)
+    return jnp.sum(t, axis=others, keepdims=True) if others else t
+
+
+def _information(slope):
+    """Σ P·L over the table, for L a combination of log margins."""
+
+    def measure(t):
+        stacked = t[None] if t.ndim == slope.rank else t
+        value = jnp.sum((stacked * slope(stacked)).reshape(stacked.shape[0], -1), -1)
+        return value if stacked is t else value[0]
+
+    return measure
+
+
+def _ranked(rank):
+    def mark(function):
+        function.rank = rank
+        return function
+
+    return mark
+
+
+def _log(t, *keep):
+    return jnp.log(_margin(t, *keep))
+
+
+def _plain_nmi(t):
+    p, q = (_information(_ranked(2)(lambda t, i=i: -_log(t, i)))(t) for i in (0, 1))
+    return _plain_mi(t) / (0.5 * (p + q))
+
+
+def _with_mass(measure, count):
+    """What the evaluated form adds for a mass that is not 1: (ΣP)ⁿ − ΣP, in nats, for n factors."""
+
+    def of(t):
+        axes = tuple(range(t.ndim)) if t.ndim == measure.rank else tuple(range(1, t.ndim))
+        mass = jnp.sum(t, axis=axes)
+        return measure(t) + mass**count - mass
+
+    return of
+
+
+def _combination(rank, slope, count=0):
+    found = _information(_ranked(rank)(slope))
+    found.rank = rank
+    return _with_mass(found, count) if count else found
+
+
+_plain_mi = _combination(2, lambda t: jnp.log(t) - _log(t, 0) - _log(t, 1), 2)
+_TRIPLE = ((0, 1), (0, 2), (1, 2))
+_plain_tc = _combination(3, lambda t: jnp.log(t) - sum(_log(t, i) for i in range(3)), 3)
+_plain_dtc = _combination(3, lambda t: 2 * jnp.log(t) - sum(_log(t, *k) for k in _TRIPLE), 2)
+_plain_co = _combination(
+    3, lambda t: sum(_log(t, *k) for k in _TRIPLE) - jnp.log(t) - sum(_log(t, i) for i in range(3)), 2
+)
+TABLE_MEASURES = {
+    "joint_entropy": (ref.joint_entropy, _combination(2, lambda t: -jnp.log(t)), {"variables": (-2, -1)}),
+    "conditional_entropy": (
+        ref.table_conditional_entropy,
+        _combination(2, lambda t: _log(t, 0) - jnp.log(t)),
+        {},
+    ),
+    "mutual_information": (ref.table_mutual_information, _plain_mi, {}),
+    "normalized_mutual_information": (ref.normalized_mutual_information, _plain_nmi, {}),
+    "variation_of_information": (
+        ref.variation_of_information,
+        _combination(2, lambda t: _log(t, 0) + _log(t, 1) - 2 * jnp.log(t)),
+        {},
+    ),
+    "conditional_mutual_information": (
+        lambda t: ref.conditional_information(t, 0, 1, (2,)),
+        _combination(3, lambda t: jnp.log(t) + _log(t, 2) - _log(t, 0, 2) - _log(t, 1, 2)),
+        {},
+    ),
+    "total_correlation": (ref.total_correlation, _plain_tc, {"variables": (-3, -2, -1)}),
+    "dual_total_correlation": (ref.dual_total_correlation, _plain_dtc, {"variables": (-3, -2, -1)}),
+    "o_information": (
+        ref.o_information,
+        lambda t: _plain_tc(t) - _plain_dtc(t),
+        {"variables": (-3, -2, -1)},
+    ),
+    "co_information": (ref.co_information, _plain_co, {"variables": (-3, -2, -1)}),
+    "interaction_information": (
+        ref.interaction_information,
+        lambda t: -_plain_co(t),
+        {"variables": (-3, -2, -1)},
+    ),
+}
+OF_TWO = ("joint_entropy", "conditional_entropy", "mutual_information", "normalized_mutual_information",
+          "variation_of_information")  # fmt: skip
+
+
+def _plain_of_logits(measure):
+    """Of the joint softmax of one table, or of each of a batch."""
+
+    def of(z):
+        e = jnp.exp(z - z.max())
+        return measure(e / e.sum())
+
+    return of
+
+
+def _flat_softmax(t):
+    """The joint softmax of a table of exact logits."""
+    z = np.array(t, dtype=object)
+    return np.array(ref.softmax(list(z.ravel()))[0], dtype=object).reshape(z.shape)
+
+
 # What follows the distributions, and the plain formula with it.
 ORDERED_ROWS = {
     "renyi_entropy": (2.0, lambda p: -jnp.log(jnp.sum(p**2, -1))),
@@ -305,6 +468,20 @@ TABLE = [
             extra=(extra,),
         )
         for n, (extra, f) in ORDERED_PAIRS.items()
+    ),
+    *(
+        Entry(f"probs.{n}", "joint table" + " of three" * (n not in OF_TWO), ref.of_table(r), f, options=o)
+        for n, (r, f, o) in TABLE_MEASURES.items()
+    ),
+    *(
+        Entry(
+            f"logits.{n}",
+            "joint logits" + " of three" * (n not in OF_TWO),
+            (lambda t, r=r: r(_flat_softmax(t))),
+            _plain_of_logits(f),
+            options=o,
+        )
+        for n, (r, f, o) in TABLE_MEASURES.items()
     ),
     *(
         Entry(
@@ -373,6 +550,7 @@ BY_NAME = {entry.name: entry for entry in TABLE}
 
 # Public names that are no array function of a row: what tests them instead.
 ELSEWHERE = {
+    **{f"{room}.{n}": "test_joint.py" for room in ("probs", "logits") for n in ("marginal", "conditional")},
     "losses.mean": "test_losses.py",
 }
 

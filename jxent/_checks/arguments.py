@@ -138,6 +138,17 @@ def match_rows(names: tuple[str, str], first: Array, second: Array, axis: Axis) 
     return jnp.broadcast_to(first, shape), jnp.broadcast_to(second, shape), axes
 
 
+def row_pairs(first_name: str, first: ArrayLike, second_name: str, second: ArrayLike) -> tuple[Array, Array]:
+    """Two arrays of rows with the same categories, [N, K] and [M, K]."""
+    a, b = common_float(as_float(first_name, first), as_float(second_name, second))
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.shape[1] == 0:
+        raise ValueError(
+            f"`{first_name}` has shape {a.shape} and `{second_name}` {b.shape}, expected [N, K] and [M, K] with the "
+            f"same K of at least 1; a single row is {first_name}[None, :], and batches go by jax.vmap"
+        )
+    return a, b
+
+
 def participation(where: ArrayLike | None, array: Array) -> Array | None:
     """The mask of the elements that take part, broadcast to the operand as `jnp.sum(where=)` does."""
     if where is None:

@@ -92,6 +92,20 @@ def _softmax_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def complement(z: Array, axes: Axes) -> Array:
+    """1 − p, which for a dominating class is the sum of the others."""
+    s = shift(z, axes)
+    return jnp.where(s.d == 0.0, s.rest, 1.0 + s.rest - s.exp) / (1.0 + s.rest)
+
+
+@complement.defjvp
+def _complement_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (z,), (dz,) = primals, tangents
+    p = softmax(z, axes)
+    return complement(z, axes), -p * centred(p, dz, axes)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def log_sum_exp(z: Array, axes: Axes) -> Array:
     """Log Σ exp z, the reduced axes kept with size 1; −∞ with gradient 0 for a row of only −∞."""
     s = shift(z, axes)

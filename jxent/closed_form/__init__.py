@@ -64,6 +64,14 @@ from jxent.closed_form._model import (
     softmax_jacobian,
     softmax_regression,
 )
+from jxent.closed_form._pairwise import (
+    logits_pairwise_cross_entropy,
+    logits_pairwise_jensen_shannon_divergence,
+    logits_pairwise_kl_divergence,
+    probs_pairwise_cross_entropy,
+    probs_pairwise_jensen_shannon_divergence,
+    probs_pairwise_kl_divergence,
+)
 from jxent.closed_form._probs import (
     probs_cross_entropy,
     probs_entropy,
@@ -128,6 +136,9 @@ __all__ = [
     "logits_mutual_information",
     "logits_normalized_mutual_information",
     "logits_o_information",
+    "logits_pairwise_cross_entropy",
+    "logits_pairwise_jensen_shannon_divergence",
+    "logits_pairwise_kl_divergence",
     "logits_perplexity",
     "logits_renyi_divergence",
     "logits_renyi_entropy",
@@ -159,6 +170,9 @@ __all__ = [
     "probs_mutual_information",
     "probs_normalized_mutual_information",
     "probs_o_information",
+    "probs_pairwise_cross_entropy",
+    "probs_pairwise_jensen_shannon_divergence",
+    "probs_pairwise_kl_divergence",
     "probs_perplexity",
     "probs_renyi_divergence",
     "probs_renyi_entropy",

@@ -177,14 +177,8 @@ def logits_normalized_mutual_information(
     of Machine Learning Research 11 (2010).
     """
     del keepdims
-    return _tables.gradient(
-        functools.partial(_tables.normalized_mutual_information, normalizer),
-        "z",
-        z,
-        {"x": x, "y": y},
-        where=where,
-        base=None,
-    )
+    slope = functools.partial(_tables.normalized_mutual_information, normalizer)
+    return _tables.gradient(slope, "z", z, {"x": x, "y": y}, where=where, base=None)
 
 
 @public()
@@ -273,9 +267,8 @@ def logits_conditional_mutual_information(
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.60.
     """
     del keepdims
-    return _tables.gradient(
-        _tables.conditional_mutual_information, "z", z, {"given": given, "x": x, "y": y}, where=where, base=base
-    )
+    slope = _tables.conditional_mutual_information
+    return _tables.gradient(slope, "z", z, {"given": given, "x": x, "y": y}, where=where, base=base)
 
 
 @public()

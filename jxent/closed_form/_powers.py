@@ -154,8 +154,11 @@ def renyi_flows(pair: Two, logs: Two, possible: Array, axes: Axes, order: ArrayL
     divergence = jnp.where(gamma == 0, kl, -log_z * _limit(gamma))
     in_p = a * _flow(logs[0], delta + divergence, gamma)
     in_q = jnp.exp(logs[1]) - jnp.exp(logs[0] + gamma * (delta + divergence))
+    # Where a side is impossible r is 0.
+    in_p = jnp.where(possible, in_p, a * _limit(gamma) * pair[0])
+    in_q = jnp.where(possible, in_q, pair[1])
     largest = [
-        _centred(p * s, p, axes) for p, s in zip(pair, _largest_ratio_slopes(pair, logs, mask, axes), strict=True)
+        _centred(p * s, p, axes) for p, s in zip(pair, _largest_ratio_slopes(pair, logs, possible, axes), strict=True)
     ]
     return jnp.where(infinite, largest[0], in_p), jnp.where(infinite, largest[1], in_q)
 

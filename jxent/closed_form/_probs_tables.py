@@ -173,14 +173,8 @@ def probs_normalized_mutual_information(
     of Machine Learning Research 11 (2010).
     """
     del keepdims
-    return _tables.gradient(
-        functools.partial(_tables.normalized_mutual_information, normalizer),
-        "p",
-        p,
-        {"x": x, "y": y},
-        where=where,
-        base=None,
-    )
+    slope = functools.partial(_tables.normalized_mutual_information, normalizer)
+    return _tables.gradient(slope, "p", p, {"x": x, "y": y}, where=where, base=None)
 
 
 @public()
@@ -267,9 +261,8 @@ def probs_conditional_mutual_information(
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.60.
     """
     del keepdims
-    return _tables.gradient(
-        _tables.conditional_mutual_information, "p", p, {"given": given, "x": x, "y": y}, where=where, base=base
-    )
+    slope = _tables.conditional_mutual_information
+    return _tables.gradient(slope, "p", p, {"given": given, "x": x, "y": y}, where=where, base=base)
 
 
 @public()

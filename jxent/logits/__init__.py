@@ -19,6 +19,7 @@ from jxent.logits._divergences import (
     kl_divergence,
 )
 from jxent.logits._generator import f_divergence
+from jxent.logits._geometry import fisher_information, fisher_vector_product, natural_gradient
 from jxent.logits._information import (
     cross_entropy,
     entropy,
@@ -44,6 +45,7 @@ from jxent.logits._multivariate import (
     total_correlation,
 )
 from jxent.logits._orders import alpha_divergence, renyi_divergence, renyi_entropy, tsallis_entropy
+from jxent.logits._pairwise import pairwise_cross_entropy, pairwise_jensen_shannon_divergence, pairwise_kl_divergence
 
 __all__ = [
     "alpha_divergence",
@@ -61,6 +63,8 @@ __all__ = [
     "dual_total_correlation",
     "entropy",
     "f_divergence",
+    "fisher_information",
+    "fisher_vector_product",
     "hellinger_distance",
     "interaction_information",
     "jeffreys_divergence",
@@ -71,8 +75,12 @@ __all__ = [
     "log_probabilities",
     "marginal",
     "mutual_information",
+    "natural_gradient",
     "normalized_mutual_information",
     "o_information",
+    "pairwise_cross_entropy",
+    "pairwise_jensen_shannon_divergence",
+    "pairwise_kl_divergence",
     "perplexity",
     "probabilities",
     "renyi_divergence",

@@ -1,5 +1,7 @@
 """From the options of a public function to a kernel, or another measure of a row, of logits."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
@@ -90,3 +92,17 @@ def two_by_generator(
     ratio = generators.from_logits(rows.logits_pair((first, second), axes))
     row = generators.f_sum(generator, ratio, axes, slope)
     return finish(row, some, axes, keepdims=keepdims, base=None)
+
+
+def last(name: str, z: ArrayLike, axis: int) -> tuple[Array]:
+    """The logits with their categories last."""
+    array = as_float(name, z)
+    (at,) = category_axes(name, array, axis)
+    return (jnp.moveaxis(array, at, -1),)
+
+
+def with_vector(function: Callable[[Array, Array], Array], name: str, z: ArrayLike, v: ArrayLike, axis: int) -> Array:
+    """A linear function of vectors that stand beside the logits."""
+    first, second, axes = match_rows(("z", name), as_float("z", z), as_float(name, v), axis)
+    moved = function(jnp.moveaxis(first, axes[0], -1), jnp.moveaxis(second, axes[0], -1))
+    return jnp.moveaxis(moved, -1, axes[0])

@@ -31,6 +31,7 @@ from jxent.probs._multivariate import (
     total_correlation,
 )
 from jxent.probs._orders import alpha_divergence, renyi_divergence, renyi_entropy, tsallis_entropy
+from jxent.probs._pairwise import pairwise_cross_entropy, pairwise_jensen_shannon_divergence, pairwise_kl_divergence
 
 __all__ = [
     "alpha_divergence",
@@ -58,6 +59,9 @@ __all__ = [
     "mutual_information",
     "normalized_mutual_information",
     "o_information",
+    "pairwise_cross_entropy",
+    "pairwise_jensen_shannon_divergence",
+    "pairwise_kl_divergence",
     "perplexity",
     "renyi_divergence",
     "renyi_entropy",

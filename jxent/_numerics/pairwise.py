@@ -1,0 +1,163 @@
+"""Divergences between every row of one array and every row of another: [N, K] and [M, K] to [N, M].
+
+Cross-entropy and KL are products of matrices. KL as a difference of two such sums has lost its digits where
+the rows are close, on the diagonal above all; those pairs are found by a bound of the rounding error and
+evaluated by themselves, one of each row at a time, until none is left.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from jxent._numerics import rows
+from jxent._numerics import softmax as sm
+from jxent._numerics.kernels import JENSEN_SHANNON, KL_DIVERGENCE
+from jxent._numerics.primitives import amplify, at_least_tiny, safe_log, tiny
+
+# The divergence of row i of one array from row i of another.
+Exact = Callable[[Array, Array], Array]
+# What a block of pairs may hold at once, in numbers.
+BLOCK = 2**22
+
+
+def product(a: Array, b: Array) -> Array:
+    """a·bᵀ at the full precision of the dtype, which accelerators have to be asked for."""
+    return jnp.matmul(a, b.T, precision=lax.Precision.HIGHEST)
+
+
+class Rows(NamedTuple):
+    """Probabilities and log-probabilities of one array of rows, 0 standing at the smallest normal number."""
+
+    p: Array
+    log: Array
+    zero: Array  # 1.0 for what is impossible, else 0.0
+
+
+def _from_probs(p: Array) -> Rows:
+    return Rows(p, safe_log(p), (p < tiny(p.dtype)).astype(p.dtype))
+
+
+def _from_logits(z: Array) -> Rows:
+    impossible = z == -jnp.inf
+    log = jnp.where(impossible, jnp.log(jnp.asarray(tiny(z.dtype), z.dtype)), sm.log_softmax(z, (1,)))
+    return Rows(sm.softmax(z, (1,)), log, impossible.astype(z.dtype))
+
+
+def _never(first: Rows, second: Rows) -> Array:
+    """Where a class of the first row is impossible in the second; at most a few, and exactly counted."""
+    return product(1.0 - first.zero, second.zero) > 0.5
+
+
+@jax.custom_jvp
+def probs_cross_entropy(p: Array, q: Array) -> Array:
+    """−Σ p·log q of all pairs of rows of probabilities."""
+    first, second = _from_probs(p), _from_probs(q)
+    return jnp.where(_never(first, second), jnp.inf, 0.0 - product(p, second.log))
+
+
+@probs_cross_entropy.defjvp
+def _probs_cross_entropy_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (p, q), (dp, dq) = primals, tangents
+    in_p = -product(dp, _from_probs(q).log)
+    in_q = -product(p, dq / at_least_tiny(q))
+    return probs_cross_entropy(p, q), in_p + in_q + _infinite_slopes(p, q, dp, dq)
+
+
+def _infinite_slopes(p: Array, q: Array, dp: Array, dq: Array) -> Array:
+    """The tangents p > 0 has towards q = 0: +∞ in p, −∞ in q, and 0 for a tangent of 0."""
+    first, second = _from_probs(p), _from_probs(q)
+    moves = product((1.0 - first.zero) * dp, second.zero) - product(1.0 - first.zero, second.zero * dq)
+    return amplify(jnp.where(_never(first, second), moves, 0.0), _never(first, second))
+
+
+def logits_cross_entropy(zp: Array, zq: Array) -> Array:
+    """−Σ p·log q of all pairs of rows of logits; the rules of the softmax are those of this expression."""
+    first, second = _from_logits(zp), _from_logits(zq)
+    return jnp.where(_never(first, second), jnp.inf, 0.0 - product(first.p, second.log))
+
+
+@jax.custom_jvp
+def probs_kl_divergence(p: Array, q: Array) -> Array:
+    """Σ p·log(p/q) − p + q of all pairs of rows of probabilities."""
+
+    def exact(a: Array, b: Array) -> Array:
+        return rows.probs_sum(KL_DIVERGENCE, (1,), (a, b), ())
+
+    return _corrected(_from_probs(p), _from_probs(q), exact, p, q)
+
+
+@probs_kl_divergence.defjvp
+def _probs_kl_divergence_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (p, q), (dp, dq) = primals, tangents
+    first, second = _from_probs(p), _from_probs(q)
+    centre = _centre(second)
+    in_p = jnp.sum(dp * (first.log - centre), axis=1)[:, None] - product(dp, second.log - centre)
+    in_q = jnp.sum(dq, axis=1)[None, :] - product(p, dq / at_least_tiny(q))
+    return probs_kl_divergence(p, q), in_p + in_q + _infinite_slopes(p, q, dp, dq)
+
+
+@jax.custom_jvp
+def logits_kl_divergence(zp: Array, zq: Array) -> Array:
+    """KL(p‖q) of all pairs of rows of logits."""
+
+    def exact(a: Array, b: Array) -> Array:
+        return rows.logits_sum(KL_DIVERGENCE, (1,), (a, b), ())
+
+    return _corrected(_from_logits(zp), _from_logits(zq), exact, zp, zq)
+
+
+@logits_kl_divergence.defjvp
+def _logits_kl_divergence_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (zp, zq), (dzp, dzq) = primals, tangents
+    first, second = _from_logits(zp), _from_logits(zq)
+    centre = _centre(second)
+    dp = first.p * sm.centred(first.p, dzp, (1,))
+    in_p = jnp.sum(dp * (first.log - centre), axis=1)[:, None] - product(dp, second.log - centre)
+    in_q = jnp.sum(second.p * dzq, axis=1)[None, :] - product(first.p, dzq)
+    return logits_kl_divergence(zp, zq), in_p + in_q
+
+
+def _centre(second: Rows) -> Array:
+    """A row to measure logarithms from: what all rows have in common then rounds nowhere."""
+    return lax.stop_gradient(jnp.mean(second.log, axis=0))
+
+
+def _corrected(first: Rows, second: Rows, exact: Exact, a: Array, b: Array) -> Array:
+    """KL by a product of matrices, with the pairs that it cannot resolve evaluated by themselves."""
+    centre = _centre(second)
+    from_first, from_second = first.log - centre, second.log - centre
+    mass = jnp.sum(first.p, axis=1)[:, None] + jnp.sum(second.p, axis=1)[None, :]
+    excess = jnp.sum(second.p, axis=1)[None, :] - jnp.sum(first.p, axis=1)[:, None]
+    value = jnp.sum(first.p * from_first, axis=1)[:, None] - product(first.p, from_second) + excess
+    size = jnp.sum(first.p * jnp.abs(from_first), axis=1)[:, None] + product(first.p, jnp.abs(from_second)) + mass
+    # A product of matrices errs by a few units of the sum of its absolute terms.
+    share = 15.0 if value.dtype == jnp.float32 else 8.0
+    never = _never(first, second)
+    unresolved = (share * value < size) & ~never
+    every = jnp.arange(value.shape[0])
+
+    def one_of_each_row(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        value, unresolved = state
+        chosen = jnp.argmax(unresolved, axis=1)
+        found = exact(a, jnp.take(b, chosen, axis=0))
+        # A row without any is left as it is.
+        found = jnp.where(unresolved[every, chosen], found, value[every, chosen])
+        return value.at[every, chosen].set(found), unresolved.at[every, chosen].set(False)
+
+    value, _ = lax.while_loop(lambda state: jnp.any(state[1]), one_of_each_row, (value, unresolved))
+    return jnp.where(never, jnp.inf, value)
+
+
+def jensen_shannon(room_sum: Callable[..., Array], a: Array, b: Array, weight: Array) -> Array:
+    """The Jensen–Shannon divergence of all pairs, a block of the second rows at a time."""
+
+    @jax.checkpoint
+    def against(row: Array) -> Array:
+        return room_sum(JENSEN_SHANNON, (1,), (a, jnp.broadcast_to(row, a.shape)), (weight,))
+
+    block = max(1, BLOCK // max(1, a.size))
+    return lax.map(against, b, batch_size=block).T if b.shape[0] else jnp.zeros((a.shape[0], 0), a.dtype)

@@ -1,0 +1,119 @@
+"""Divergences between all pairs of rows of two arrays of logits."""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import log_base_factor, public, row_pairs, scalar
+from jxent._numerics import pairwise, rows
+
+
+@public()
+def pairwise_cross_entropy(
+    zp: ArrayLike,
+    zq: ArrayLike,
+    *,
+    base: float | None = None,
+) -> Float[Array, "n m"]:
+    """Cross-entropy −Σ p·log q of every row of p under every row of q, from logits, in nats.
+
+    One product of matrices: no `[N, M, K]` array exists.
+
+    Args:
+        zp: logits `[N, K]`.
+        zq: logits `[M, K]`.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+
+    Returns:
+        `[N, M]`.
+
+    Edge cases: as for `cross_entropy`.
+
+    Gradient: that of `cross_entropy`, summed over the pairs a row takes part in.
+
+    Example:
+        >>> from jxent import logits
+        >>> pairs = logits.pairwise_cross_entropy([[0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]])
+        >>> [round(float(x), 4) for x in pairs[0]]
+        [0.6931, 0.8133]
+
+    Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 5.4.
+    """
+    first, second = row_pairs("zp", zp, "zq", zq)
+    return pairwise.logits_cross_entropy(first, second) * log_base_factor(base)
+
+
+@public()
+def pairwise_kl_divergence(
+    zp: ArrayLike,
+    zq: ArrayLike,
+    *,
+    base: float | None = None,
+) -> Float[Array, "n m"]:
+    """KL(p‖q) of every row of p from every row of q, from logits, in nats (or units of `base`).
+
+    A product of matrices, and where rows are so close that it would cancel, on the diagonal of `(p, p)` above all,
+    those pairs by themselves: no `[N, M, K]` array exists.
+
+    Args:
+        zp: logits `[N, K]`.
+        zq: logits `[M, K]`.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+
+    Returns:
+        `[N, M]`, at least 0, and exactly 0 for equal rows.
+
+    Edge cases: as for `kl_divergence`.
+
+    Gradient: that of `kl_divergence`, summed over the pairs a row takes part in; at equal rows 0 to rounding.
+
+    Example:
+        >>> from jxent import logits
+        >>> pairs = logits.pairwise_kl_divergence([[0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]])
+        >>> [round(float(x), 4) for x in pairs[0]]
+        [0.0, 0.1201]
+
+    Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
+    """
+    first, second = row_pairs("zp", zp, "zq", zq)
+    return pairwise.logits_kl_divergence(first, second) * log_base_factor(base)
+
+
+@public(domain={"weight": (0.0, 1.0)})
+def pairwise_jensen_shannon_divergence(
+    zp: ArrayLike,
+    zq: ArrayLike,
+    *,
+    weight: ArrayLike = 0.5,
+    base: float | None = None,
+) -> Float[Array, "n m"]:
+    """Jensen–Shannon divergence of every row of p and every row of q, from logits, in nats.
+
+    Evaluated block by block of the second rows: no `[N, M, K]` array exists, in the gradient neither.
+
+    Args:
+        zp: logits `[N, K]`.
+        zq: logits `[M, K]`.
+        weight: w, the weight of the first in the mixture, a scalar in [0, 1]; traced and differentiable.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+
+    Returns:
+        `[N, M]`, at least 0, and exactly 0 for equal rows.
+
+    Edge cases: as for `jensen_shannon_divergence`.
+
+    Gradient: that of `jensen_shannon_divergence`, summed over the pairs a row takes part in.
+
+    Example:
+        >>> from jxent import logits
+        >>> pairs = logits.pairwise_jensen_shannon_divergence([[0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]])
+        >>> [round(float(x), 4) for x in pairs[0]]
+        [0.0, 0.0285]
+
+    Reference: J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information Theory 37
+    (1991).
+    """
+    scalar("weight", weight)
+    first, second = row_pairs("zp", zp, "zq", zq)
+    w = jnp.asarray(weight).astype(first.dtype)
+    return pairwise.jensen_shannon(rows.logits_sum, first, second, w) * log_base_factor(base)
