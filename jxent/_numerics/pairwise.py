@@ -154,10 +154,18 @@ def _corrected(first: Rows, second: Rows, exact: Exact, a: Array, b: Array) -> A
 
 def jensen_shannon(room_sum: Callable[..., Array], a: Array, b: Array, weight: Array) -> Array:
     """The Jensen–Shannon divergence of all pairs, a block of the second rows at a time."""
+    size = max(1, min(BLOCK // max(1, a.size), b.shape[0]))
+    blocks = -(-b.shape[0] // size)
+    # The last block is filled up with rows that are left out again.
+    filled = jnp.take(b, jnp.arange(blocks * size), axis=0, mode="clip") if blocks * size > b.shape[0] else b
 
     @jax.checkpoint
-    def against(row: Array) -> Array:
-        return room_sum(JENSEN_SHANNON, (1,), (a, jnp.broadcast_to(row, a.shape)), (weight,))
+    def against(some: Array) -> Array:
+        shape = (a.shape[0], size, a.shape[1])
+        pair = (jnp.broadcast_to(a[:, None], shape), jnp.broadcast_to(some[None], shape))
+        return room_sum(JENSEN_SHANNON, (2,), pair, (weight,))
 
-    block = max(1, BLOCK // max(1, a.size))
-    return lax.map(against, b, batch_size=block).T if b.shape[0] else jnp.zeros((a.shape[0], 0), a.dtype)
+    if not b.shape[0]:
+        return jnp.zeros((a.shape[0], 0), a.dtype)
+    found = lax.map(against, filled.reshape(blocks, size, b.shape[1]))
+    return jnp.moveaxis(found, 0, 1).reshape(a.shape[0], blocks * size)[:, : b.shape[0]]

@@ -63,6 +63,16 @@ def row_sum(x: Array, axes: tuple[int, ...]) -> Array:
     return jnp.sum(x, axis=-1) + rest
 
 
+def deficit(p: Array, axes: tuple[int, ...]) -> Array:
+    """1 − Σp, with a largest entry kept apart so that the rounding is that of the others' sum."""
+    top = lax.stop_gradient(jnp.max(p, axis=axes, keepdims=True))
+    is_top = p == top
+    ties = jnp.sum(is_top, axis=axes).astype(p.dtype)
+    rest = row_sum(jnp.where(is_top, 0.0, p), axes)
+    lead = jnp.sum(jnp.where(is_top, p, 0.0), axis=axes) / ties
+    return (1.0 - lead) - (rest + (ties - 1.0) * lead)
+
+
 def odd_series(u2: Array) -> Array:
     """Σₖ u²ᵏ/(2k + 3), so that atanh(u) = u + u³·odd_series(u²), to rounding for |u| ≤ 1/3."""
     terms = 8 if u2.dtype == jnp.float32 else 17

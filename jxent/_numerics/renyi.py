@@ -20,7 +20,7 @@ from jxent._numerics.distances import HELLINGER
 from jxent._numerics.kernels import Kernel
 from jxent._numerics.orders import RENYI, TSALLIS
 from jxent._numerics.pair import Pair
-from jxent._numerics.primitives import amplify, fence, is_symbolic_zero, log1p, row_sum, safe_sqrt, tiny
+from jxent._numerics.primitives import amplify, deficit, fence, is_symbolic_zero, log1p, row_sum, safe_sqrt, tiny
 
 Axes = tuple[int, ...]
 Operands = tuple[Array, ...]
@@ -104,21 +104,11 @@ def _tsallis(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
     if room.normalized:
         return value
     excess = order - 1.0
-    return value + excess / jnp.maximum(excess * excess, NEAR_ONE**2) * _deficit(operand, axes)
+    return value + excess / jnp.maximum(excess * excess, NEAR_ONE**2) * deficit(operand, axes)
 
 
 # Within this distance of order 1 a sum of probabilities that is not quite 1 is forgiven.
 NEAR_ONE = 1.0 / 32.0
-
-
-def _deficit(p: Array, axes: Axes) -> Array:
-    """1 − Σp, with a largest entry kept apart so that the rounding is that of the others' sum."""
-    top = jax.lax.stop_gradient(jnp.max(p, axis=axes, keepdims=True))
-    is_top = p == top
-    ties = jnp.sum(is_top, axis=axes).astype(p.dtype)
-    rest = row_sum(jnp.where(is_top, 0.0, p), axes)
-    lead = jnp.sum(jnp.where(is_top, p, 0.0), axis=axes) / ties
-    return (1.0 - lead) - (rest + (ties - 1.0) * lead)
 
 
 def divergence(room: Room, axes: Axes, first: Array, second: Array, order: Array) -> Array:

@@ -17,6 +17,7 @@ from jaxtyping import Array
 from jxent._numerics.kernels import relative_entropy_term
 from jxent._numerics.primitives import (
     at_least_tiny,
+    deficit,
     fence,
     is_sharded,
     log1p,
@@ -29,8 +30,8 @@ from jxent._numerics.primitives import (
 
 Axes = tuple[int, ...]
 Groups = tuple[Axes, ...]
-# The entropy of a margin [batch, n], which the rooms compute differently.
-Entropy = Callable[[Array], Array]
+# The entropy of a margin [batch, n] of a table, which is another formula where the mass is exactly 1.
+Entropy = Callable[[Array, Array], Array]
 
 
 class Layout(NamedTuple):
@@ -68,6 +69,11 @@ def _reshaped(array: Array, shape: tuple[int, ...]) -> Array:
     return array if array.shape == shape else array.reshape(shape)
 
 
+def flattened(table: Array) -> Array:
+    """[batch, n], all variables in one."""
+    return _reshaped(table, (table.shape[0], math.prod(table.shape[1:])))
+
+
 def margin(table: Array, keep: Axes) -> Array:
     """The sum over all variables but those kept, whose axes stay with size 1."""
     others = tuple(a for a in range(1, table.ndim) if a not in keep)
@@ -90,7 +96,7 @@ def log_product_ratio(over: Groups, under: Groups, table: Array) -> Array:
     """
     smallest, largest = tiny(table.dtype), float(jnp.finfo(table.dtype).max)
     tops, bottoms = [margin(table, k) for k in over], [margin(table, k) for k in under]
-    ratio = _product(tops, bottoms, 1.0 / at_least_tiny(table))
+    ratio = _product(tops, bottoms, tops[0] / at_least_tiny(table))
     possible = functools.reduce(jnp.logical_and, (m >= smallest for m in (*tops, *bottoms)))
     direct = possible & (table >= smallest) & (ratio > smallest) & (ratio < largest)
     logs = sum((safe_log(m) for m in tops), start=-safe_log(table)) - sum(safe_log(m) for m in bottoms)
@@ -98,8 +104,8 @@ def log_product_ratio(over: Groups, under: Groups, table: Array) -> Array:
 
 
 def _product(tops: list[Array], bottoms: list[Array], first: Array) -> Array:
-    """first·Π tops/Π bottoms, large and small factors in turn."""
-    result = first * tops[0]
+    """Π tops/Π bottoms with the first top replaced, large and small factors in turn."""
+    result = first
     for i, top in enumerate(tops[1:]):
         result = result * (top / at_least_tiny(bottoms[i]) if i < len(bottoms) else top)
     return result
@@ -123,7 +129,8 @@ def product_divergence(over: Groups, under: Groups, table: Array) -> Array:
     """Σ P·log(P/q) − P + q of a table from the product q of its margins `over` divided by those `under`."""
     delta = log_product_ratio(over, under, table)
     empty = table < tiny(table.dtype)
-    product = _product([margin(table, k) for k in over], [margin(table, k) for k in under], jnp.ones_like(table))
+    tops = [margin(table, k) for k in over]
+    product = _product(tops, [margin(table, k) for k in under], tops[0])
     near = jnp.abs(delta) < 1.0
     diff = jnp.where(near, table * jnp.expm1(jnp.where(near, delta, 0.0)), product - table)
     term = relative_entropy_term(table, table + diff, diff, delta)
@@ -181,7 +188,7 @@ def o_information(table: Array) -> Array:
 def co_information(entropy: Entropy, table: Array) -> Array:
     """Σ over the subsets S of all variables but the first two of (−1)^|S|·I(X₁; X₂ | S); entropy of one variable."""
     if table.ndim == 2:
-        return entropy(table)
+        return entropy(table, table)
     rest = range(3, table.ndim)
     result = jnp.zeros_like(total(table))
     for chosen in range(2 ** len(rest)):
@@ -213,6 +220,8 @@ def log_row_ratio(of: Axes, table: Array) -> Array:
     share = table / at_least_tiny(lead)
     direct = (table >= smallest) & (share > smallest)
     from_lead = jnp.where(direct, -jnp.log(jnp.where(direct, share, 1.0)), safe_log(lead) - safe_log(table))
+    # XLA may divide by multiplying with a reciprocal: lead/lead need not be 1.
+    from_lead = jnp.where(table == top, 0.0, from_lead)
     # An empty row stands at the smallest normal number on both sides.
     return log1p(jnp.where(lead < smallest, 0.0, rest / at_least_tiny(lead))) + from_lead
 
@@ -236,6 +245,22 @@ def _conditional_entropy_jvp(of: Axes, primals: Sequence[Array], tangents: Seque
     return conditional_entropy(of, table), total(log_row_ratio(of, table) * move)
 
 
+def entropy_of_distribution(margin: Array, table: Array) -> Array:
+    """Σ P·log(1/P) of a margin whose exact sum is 1: the largest entry is 1 less the others."""
+    del table
+    return conditional_entropy((1,), margin)
+
+
+def entropy_as_stored(margin: Array, table: Array) -> Array:
+    """−Σ P·log P of a margin of stored cells, the mass M of which may differ from 1: Σ P·log(M/P) − M·log M.
+
+    A margin near 1 has lost the digits that its logarithm needs; the cells of the table have them.
+    """
+    excess = -deficit(flattened(table), (1,))
+    some = excess > -1.0
+    return conditional_entropy((1,), margin) - (1.0 + excess) * log1p(jnp.where(some, excess, 0.0))
+
+
 def conditional_of_second(table: Array) -> Array:
     """H(Y | X) of a table [batch, X, Y]."""
     return conditional_entropy((2,), table)
@@ -254,9 +279,9 @@ def normalized_mutual_information(normalizer: str, entropy: Entropy, table: Arra
     if normalizer not in NORMALIZERS:
         raise ValueError(f"normalizer={normalizer!r} is not known; expected one of {', '.join(NORMALIZERS)}")
     if normalizer == "joint":
-        scale = entropy(_reshaped(table, (table.shape[0], math.prod(table.shape[1:]))))
+        scale = entropy(flattened(table), table)
     else:
-        of_x, of_y = (entropy(jnp.sum(table, axis=other)) for other in (2, 1))
+        of_x, of_y = (entropy(jnp.sum(table, axis=other), table) for other in (2, 1))
         scale = {
             "arithmetic": lambda: 0.5 * (of_x + of_y),
             "geometric": lambda: safe_sqrt(of_x) * safe_sqrt(of_y),

@@ -45,7 +45,14 @@ class Table(NamedTuple):
 
     def log(self, *keep: int) -> Array:
         """The logarithm of a margin, 0 taken at the smallest normal number."""
-        return jnp.log(_shared.lifted(self.margin(*keep)))
+        margin = self.margin(*keep)
+        plain = jnp.log(_shared.lifted(margin))
+        if not self.normalized:
+            return plain
+        # The largest is 1 less the others, which have the digits that it has lost.
+        top = margin == jnp.max(margin, axis=self.every, keepdims=True)
+        others = jnp.sum(jnp.where(top, 0.0, margin), axis=self.every, keepdims=True)
+        return jnp.where(top & (others < 0.5), jnp.log1p(-others), plain)
 
     def entropy(self, *keep: int) -> Array:
         """−Σ P·log P of a margin, the named axes kept with size 1."""

@@ -17,11 +17,7 @@ from jxent._numerics.kernels import ENTROPY as ENTROPY_KERNEL
 from jxent.logits import _rows
 
 TableMeasure = Callable[[Array], Array]
-
-
-def ENTROPY(margin: Array) -> Array:  # noqa: N802
-    """Σ P·log(1/P) of a margin [batch, n] whose exact sum is 1, with the digits of a nearly certain one."""
-    return tables.conditional_entropy((1,), margin)
+ENTROPY = tables.entropy_of_distribution
 
 
 def measure(

@@ -20,11 +20,7 @@ from jxent._numerics import rows, tables
 from jxent._numerics.kernels import ENTROPY as ENTROPY_KERNEL
 
 TableMeasure = Callable[[Array], Array]
-
-
-def ENTROPY(margin: Array) -> Array:  # noqa: N802
-    """−Σ P·log P of a margin [batch, n], as stored."""
-    return rows.probs_sum(ENTROPY_KERNEL, (1,), (margin,))
+ENTROPY = tables.entropy_as_stored
 
 
 def measure(
@@ -59,7 +55,11 @@ def joint_entropy(
     p: ArrayLike, variables: Variables | None, *, where: ArrayLike | None, base: float | None, keepdims: bool
 ) -> Array:
     """The entropy of all variables together."""
-    return listed(lambda t: ENTROPY(t.reshape(t.shape[0], -1)), p, variables, where=where, base=base, keepdims=keepdims)
+
+    def whole(table: Array) -> Array:
+        return rows.probs_sum(ENTROPY_KERNEL, (1,), (tables.flattened(table),))
+
+    return listed(whole, p, variables, where=where, base=base, keepdims=keepdims)
 
 
 def _evaluate(
