@@ -2,7 +2,8 @@
 
 One room per thing you hold: `probs` for probabilities, `logits` for logits, `losses` for predictions
 and labels, `closed_form` for gradients derived by hand, `regression` for a data set to fit, `data` for
-reading one and `plots` for pictures. Rooms are imported when they are first used, so that `import jxent` costs little.
+reading one and `plots` for pictures. `checked` makes any function
+report bad values. Rooms are imported when they are first used, so that `import jxent` costs little.
 """
 
 import importlib
@@ -10,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jxent import closed_form, data, logits, losses, plots, probs, regression
+    from jxent._checks import checked
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "closed_form", "data", "logits", "losses", "plots", "probs", "regression"]
+__all__ = ["__version__", "checked", "closed_form", "data", "logits", "losses", "plots", "probs", "regression"]
 
-_ROOMS = frozenset(__all__) - {"__version__"}
+_ROOMS = frozenset(__all__) - {"__version__", "checked"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return importlib.import_module(f"jxent.{name}")
+    if name == "checked":
+        return importlib.import_module("jxent._checks").checked
     raise AttributeError(f"module 'jxent' has no attribute {name!r}; its rooms are {', '.join(sorted(_ROOMS))}")
 
 

@@ -21,15 +21,16 @@ from jxent._checks.arguments import (
     table_variables,
     weights_like,
 )
-from jxent._checks.boundary import as_operand, is_traced, public
+from jxent._checks.boundary import is_traced, public
+from jxent._checks.calls import checked
 
 __all__ = [
     "Axis",
     "Numbers",
     "Variables",
     "as_float",
-    "as_operand",
     "category_axes",
+    "checked",
     "class_labels",
     "common_float",
     "elementwise",

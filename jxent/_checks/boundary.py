@@ -10,6 +10,8 @@ import jax
 import numpy as np
 from jax.core import Tracer
 
+from jxent._checks.calls import check_call, checking
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -66,7 +68,12 @@ def public(
                     options[key] = as_operand(name, key, value)
                     if domain and key in domain:
                         check_domain(name, key, value, domain[key])
-            return program(*operands, **options)
+            if not checking.value:
+                return program(*operands, **options)
+            known = check_call(function, operands, options)
+            # What a checked function calls in turn has nothing new to say.
+            with checking(not known):
+                return program(*operands, **options)
 
         return cast("Callable[P, R]", call)
 
