@@ -551,6 +551,12 @@ BY_NAME = {entry.name: entry for entry in TABLE}
 # Public names that are no array function of a row: what tests them instead.
 ELSEWHERE = {
     **{f"{room}.{n}": "test_joint.py" for room in ("probs", "logits") for n in ("marginal", "conditional")},
+    **{
+        f"{room}.pairwise_{n}": "test_pairwise.py"
+        for room in ("probs", "logits")
+        for n in ("cross_entropy", "kl_divergence", "jensen_shannon_divergence")
+    },
+    **{f"logits.{n}": "test_pairwise.py" for n in ("fisher_information", "fisher_vector_product", "natural_gradient")},
     "losses.mean": "test_losses.py",
 }
 

@@ -45,7 +45,9 @@ def public(
         # What is called x in one function is an array, and names a variable in another.
         keyword = [n for n, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY]
         static_names = tuple(n for n in (*STATIC_OPTIONS, *static) if n in keyword or n in static)
-        program = jax.jit(function, static_argnames=static_names, inline=True) if compiled else function
+        program = cast("Callable[..., R]", function)
+        if compiled:
+            program = jax.jit(function, static_argnames=static_names, inline=True)
         name = function.__name__
         positional = [n for n, p in parameters.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
 
@@ -60,6 +62,9 @@ def public(
                 static_option(name, n, a) if n in static_names else as_operand(name, n, a)
                 for n, a in zip(positional, args, strict=False)
             ]
+            for key, value in zip(positional, args, strict=False):
+                if domain and key in domain:
+                    check_domain(name, key, value, domain[key])
             options: dict[str, Any] = {}
             for key, value in kwargs.items():
                 if key in static_names:

@@ -96,9 +96,9 @@ def _flat(axis: Any) -> list[int]:
     return [a for x in axis for a in _flat(x)] if isinstance(axis, (tuple, list)) else [int(axis)]
 
 
-def _first(bad: Numbers, value: Numbers, expected: str) -> str | None:
+def _first(bad: Any, value: Numbers, expected: str) -> str | None:
     """The first of the bad values with its index."""
-    if not bad.any():
+    if not np.any(bad):
         return None
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     return f"at index {index} is {value[index]!s}, {expected}"

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics import fast
+from jxent._numerics import fast, fast_logits
 from jxent._numerics import softmax as sm
 from jxent._numerics.primitives import is_sharded, is_symbolic_zero, tiny
 
@@ -54,11 +54,11 @@ def label_loss(z: Array, labels: Array, axis: int) -> LabelLoss:
         return LabelLoss(log_sum + (s.top - pick(z, labels, axis)), s.top, log_sum)
 
     def quick(z: Array, labels: Array) -> tuple[LabelLoss, Array]:
-        log_sum, sound = fast.log_sum(z, (axis,))
+        log_sum, sound = fast_logits.log_sum(z, (axis,))
         loss = log_sum - pick(z, labels, axis)
-        return LabelLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast.worth(loss, 2.0 + jnp.abs(log_sum))
+        return LabelLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast_logits.worth(loss, 2.0 + jnp.abs(log_sum))
 
-    return lax.platform_dependent(z, labels, cpu=functools.partial(fast.certified, quick, exact), default=exact)
+    return fast.by_platform(exact, quick, z, labels)
 
 
 @functools.partial(label_loss.defjvp, symbolic_zeros=True)

@@ -37,8 +37,10 @@ def exp_divided(shift: Array, nodes: tuple[Array, ...]) -> Array:
 def _exp_divided_jvp(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
     (shift, nodes), (move, moves) = primals, tangents
     value = exp_divided(shift, nodes)
-    parts = [exp_divided(shift, (*nodes, node)) * m for node, m in zip(nodes, moves, strict=True)]
-    return value, sum(parts, start=-value * move)
+    tangent = -value * move
+    for node, m in zip(nodes, moves, strict=True):
+        tangent = tangent + exp_divided(shift, (*nodes, node)) * m
+    return value, tangent
 
 
 def _first(shift: Array, x: Array, y: Array) -> Array:

@@ -10,13 +10,17 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import Tracer
 from jaxtyping import Array
 
-from jxent._numerics.pair import Pair
+from jxent._numerics import fast
+from jxent._numerics.pair import Pair, from_logits, from_probs
 from jxent._numerics.primitives import amplify, fence, quotient, row_sum, tiny
 
 Axes = tuple[int, ...]
 Generator = Callable[[Array], Array]
+# The same with what it closes over made arguments.
+Pure = Callable[..., Array]
 
 
 class Ratio(NamedTuple):
@@ -27,13 +31,14 @@ class Ratio(NamedTuple):
     infinite_slopes: bool
 
 
-def from_probs(pair: Pair) -> Ratio:
-    """p/q of probabilities."""
-    return Ratio(pair, quotient(pair.p, pair.q), infinite_slopes=True)
+def _from_probs(axes: Axes, p: Array, q: Array) -> Ratio:
+    del axes
+    return Ratio(from_probs(p, q), quotient(p, q), infinite_slopes=True)
 
 
-def from_logits(pair: Pair) -> Ratio:
-    """p/q of logits. A side below the smallest normal number counts as 0: no generator could be asked beyond."""
+def _from_logits(axes: Axes, zp: Array, zq: Array) -> Ratio:
+    """A side below the smallest normal number counts as 0: no generator could be asked beyond."""
+    pair = from_logits(zp, zq, axes)
     smallest = tiny(pair.p.dtype)
     pair = pair._replace(no_p=pair.p < smallest, no_q=pair.q < smallest)
     # Near 1 the logarithm has the digits, far from it the quotient.
@@ -42,35 +47,62 @@ def from_logits(pair: Pair) -> Ratio:
     return Ratio(pair, t, infinite_slopes=False)
 
 
-def f_sum(generator: Generator, ratio: Ratio, axes: Axes, slope_at_infinity: Array | None) -> Array:
+def f_sum(
+    generator: Generator, axes: Axes, first: Array, second: Array, slope_at_infinity: Array | None, *, logits: bool
+) -> Array:
     """Σ q·f(p/q) with its limits where a side is 0."""
-    s, t = ratio.pair, ratio.t
-    smallest = tiny(t.dtype)
-    # Out of the way of the generator where a side is 0: p at the smallest normal number, and no infinity.
-    q_alone, p_alone, neither = s.no_q & ~s.no_p, s.no_p & ~s.no_q, s.no_p & s.no_q
-    at = t + lax.stop_gradient(jnp.where(s.no_p, smallest, t) - t)
-    at = jnp.where(s.no_q, 1.0, at)
-    pure, constants = jax.closure_convert(generator, at)
-    shape = jax.eval_shape(pure, at, *constants).shape
-    if shape != t.shape:
+    pure, constants = jax.closure_convert(generator, first)
+    shape = jax.eval_shape(pure, first, *constants).shape
+    if shape != first.shape:
         raise ValueError(
-            f"`generator` returned shape {shape} for ratios of shape {t.shape}; expected an elementwise function of "
-            f"p/q, such as lambda t: t * jnp.log(t)"
+            f"`generator` returned shape {shape} for ratios of shape {first.shape}; expected an elementwise function "
+            f"of p/q, such as lambda t: t * jnp.log(t)"
         )
-    at_zero = _value_at_zero(generator, t)
-    term = _weighted(pure, s.p, s.q, at, tuple(constants))
+    slope = jnp.full((), jnp.inf, first.dtype) if slope_at_infinity is None else slope_at_infinity
+    limits = (_value_at_zero(generator, first), slope, _rest_at_infinity(generator, slope))
+    exact = functools.partial(_exact, pure, axes, _from_logits if logits else _from_probs)
+    operands = (first, second, *limits, *(jnp.asarray(c) for c in constants))
+    # Outside a compiled program the choice between two formulas would itself be compiled, for every call.
+    compiled = any(isinstance(x, Tracer) for x in operands)
+    quick = functools.partial(_quick, pure, axes) if compiled and not logits else None
+    return fast.measured(exact, quick, operands)
+
+
+def _quick(pure: Pure, axes: Axes, p: Array, q: Array, _: Array, __: Array, ___: Array, *constants: Array) -> Any:
+    """The definition, which is NaN wherever a side is 0 with what the generator makes of it, or q is."""
+    t = p / q
+    total = fence(jnp.sum(q * pure(t, *constants) + 0.0 * t, axis=axes))
+    return total, jnp.isfinite(total)
+
+
+def _exact(
+    pure: Pure,
+    axes: Axes,
+    ratio_of: Callable[[Axes, Array, Array], Ratio],
+    first: Array,
+    second: Array,
+    at_zero: Array,
+    slope: Array,
+    rest: Array,
+    *constants: Array,
+) -> Array:
+    s, t, infinite_slopes = ratio_of(axes, first, second)
+    q_alone, p_alone, neither = s.no_q & ~s.no_p, s.no_p & ~s.no_q, s.no_p & s.no_q
+    # Out of the way of the generator where a side is 0: p at the smallest normal number, and no infinity.
+    at = t + lax.stop_gradient(jnp.where(s.no_p, tiny(t.dtype), t) - t)
+    at = jnp.where(s.no_q, 1.0, at)
+    term = _weighted(pure, s.p, s.q, at, constants)
     correct = p_alone & jnp.isfinite(at_zero)
     term = term + jnp.where(correct, s.q * lax.stop_gradient(at_zero - pure(at, *constants)), 0.0)
     term = jnp.where(neither | q_alone, 0.0, term)
-    endless = p_alone & ~jnp.isfinite(at_zero)
-    term = jnp.where(endless, at_zero, term)
-    if slope_at_infinity is None:
-        term = jnp.where(q_alone, jnp.inf, term)
-        endless = endless | q_alone
-    else:
-        term = jnp.where(q_alone, _far(generator, s, slope_at_infinity), term)
+    bounded = jnp.isfinite(slope)
+    some = jnp.where(bounded, slope, 0.0)
+    far = s.p * some + (s.q - lax.stop_gradient(s.q)) * jnp.where(bounded, rest, 0.0)
+    term = jnp.where(q_alone, jnp.where(bounded, far, jnp.inf), term)
+    endless = (p_alone & ~jnp.isfinite(at_zero)) | (q_alone & ~bounded)
+    term = jnp.where(p_alone & endless, at_zero, term)
     total = fence(row_sum(term, axes))
-    if not ratio.infinite_slopes:
+    if not infinite_slopes:
         return total
     # Nothing in value, infinite in slope: towards the boundary on which the value is infinite it rises.
     toward = jnp.where(s.no_q, 1.0, -1.0)
@@ -79,16 +111,14 @@ def f_sum(generator: Generator, ratio: Ratio, axes: Axes, slope_at_infinity: Arr
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _weighted(pure: Callable[..., Array], p: Array, q: Array, t: Array, constants: tuple[Array, ...]) -> Array:
+def _weighted(pure: Pure, p: Array, q: Array, t: Array, constants: tuple[Array, ...]) -> Array:
     """q·f(p/q), whose slopes f′ and f − t·f′ never divide by q again; t is p/q already."""
     del p
     return q * pure(t, *constants)
 
 
 @_weighted.defjvp
-def _weighted_jvp(
-    pure: Callable[..., Array], primals: tuple[Any, ...], tangents: tuple[Any, ...]
-) -> tuple[Array, Array]:
+def _weighted_jvp(pure: Pure, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
     (p, q, t, constants), (dp, dq, _, dconstants) = primals, tangents
     value, slope = jax.jvp(lambda t: pure(t, *constants), (t,), (jnp.ones_like(t),))
     tangent = slope * dp + (value - t * slope) * dq
@@ -105,8 +135,7 @@ def _value_at_zero(generator: Generator, like: Array) -> Array:
         return jnp.where(jnp.isnan(value), near, value)
 
 
-def _far(generator: Generator, s: Pair, slope: Array) -> Array:
-    """p·slope where q = 0 < p; in q the slope f(t) − slope·t, at a t that is large but loses no digits."""
-    t = jnp.full((), float(jnp.finfo(s.p.dtype).eps) ** -0.5, s.p.dtype)
-    rest = lax.stop_gradient(generator(t) - slope * t)
-    return s.p * slope + (s.q - lax.stop_gradient(s.q)) * rest
+def _rest_at_infinity(generator: Generator, slope: Array) -> Array:
+    """Lim f(t) − slope·t, the slope in q where q = 0 < p, at a t that is large but loses no digits."""
+    t = jnp.full((), float(jnp.finfo(slope.dtype).eps) ** -0.5, slope.dtype)
+    return lax.stop_gradient(generator(t) - jnp.where(jnp.isfinite(slope), slope, 0.0) * t)

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from jxent._numerics import rows
 from jxent._numerics import softmax as sm
 from jxent._numerics.kernels import JENSEN_SHANNON, KL_DIVERGENCE
-from jxent._numerics.primitives import amplify, at_least_tiny, safe_log, tiny
+from jxent._numerics.primitives import at_least_tiny, safe_log, tiny
 
 # The divergence of row i of one array from row i of another.
 Exact = Callable[[Array, Array], Array]
@@ -70,8 +70,10 @@ def _probs_cross_entropy_jvp(primals: Sequence[Array], tangents: Sequence[Array]
 def _infinite_slopes(p: Array, q: Array, dp: Array, dq: Array) -> Array:
     """The tangents p > 0 has towards q = 0: +∞ in p, −∞ in q, and 0 for a tangent of 0."""
     first, second = _from_probs(p), _from_probs(q)
-    moves = product((1.0 - first.zero) * dp, second.zero) - product(1.0 - first.zero, second.zero * dq)
-    return amplify(jnp.where(_never(first, second), moves, 0.0), _never(first, second))
+    # A large factor on either side of the products: ∞ times the zeros of a matrix would be NaN in reverse.
+    large = float(jnp.finfo(p.dtype).max) / 2
+    moves = product((1.0 - first.zero) * dp * large, second.zero) - product(1.0 - first.zero, second.zero * dq * large)
+    return jnp.where(_never(first, second), moves, 0.0) * large
 
 
 def logits_cross_entropy(zp: Array, zq: Array) -> Array:
@@ -123,7 +125,7 @@ def _logits_kl_divergence_jvp(primals: Sequence[Array], tangents: Sequence[Array
 
 def _centre(second: Rows) -> Array:
     """A row to measure logarithms from: what all rows have in common then rounds nowhere."""
-    return lax.stop_gradient(jnp.mean(second.log, axis=0))
+    return lax.stop_gradient(jnp.mean(second.log, axis=0, keepdims=True))
 
 
 def _corrected(first: Rows, second: Rows, exact: Exact, a: Array, b: Array) -> Array:

@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import fast
@@ -21,13 +20,6 @@ Operands = tuple[Array, ...]
 
 def _total(kernel: Kernel, pair: Pair, axes: Axes, theta: Operands) -> Array:
     return fence(row_sum(kernel.term(pair, *theta), axes))
-
-
-def _by_platform(exact: Any, quick: Any, *operands: Array) -> Array:
-    """The definition, and on the CPU a formulation that it runs several times faster."""
-    if quick is None:
-        return exact(*operands)
-    return lax.platform_dependent(*operands, cpu=functools.partial(fast.certified, quick, exact), default=exact)
 
 
 def probs_pair(operands: Operands) -> Pair:
@@ -49,7 +41,7 @@ def probs_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands = 
 
     count = len(operands)
     quick = fast.from_probs(kernel.name, axes)
-    return _by_platform(exact, quick, *operands, *theta)
+    return fast.by_platform(exact, quick, *operands, *theta)
 
 
 @functools.partial(probs_sum.defjvp, symbolic_zeros=True)
@@ -78,7 +70,7 @@ def logits_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands =
 
     count = len(operands)
     quick = fast.from_logits(kernel.name, axes)
-    return _by_platform(exact, quick, *operands, *theta)
+    return fast.by_platform(exact, quick, *operands, *theta)
 
 
 @functools.partial(logits_sum.defjvp, symbolic_zeros=True)

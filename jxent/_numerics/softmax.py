@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jxent._numerics import fast
 from jxent._numerics.primitives import fence, lowest, recompute
 
 Axes = tuple[int, ...]
@@ -67,8 +68,12 @@ def row_maximum(z: Array, axes: Axes) -> Array:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def log_softmax(z: Array, axes: Axes) -> Array:
     """Log p from logits."""
-    s = shift(z, axes)
-    return s.d - jnp.log1p(s.rest)
+
+    def exact(z: Array) -> Array:
+        s = shift(z, axes)
+        return s.d - jnp.log1p(s.rest)
+
+    return fast.by_platform(exact, fast.from_logits("log_probabilities", axes), z)
 
 
 @log_softmax.defjvp
@@ -80,8 +85,12 @@ def _log_softmax_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Ar
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def softmax(z: Array, axes: Axes) -> Array:
     """P from logits."""
-    s = shift(z, axes)
-    return s.exp / (1.0 + s.rest)
+
+    def exact(z: Array) -> Array:
+        s = shift(z, axes)
+        return s.exp / (1.0 + s.rest)
+
+    return fast.by_platform(exact, fast.from_logits("probabilities", axes), z)
 
 
 @softmax.defjvp

@@ -12,6 +12,10 @@ from jxent.closed_form._shared import Axes, half_over_root, is_zero, lifted, tot
 Two = tuple[Array, Array]
 
 
+def _swapped(pair: Two) -> Two:
+    return pair[1], pair[0]
+
+
 def _over(x: Array, order: Array) -> Array:
     """(exp(order·x) − 1)/order, x at order 0."""
     some = jnp.where(order == 0, 1.0, order)
@@ -73,7 +77,7 @@ def alpha_slopes(pair: Two, logs: Two, alpha: ArrayLike) -> Two:
     beta, gamma = 0.5 * (1.0 - alpha), 0.5 * (1.0 + alpha)
     p_alone, q_alone = _alone(pair)
     in_p = _one_less_power(pair, logs, gamma)
-    in_q = _one_less_power(pair[::-1], logs[::-1], beta)
+    in_q = _one_less_power(_swapped(pair), _swapped(logs), beta)
     # Towards the boundary where the value is infinite it falls; in the other argument it rises.
     no_q, no_p = q_alone & (gamma <= 0), p_alone & (beta <= 0)
     in_p = jnp.where(no_q, jnp.inf, jnp.where(no_p, -jnp.inf, in_p))
@@ -100,7 +104,7 @@ def renyi_slopes(pair: Two, logs: Two, mask: Array, axes: Axes, order: ArrayLike
     near = (log_z >= jnp.log(0.5)) & (log_z <= jnp.log(1000.0))
     of_sum = (
         a * _one_less_power(pair, logs, gamma),
-        jnp.where(p_alone, 1.0, a * _one_less_power(pair[::-1], logs[::-1], a)),
+        jnp.where(p_alone, 1.0, a * _one_less_power(_swapped(pair), _swapped(logs), a)),
     )
     disjoint = jnp.isneginf(log_z)
     some = jnp.where(disjoint, 0.0, log_z)
@@ -169,7 +173,8 @@ def hellinger_flows(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:
     square = total(jnp.where(mask, 0.5 * (jnp.sqrt(p) - jnp.sqrt(q)) ** 2, 0.0), axes)
     root = jnp.where(mask, jnp.exp(0.5 * (logs[0] + logs[1])), 0.0)
     common = total(root, axes)
-    return tuple(0.5 * half_over_root(square) * (common * x - root) for x in pair)
+    scale = 0.5 * half_over_root(square)
+    return scale * (common * p - root), scale * (common * q - root)
 
 
 def chi_squared_flows(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:
@@ -194,7 +199,9 @@ def _largest_ratio_slopes(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:
 def _root_slopes(pair: Two, logs: Two) -> Two:
     """½(1 − √(q/p)) and ½(1 − √(p/q))."""
     half = jnp.asarray(0.5, pair[0].dtype)
-    return 0.5 * half * _one_less_power(pair, logs, half), 0.5 * half * _one_less_power(pair[::-1], logs[::-1], half)
+    return 0.5 * half * _one_less_power(pair, logs, half), 0.5 * half * _one_less_power(
+        _swapped(pair), _swapped(logs), half
+    )
 
 
 def hellinger_slopes(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:

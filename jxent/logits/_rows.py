@@ -89,8 +89,7 @@ def two_by_generator(
     first, some = masked(first, mask, axes)
     second, _ = masked(second, mask, axes)
     slope = None if slope_at_infinity is None else jnp.asarray(slope_at_infinity).astype(first.dtype)
-    ratio = generators.from_logits(rows.logits_pair((first, second), axes))
-    row = generators.f_sum(generator, ratio, axes, slope)
+    row = generators.f_sum(generator, axes, first, second, slope, logits=True)
     return finish(row, some, axes, keepdims=keepdims, base=None)
 
 

@@ -68,5 +68,5 @@ def two_by_generator(
     if mask is not None:
         first, second = jnp.where(mask, first, 0.0), jnp.where(mask, second, 0.0)
     slope = None if slope_at_infinity is None else jnp.asarray(slope_at_infinity).astype(first.dtype)
-    ratio = generators.from_probs(rows.probs_pair((first, second)))
-    return rows.keep(generators.f_sum(generator, ratio, axes, slope), axes, keepdims=keepdims)
+    row = generators.f_sum(generator, axes, first, second, slope, logits=False)
+    return rows.keep(row, axes, keepdims=keepdims)

@@ -1,0 +1,236 @@
+"""Quick formulas on logits, each with its certificate (see `fast`).
+
+Exponentials are not shifted by the maximum, which would cost a pass: the certificate asks whether their sums
+stayed well inside the range of the dtype. What is summed is rounded in proportion to its logarithms: to
+those of the sums of exponentials, in which a common shift of the logits shows.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jxent._numerics.fast_probs import Quick, add, budget, log_floor
+from jxent._numerics.primitives import fence, recompute
+
+Axes = tuple[int, ...]
+
+
+def sound(total: Array) -> Array:
+    """Whether a sum of unshifted exponentials neither overflowed nor lost what matters to underflow."""
+    limit = float(jnp.finfo(total.dtype).max) ** 0.5
+    return (total > 1.0 / limit) & (total < limit)
+
+
+def log_sum(z: Array, axes: Axes) -> tuple[Array, Array]:
+    """Log Σ exp z without a shift, the reduced axes kept, and where that is sound."""
+    total = fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True))
+    return jnp.log(total), sound(total)
+
+
+def worth(value: Array, error: Array | float) -> Array:
+    """Whether a value is large enough for an absolute error of `error` unit roundoffs."""
+    return budget(value) * value > error
+
+
+class Sums(NamedTuple):
+    """Both rows again, the sums of their exponentials with the reduced axes kept, and whether those are sound."""
+
+    a: Array
+    b: Array
+    total_a: Array
+    total_b: Array
+    sure: Array
+
+    def probabilities(self) -> tuple[Array, Array]:
+        """P and q as quotients: their relative error of 5 units has no logarithm in it."""
+        return jnp.exp(self.a) * (1.0 / self.total_a), jnp.exp(self.b) * (1.0 / self.total_b)
+
+
+def _sums(axes: Axes, a: Array, b: Array) -> Sums:
+    total_a, total_b = (fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True)) for z in (a, b))
+    a, b = recompute(total_a, a, b)
+    return Sums(a, b, total_a, total_b, jnp.squeeze(sound(total_a) & sound(total_b), axes))
+
+
+def entropy(axes: Axes, z: Array) -> Quick:
+    """Log Z − Σ z·exp z/Z with Z = Σ exp z."""
+    total = add(jnp.exp(z), axes)
+    (again,) = recompute(total, z)
+    moment = add(again * jnp.exp(again), axes)
+    log_total = jnp.log(total)
+    value = log_total - moment / total
+    return value, sound(total) & worth(value, 2.0 + 2.5 * jnp.abs(log_total) + 2.0 * value)
+
+
+def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
+    """Log B − Σ b·exp a/A."""
+    total_a, total_b = (add(jnp.exp(z), axes) for z in (a, b))
+    again_a, again_b = recompute(total_a, a, b)
+    moment = add(again_b * jnp.exp(again_a), axes) / total_a
+    log_b = jnp.log(total_b)
+    value = log_b - moment
+    return value, sound(total_a) & sound(total_b) & worth(value, 2.0 + 2.5 * jnp.abs(log_b) + 2.0 * value)
+
+
+def kl_divergence(axes: Axes, a: Array, b: Array) -> Quick:
+    """Σ (a − b)·exp a/A − log A + log B."""
+    total_a, total_b = (add(jnp.exp(z), axes) for z in (a, b))
+    a_again, b_again = recompute(total_a, a, b)
+    moment = add((a_again - b_again) * jnp.exp(a_again), axes) / total_a
+    log_a, log_b = jnp.log(total_a), jnp.log(total_b)
+    value = (moment - log_a) + log_b
+    # Σ p·|a − b| ≤ |log A| + |log B| + KL + √(2·KL).
+    size = jnp.abs(value)
+    error = 2.0 + 2.5 * (jnp.abs(log_a) + jnp.abs(log_b)) + 2.0 * size + 3.0 * jnp.sqrt(size)
+    return value, sound(total_a) & sound(total_b) & worth(value, error)
+
+
+def jeffreys_divergence(axes: Axes, a: Array, b: Array) -> Quick:
+    """Σ (p − q)(a − b): what shifts the logits drops out."""
+    s = _sums(axes, a, b)
+    p, q = s.probabilities()
+    value = add((p - q) * (s.a - s.b), axes)
+    # The error of p and q against the mean of |a − b| ≤ J + √(2J) + |log(A/B)|.
+    shift = jnp.squeeze(jnp.abs(jnp.log(s.total_a / s.total_b)), axes)
+    return value, s.sure & worth(value, 12.0 * (value + jnp.sqrt(2.0 * jnp.abs(value)) + shift))
+
+
+def jensen_shannon(axes: Axes, a: Array, b: Array, w: Array) -> Quick:
+    """w·Σ p·log(p/m) + (1 − w)·Σ q·log(q/m)."""
+    s = _sums(axes, a, b)
+    p, q = s.probabilities()
+    wp, wq = w * p, (1.0 - w) * q
+    m = wp + wq
+    low = log_floor(p)
+    value = add(wp * jnp.maximum(jnp.log(p / m), low) + wq * jnp.maximum(jnp.log(q / m), low), axes)
+    # The error of p and q changes the value by as much of itself; each logarithm adds its own.
+    return value, s.sure & (value < jnp.inf) & worth(value, 6.0)
+
+
+def total_variation(axes: Axes, a: Array, b: Array) -> Quick:
+    """½ Σ |p − q|."""
+    s = _sums(axes, a, b)
+    p, q = s.probabilities()
+    value = add(0.5 * jnp.abs(p - q), axes)
+    return value, s.sure & worth(value, 6.0)
+
+
+def hellinger(axes: Axes, a: Array, b: Array) -> Quick:
+    """½ Σ (√p − √q)²."""
+    s = _sums(axes, a, b)
+    root = jnp.exp(0.5 * s.a) * (1.0 / jnp.sqrt(s.total_a)) - jnp.exp(0.5 * s.b) * (1.0 / jnp.sqrt(s.total_b))
+    value = add(0.5 * (root * root), axes)
+    # E ≤ 4·Σ |√p − √q|·(√p + √q) ≤ 16·√(H²)/√2.
+    return value, s.sure & worth(value, 12.0 * jnp.sqrt(value))
+
+
+def bhattacharyya(axes: Axes, a: Array, b: Array) -> Quick:
+    """−log(1 − H²), while that is well away from 0."""
+    square, sure = hellinger(axes, a, b)
+    return -jnp.log1p(-jnp.minimum(square, 0.9)), sure & (square < 0.7)
+
+
+def _tilted(axes: Axes, a: Array, b: Array, beta: Array) -> tuple[Array, Array, Array]:
+    """Log Σ p^β q^γ, the error of that, and whether the sums are sound."""
+    gamma = 1.0 - beta
+    s = _sums(axes, a, b)
+    total = add(jnp.exp(beta * s.a + gamma * s.b), axes)
+    total_a, total_b = jnp.squeeze(s.total_a, axes), jnp.squeeze(s.total_b, axes)
+    # Quotients of sums before logarithms: their rounding is not that of log A.
+    to_b = jnp.log(total_a / total_b)
+    first = jnp.log(total / total_a)
+    log = first + gamma * to_b
+    count = float(np.log(np.prod([a.shape[i] for i in axes])))
+    # The mean exponent lies between log(total/K) and log total. Rounded where it is formed, it errs by half
+    # of its unit on the average; where few terms make the sum, the value is far from the bound below.
+    exponent = 0.5 * jnp.maximum(jnp.abs(jnp.log(total)), jnp.abs(jnp.log(total) - count))
+    error = 4.0 + exponent + jnp.abs(gamma) * (3.0 + jnp.abs(to_b)) + jnp.abs(first) + jnp.abs(log)
+    # Exponents of opposite signs may hide what is far out of range.
+    return log, error, s.sure & sound(total) & (jnp.abs(beta) + jnp.abs(gamma) < 10.0)
+
+
+def renyi_divergence(axes: Axes, a: Array, b: Array, beta: Array) -> Quick:
+    """−log(Σ p^β q^γ)/γ."""
+    log, error, sure = _tilted(axes, a, b, beta)
+    gamma = jnp.where(beta == 1.0, 1.0, 1.0 - beta)
+    return -log / gamma, sure & (beta > 0.0) & (beta != 1.0) & worth(jnp.abs(log), error)
+
+
+def alpha_divergence(axes: Axes, a: Array, b: Array, alpha: Array) -> Quick:
+    """(1 − Σ p^β q^γ)/(βγ)."""
+    beta, gamma = 0.5 * (1.0 - alpha), 0.5 * (1.0 + alpha)
+    log, error, sure = _tilted(axes, a, b, beta)
+    product = jnp.where(beta * gamma == 0.0, 1.0, beta * gamma)
+    lack = -jnp.expm1(log)
+    return lack / product, sure & (beta * gamma != 0.0) & worth(jnp.abs(lack), error * jnp.exp(log))
+
+
+def chi_squared_divergence(axes: Axes, a: Array, b: Array) -> Quick:
+    """Σ p²/q − 1."""
+    log, error, sure = _tilted(axes, a, b, jnp.full((), 2.0, a.dtype))
+    value = jnp.expm1(log)
+    return value, sure & worth(value, error * jnp.exp(log))
+
+
+def _power(axes: Axes, z: Array, order: Array) -> tuple[Array, Array, Array]:
+    """Log Σ pᵃ, its error, and whether the sums are sound and the order one that this is a formula for."""
+    total = add(jnp.exp(z), axes)
+    (again,) = recompute(total, z)
+    power = add(jnp.exp(order * again), axes)
+    log_total, log_power = jnp.log(total), jnp.log(power)
+    log = log_power - order * log_total
+    error = 4.0 + 2.0 * jnp.abs(log_power) + order * (3.0 + 2.0 * jnp.abs(log_total)) + jnp.abs(log)
+    known = (order > 0.0) & (order < 10.0) & (order != 1.0)
+    return log, error, sound(total) & sound(power) & known
+
+
+def renyi_entropy(axes: Axes, z: Array, order: Array) -> Quick:
+    """log(Σ pᵃ)/(1 − a)."""
+    log, error, sure = _power(axes, z, order)
+    return log / jnp.where(order == 1.0, 1.0, 1.0 - order), sure & worth(jnp.abs(log), error)
+
+
+def tsallis_entropy(axes: Axes, z: Array, order: Array) -> Quick:
+    """(1 − Σ pᵃ)/(a − 1)."""
+    log, error, sure = _power(axes, z, order)
+    lack = -jnp.expm1(log)
+    value = lack / jnp.where(order == 1.0, 1.0, order - 1.0)
+    return value, sure & worth(jnp.abs(lack), error * jnp.exp(log))
+
+
+def probabilities(axes: Axes, z: Array) -> tuple[Callable[[], Array], Array]:
+    """Exp z/Z, relatively accurate down to the smallest normal number for Z ≥ 1."""
+    total = fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True))
+    (again,) = recompute(total, z)
+    return lambda: jnp.exp(again) * (1.0 / total), sound(total) & (total >= 1.0)
+
+
+def log_probabilities(axes: Axes, z: Array) -> tuple[Callable[[], Array], Array]:
+    """Z − log Z, unless a class is so certain that this cancels."""
+    log_total, sure = log_sum(z, axes)
+    again, once_more = recompute(log_total, z, z)
+    least = log_total - fence(jnp.max(once_more, axis=axes, keepdims=True))
+    # What is smaller than that is rounded in proportion to itself.
+    return lambda: again - log_total, sure & worth(least, 3.0 + 2.0 * jnp.abs(log_total))
+
+
+FORMULAS: dict[str, Callable[..., tuple[Any, Array]]] = {
+    "entropy": entropy,
+    "cross_entropy": cross_entropy,
+    "kl_divergence": kl_divergence,
+    "jeffreys_divergence": jeffreys_divergence,
+    "jensen_shannon_divergence": jensen_shannon,
+    "total_variation": total_variation,
+    "hellinger": hellinger,
+    "chi_squared_divergence": chi_squared_divergence,
+    "alpha_divergence": alpha_divergence,
+    "renyi_divergence of a row": renyi_divergence,
+    "bhattacharyya of a row": bhattacharyya,
+    "renyi_entropy of a row": renyi_entropy,
+    "tsallis_entropy of a row": tsallis_entropy,
+    "probabilities": probabilities,
+    "log_probabilities": log_probabilities,
+}

@@ -1,0 +1,174 @@
+"""Quick formulas on probabilities, each with its certificate (see `fast`).
+
+A sum of rounded terms errs by a few units u of the sum of their sizes, and that of a logarithm of a ratio
+by u wherever it is near 0. Divided by the value this is small unless the distributions are close: hence
+bounds from below, as shares of the mass.
+"""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jxent._numerics.primitives import fence, recompute, row_sum, tiny
+
+Axes = tuple[int, ...]
+Quick = tuple[Array, Array]
+
+
+def budget(x: Array) -> float:
+    """Units of roundoff that the contract leaves for a value."""
+    return 60.0 if x.dtype == jnp.float32 else 32.0
+
+
+def log_floor(x: Array) -> float:
+    """Log of the smallest normal number, which as a lower bound of log p makes 0·log 0 vanish.
+
+    Taking the maximum after the logarithm is one pass cheaper than before it.
+    """
+    return float(np.log(tiny(x.dtype)))
+
+
+def add(x: Array, axes: Axes) -> Array:
+    """Σ x as the last operation of its fusion."""
+    return fence(jnp.sum(x, axis=axes))
+
+
+def mass(axes: Axes, after: Array, p: Array) -> Array:
+    """Σp, at least 1: counts and other measures that are no distribution have rounding errors of their size."""
+    (again,) = recompute(after, p)
+    return jnp.maximum(add(again, axes), 1.0)
+
+
+def entropy(axes: Axes, p: Array) -> Quick:
+    """−Σ p·log p."""
+    total = fence(row_sum(p * jnp.maximum(jnp.log(p), log_floor(p)), axes))
+    # 0 − total, not −total: the entropy of a certain outcome prints as 0, not as −0.
+    return 0.0 - total, jnp.ones((), bool)
+
+
+def cross_entropy(axes: Axes, p: Array, q: Array) -> Quick:
+    """−Σ p·log q: the definition itself, except that 0·log 0 gives NaN here and p·log 0 gives ∞."""
+    total = 0.0 - add(p * jnp.log(q), axes)
+    return total, jnp.isfinite(total)
+
+
+def kl_divergence(axes: Axes, p: Array, q: Array) -> Quick:
+    """Σ p·log(p/q) − p + q."""
+    total = add(p * jnp.maximum(jnp.log(p / q), log_floor(p)) + (q - p), axes)
+    # For Σp = 1, E ≤ 1.5 + 3·Σ p·|log(p/q)| ≤ 1.5 + 3·(KL + √(2·KL)); it grows with the mass of p. That of q
+    # needs no look: where it is far larger, so is the divergence.
+    return total, (total > 0.2 * mass(axes, total, p)) & (total < jnp.inf)
+
+
+def jeffreys_divergence(axes: Axes, p: Array, q: Array) -> Quick:
+    """Σ (p − q)·log(p/q)."""
+    total = add((p - q) * jnp.log(p / q), axes)
+    # E ≤ 4·Σ |p − q| + 2·J, and Σ |p − q| ≤ √J for Σp = 1.
+    return total, (total > 0.02 * mass(axes, total, p)) & (total < jnp.inf)
+
+
+def jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> Quick:
+    """w·Σ p·log(p/m) + (1 − w)·Σ q·log(q/m)."""
+    wp, wq = w * p, (1.0 - w) * q
+    m = wp + wq
+    low = log_floor(p)
+    total = add(wp * jnp.maximum(jnp.log(p / m), low) + wq * jnp.maximum(jnp.log(q / m), low), axes)
+    # Both ratios are at most 1/w and 1/(1 − w), and the logarithms add to at most log 2: E ≤ 2.5 for Σp = 1.
+    return total, (total > 0.1 * mass(axes, total, p)) & (total < jnp.inf)
+
+
+def total_variation(axes: Axes, p: Array, q: Array) -> Quick:
+    """½ Σ |p − q|: the definition, of which only the order of the operations is chosen."""
+    total = add(0.5 * jnp.abs(q - p), axes)
+    return total, jnp.ones((), bool)
+
+
+def hellinger(axes: Axes, p: Array, q: Array) -> Quick:
+    """½ Σ (√p − √q)²."""
+    root = jnp.sqrt(p) - jnp.sqrt(q)
+    total = add(0.5 * (root * root), axes)
+    # E ≤ 2·Σ |√p − √q|·(√p + √q) ≤ 4·√(H²) for Σp = Σq = 1.
+    return total, total > 0.01 * mass(axes, total, p)
+
+
+def chi_squared_divergence(axes: Axes, p: Array, q: Array) -> Quick:
+    """Σ (p − q)·((p − q)/q): no cancellation; 0/0 and what is beyond the range is left to the definition."""
+    difference = p - q
+    total = add(difference * (difference / q), axes)
+    return total, jnp.isfinite(total)
+
+
+def _power_deficit(axes: Axes, p: Array, q: Array, beta: Array) -> Quick:
+    """S = Σ [βp + γq − p^β q^γ], and where it is accurate."""
+    gamma = 1.0 - beta
+    # p = 0 < q would be 0·∞ without the bound; q = 0 < p gives the power 0, or ∞ for β > 1, as it should.
+    power = p * jnp.exp(gamma * jnp.minimum(jnp.log(q / p), -log_floor(p)))
+    total = add((beta * p + gamma * q) - power, axes)
+    size = jnp.abs(total)
+    # Exponents that matter are at most a few times as large as the logarithm of the sum.
+    error = (4.0 + 4.0 * jnp.abs(gamma)) * (1.0 + size) * mass(axes, total, p)
+    return total, (budget(p) * size > error) & (size < 1e3)
+
+
+def renyi_divergence(axes: Axes, p: Array, q: Array, beta: Array) -> Quick:
+    """−log(1 − S)/(1 − β), while 1 − S is well away from 0."""
+    s, sure = _power_deficit(axes, p, q, beta)
+    gamma = jnp.where(beta == 1.0, 1.0, 1.0 - beta)
+    return -jnp.log1p(-jnp.minimum(s, 0.9)) / gamma, sure & (s < 0.7) & (beta != 1.0)
+
+
+def alpha_divergence(axes: Axes, p: Array, q: Array, alpha: Array) -> Quick:
+    """S/(βγ)."""
+    beta, gamma = 0.5 * (1.0 - alpha), 0.5 * (1.0 + alpha)
+    s, sure = _power_deficit(axes, p, q, beta)
+    product = beta * gamma
+    return s / jnp.where(product == 0.0, 1.0, product), sure & (product != 0.0)
+
+
+def bhattacharyya(axes: Axes, p: Array, q: Array) -> Quick:
+    """−log(1 − H²), while that is well away from 0."""
+    square, sure = hellinger(axes, p, q)
+    return -jnp.log1p(-jnp.minimum(square, 0.9)), sure & (square < 0.7)
+
+
+def _power(axes: Axes, p: Array, order: Array) -> tuple[Array, Array, Array]:
+    """Σ pᵃ, its error in units of itself, and whether the order is one that this is a formula for."""
+    total = add(p * jnp.exp((order - 1.0) * jnp.maximum(jnp.log(p), log_floor(p))), axes)
+    count = float(np.prod([p.shape[a] for a in axes]))
+    # The mean of |log p| under pᵃ/Z is (its entropy − log Z)/a.
+    exponent = jnp.abs(order - 1.0) * (np.log(count) + jnp.abs(jnp.log(total))) / order
+    known = (jnp.abs(order - 1.0) >= 1.0 / 32.0) & (order > 0.0) & (order < 1e3) & (total > 0.0) & (total < jnp.inf)
+    return total, 3.0 + 2.0 * exponent, known
+
+
+def renyi_entropy(axes: Axes, p: Array, order: Array) -> Quick:
+    """log(Σ pᵃ)/(1 − a)."""
+    total, error, known = _power(axes, p, order)
+    log = jnp.log(total)
+    return log / jnp.where(order == 1.0, 1.0, 1.0 - order), known & (budget(p) * jnp.abs(log) > error)
+
+
+def tsallis_entropy(axes: Axes, p: Array, order: Array) -> Quick:
+    """(1 − Σ pᵃ)/(a − 1)."""
+    total, error, known = _power(axes, p, order)
+    lack = 1.0 - total
+    return lack / jnp.where(order == 1.0, 1.0, order - 1.0), known & (budget(p) * jnp.abs(lack) > error * total)
+
+
+FORMULAS: dict[str, Callable[..., Quick]] = {
+    "entropy": entropy,
+    "cross_entropy": cross_entropy,
+    "kl_divergence": kl_divergence,
+    "jeffreys_divergence": jeffreys_divergence,
+    "jensen_shannon_divergence": jensen_shannon,
+    "total_variation": total_variation,
+    "hellinger": hellinger,
+    "chi_squared_divergence": chi_squared_divergence,
+    "alpha_divergence": alpha_divergence,
+    "renyi_divergence of a row": renyi_divergence,
+    "bhattacharyya of a row": bhattacharyya,
+    "renyi_entropy of a row": renyi_entropy,
+    "tsallis_entropy of a row": tsallis_entropy,
+}

@@ -1,0 +1,104 @@
+"""`jxent.checked`: eagerly, under jit, inside transformations, and gone when it is gone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jxent
+from jxent import closed_form, logits, losses, probs
+
+LABELS = losses.softmax_cross_entropy_with_integer_labels
+BAD, GOOD = jnp.asarray([[0.5, 0.5], [0.5, -0.5]]), jnp.asarray([[0.5, 0.5], [0.25, 0.75]])
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "options", "message"),
+    [
+        (probs.entropy, (BAD,), {}, r"probs.entropy\(\): `p` at index \(1, 1\) is -0.5, expected probabilities >= 0"),
+        (probs.entropy, ([[0.5, 0.6]],), {}, r"`p` at index \(0, :\) sums to 1.1, expected 1"),
+        (probs.entropy, ([[0.5], [0.6]],), {"axis": 0}, r"`p` at index \(:, 0\) sums to 1.1"),
+        (probs.kl_divergence, (GOOD, BAD), {}, r"probs.kl_divergence\(\): `q` at index \(1, 1\)"),
+        (probs.entropy, ([np.nan, 1.0],), {}, r"`p` at index \(0,\) is nan"),
+        (probs.self_information, ([0.5, 1.5],), {}, r"`p` at index \(1,\) is 1.5, expected probabilities <= 1"),
+        (probs.binary_entropy, (1.5,), {}, r"`p` at index \(\) is 1.5"),
+        (probs.mutual_information, (jnp.ones((2, 2)),), {}, r"`p` at index \(:, :\) sums to 4"),
+        (probs.total_correlation, (jnp.ones((2, 2, 2)) / 4,), {"variables": [-1, -2]}, None),
+        (probs.total_correlation, (jnp.ones((2, 2, 2)) / 4,), {"variables": [0, (1, 2)]}, r"\(:, :, :\) sums to 2"),
+        (probs.marginal, (jnp.ones((2, 2)), 0), {}, "sums to 4"),
+        (probs.marginal, (jnp.ones((2, 2)) / 2, 1), {"table": 1}, None),
+        (probs.pairwise_kl_divergence, (GOOD, GOOD + 1), {}, r"`q` at index \(0, :\) sums to 3"),
+        (logits.entropy, ([np.nan, 1.0],), {}, r"`z` at index \(0,\) is nan"),
+        (logits.entropy, ([np.inf, 1.0],), {}, r"`z` at index \(0,\) is inf"),
+        (logits.entropy, ([[-np.inf, -np.inf]],), {}, r"`z` at index \(0, :\) is -inf throughout"),
+        (logits.entropy, ([-np.inf, 0.0],), {}, None),
+        (logits.binary_entropy, ([np.inf, -np.inf],), {}, None),
+        (LABELS, (jnp.zeros((2, 3)), [0, 3]), {}, r"`labels` at index \(1,\) is 3, expected a class id in \[0, 3\)"),
+        (LABELS, (jnp.zeros((2, 3)), [0, -1]), {"ignore_label": -1}, None),
+        (losses.softmax_cross_entropy, ([0.0, 0.0], [0.5, 0.6]), {}, "`targets`.*sums to 1.1"),
+        (losses.sigmoid_binary_cross_entropy, ([0.0], [1.5]), {}, "`targets`.*1.5, expected a probability"),
+        (losses.l2_loss, ([0.0], [np.nan]), {}, "`targets`.*nan, expected a number"),
+        (losses.mean, ([1.0],), {"weights": [-1.0]}, "`weights`.*-1.0, expected weights"),
+        (losses.mean, ([1.0, np.nan],), {"where": [True, False]}, None),
+        (probs.entropy, ([0.5, 0.5, np.nan],), {"where": [True, True, False]}, None),
+        (probs.renyi_entropy, ([0.5, 0.5], jnp.asarray(-1.0)), {}, r"`alpha` is -1.0, expected a number in \[0, inf\]"),
+        (probs.alpha_divergence, ([0.5, 0.5], [0.5, 0.5], jnp.asarray(-3.0)), {}, None),
+        (closed_form.probs_entropy, ([0.5, 0.6],), {}, r"closed_form.probs_entropy\(\): `p`.*sums to 1.1"),
+        (closed_form.l2_loss, ([0.0], [np.nan]), {}, r"closed_form.l2_loss\(\): `targets`"),
+        (probs.f_divergence, ([0.5, 0.6], [0.5, 0.5], jnp.exp), {}, "sums to 1.1"),
+        (probs.entropy, (GOOD.astype(jnp.bfloat16),), {}, None),
+    ],
+)
+def test_what_is_wrong_is_named(function, args, options, message):
+    if message is None:
+        jxent.checked(function)(*args, **options)
+    else:
+        with pytest.raises(ValueError, match=message):
+            jxent.checked(function)(*args, **options)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [jax.jit, jax.grad, lambda f: jax.jit(jax.grad(f)), lambda f: jax.jit(jax.hessian(f)), lambda f: jax.vmap(f, 0)],
+    ids=["jit", "grad", "jit of grad", "hessian", "vmap"],
+)
+def test_inside_a_transformation(transform):
+    def of(p):
+        return jnp.sum(probs.entropy(p))
+
+    with pytest.raises(ValueError, match=r"probs.entropy\(\): `p` at index .* is -0.5"):
+        jxent.checked(transform(of))(BAD)
+    np.testing.assert_array_equal(jxent.checked(transform(of))(GOOD), transform(of)(GOOD))
+
+
+def test_a_function_compiled_without_checks_is_compiled_again_and_back():
+    compiled = jax.jit(probs.entropy)
+    unchecked = compiled(BAD)
+    with pytest.raises(ValueError, match=r"-0\.5"):
+        jxent.checked(compiled)(BAD)
+    np.testing.assert_array_equal(compiled(BAD), unchecked)
+    probs.entropy(BAD)
+
+
+def test_under_the_jit_of_a_caller_the_message_is_that_of_the_runtime():
+    with pytest.raises(jax.errors.JaxRuntimeError, match=r"is -0\.5, expected probabilities"):
+        jax.block_until_ready(jax.jit(jxent.checked(probs.entropy))(BAD))
+
+
+def test_what_a_function_calls_is_checked():
+    def loss(z, labels):
+        return losses.mean(LABELS(z, labels))
+
+    with pytest.raises(ValueError, match=r"labels.*is 7"):
+        jxent.checked(jax.jit(jax.value_and_grad(loss)))(jnp.zeros((2, 3)), jnp.asarray([0, 7]))
+    walk = jax.jit(lambda p: jax.lax.scan(lambda c, row: (c + probs.entropy(row), None), 0.0, p)[0])
+    with pytest.raises(ValueError, match=r"-0\.5"):
+        jxent.checked(walk)(BAD)
+
+
+def test_other_errors_pass_through():
+    with pytest.raises(ZeroDivisionError):
+        jxent.checked(lambda: 1 / 0)()
+    with pytest.raises(TypeError, match="positional"):
+        jxent.checked(probs.entropy)(GOOD, 0)
+    assert jxent.checked(probs.entropy).__name__ == "entropy"
