@@ -5,6 +5,7 @@ import json
 import platform
 import statistics
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -12,8 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from benchmarks.rows import ROWS, Inputs, Row, inputs
+from benchmarks.layouts import LAYOUTS
+from benchmarks.rows import COUNTED, PASSES, ROWS, Row, inputs
 from benchmarks.timing import interleaved, ratio
+
+# The bar of a measure without a number of its own, as a multiple of the passes of its formula.
+PASSES_AT_MOST = 1.3
 
 
 def floor(names: tuple[str, ...]) -> Any:
@@ -21,25 +26,38 @@ def floor(names: tuple[str, ...]) -> Any:
     return lambda *arrays: [jnp.sum(x, axis=-1) for n, x in zip(names, arrays, strict=True) if n != "labels"]
 
 
-def measure(row: Row, data: Inputs, rounds: int) -> dict[str, Any]:
-    """One row: multiples of the floor, and the factor over the peer."""
-    args = tuple(getattr(data, name) for name in row.inputs)
-    seconds = interleaved(
-        {"floor": (floor(row.inputs), args), "ours": (row.ours, args), "peer": (row.peer, args)}, rounds
-    )
+def measure(row: Row, data: Mapping[str, Any], rounds: int) -> dict[str, Any]:
+    """One row: multiples of the floor and of its passes, and the factor over the peer."""
+    args = tuple(data[name] for name in row.inputs)
+    programs = {"floor": (floor(row.inputs), args), "ours": (row.ours, args)}
+    if row.peer_name:
+        programs["peer"] = (row.peer, args)
+    for function, name in set(row.passes):
+        programs[f"pass {function} {name}"] = (PASSES[function], (data[name],))
+    seconds = interleaved(programs, rounds)
+    middle = {name: statistics.median(s) for name, s in seconds.items()}
     times = ratio(seconds, "ours", "floor")
-    faster = ratio(seconds, "peer", "ours")
-    met = (row.at_most is None or times <= row.at_most) and (row.faster is None or faster >= row.faster)
+    faster = ratio(seconds, "peer", "ours") if row.peer_name else None
+    over = middle["ours"] / sum(middle[f"pass {f} {n}"] for f, n in row.passes) if row.passes else None
+    met = [
+        row.at_most is None or times <= row.at_most,
+        row.faster is None or (faster is not None and faster >= row.faster),
+        over is None or over <= PASSES_AT_MOST,
+    ]
     return {
         "row": row.name,
-        "milliseconds": 1e3 * statistics.median(seconds["ours"]),
-        "floor_milliseconds": 1e3 * statistics.median(seconds["floor"]),
+        "milliseconds": 1e3 * middle["ours"],
+        "floor_milliseconds": 1e3 * middle["floor"],
         "times_floor": times,
         "bar_times_floor": row.at_most,
+        "formula": row.formula,
+        "passes": [f"{f} {n}" for f, n in row.passes],
+        "times_passes": over,
+        "bar_times_passes": PASSES_AT_MOST if row.passes else None,
         "peer": row.peer_name,
         "times_faster_than_peer": faster,
         "bar_times_faster": row.faster,
-        "met": met,
+        "met": all(met),
     }
 
 
@@ -56,15 +74,31 @@ def versions() -> dict[str, str]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """The results as a Markdown table."""
-    head = "| row | ms | × floor | bar | × faster than | | bar | met |\n|---|---|---|---|---|---|---|---|"
-    lines = [head]
+    """Rows with a peer as a Markdown table."""
+    lines = ["| row | ms | × floor | bar | × faster than | | bar | met |", "|---|---|---|---|---|---|---|---|"]
     for r in results:
         bars = [("–" if b is None else f"{b:.2f}") for b in (r["bar_times_floor"], r["bar_times_faster"])]
         lines.append(
             f"| {r['row']} | {r['milliseconds']:.1f} | {r['times_floor']:.2f} | ≤ {bars[0]} | {r['peer']} | "
             f"{r['times_faster_than_peer']:.2f} | ≥ {bars[1]} | {'yes' if r['met'] else 'no'} |"
         )
+    return "\n".join(lines)
+
+
+def escaped(result: dict[str, Any]) -> str:
+    """The formula, its bars escaped for a table."""
+    return result["formula"].replace("|", "\\|")
+
+
+def table_of_passes(results: list[dict[str, Any]]) -> str:
+    """Rows whose bar is the sum of their passes."""
+    lines = ["| row | ms | × floor | formula | passes | × passes | bar | met |", "|---|---|---|---|---|---|---|---|"]
+    lines += [
+        f"| {r['row']} | {r['milliseconds']:.1f} | {r['times_floor']:.2f} | `{escaped(r)}` | "
+        f"{', '.join(r['passes'])} | {r['times_passes']:.2f} | ≤ {r['bar_times_passes']:.1f} | "
+        f"{'yes' if r['met'] else 'no'} |"
+        for r in results
+    ]
     return "\n".join(lines)
 
 
@@ -76,19 +110,25 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=1_000, help="categories per distribution (1000)")
     parser.add_argument("--rounds", type=int, default=20, help="interleaved rounds, of which the median counts (20)")
     parser.add_argument("--only", default="", help="measure the rows whose name contains this")
+    parser.add_argument("--layouts", action="store_true", help="also few categories, axis=0 and joint tables")
     options = parser.parse_args()
-    data = inputs(options.rows, options.classes)
-    results = [measure(row, data, options.rounds) for row in ROWS if options.only in row.name]
+    groups = [(f"[{options.rows}, {options.classes}]", rows) for rows in (ROWS, COUNTED)]
+    made = {groups[0][0]: inputs(options.rows, options.classes)._asdict()}
+    if options.layouts:
+        groups += [(name, rows) for name, (rows, _) in LAYOUTS.items()]
+    results: list[dict[str, Any]] = []
+    if not options.json:
+        print(", ".join(f"{k} {v}" for k, v in versions().items()) + ", float32")
+    for shape, rows in groups:
+        if shape not in made:
+            made = {shape: LAYOUTS[shape][1](options.rows / 50_000)}
+        found = [measure(row, made[shape], options.rounds) for row in rows if options.only in row.name]
+        results += [{"shape": shape, **r} for r in found]
+        if found and not options.json:
+            print(f"\n{shape}\n\n{(table_of_passes if rows is COUNTED else table)(found)}", flush=True)
     if options.json:
-        json.dump(
-            {"versions": versions(), "shape": [options.rows, options.classes], "rows": results},
-            sys.stdout,
-            indent=2,
-        )
+        json.dump({"versions": versions(), "rows": results}, sys.stdout, indent=2)
         print()
-        return
-    print(", ".join(f"{k} {v}" for k, v in versions().items()) + f", [{options.rows}, {options.classes}] float32\n")
-    print(table(results))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""The rows of the table: a function of the package, its peer, and the floor both are held against.
+"""The rows of the table: a function of the package, its peer, and the floors both are held against.
 
 The floor of a measure is `jnp.sum` over the same input arrays: every byte is read once. The bars are
-multiples of it, and factors over the peer, that the package means to hold on a CPU in float32.
+multiples of it, and factors over the peer, that the package means to hold on a CPU in float32. Where there is
+no such number, the bar is 1.3 times the sum of the transcendental passes of the formula, each over its own
+inputs: `exp a + exp b` is the time of Σ exp a and of Σ exp b, each by itself.
 """
 
 from collections.abc import Callable
@@ -25,6 +27,8 @@ class Row(NamedTuple):
     inputs: tuple[str, ...]
     at_most: float | None  # multiples of the floor
     faster: float | None  # factor over the peer
+    formula: str = ""
+    passes: tuple[tuple[str, str], ...] = ()  # a function of PASSES and the input it reads
 
 
 class Inputs(NamedTuple):
@@ -118,5 +122,135 @@ ROWS = (
         ("a", "labels"),
         None,
         1 / 1.05,
+    ),
+)
+
+PASSES: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "sum": lambda x: jnp.sum(x, axis=-1),
+    "exp": lambda x: jnp.sum(jnp.exp(x), axis=-1),
+    "log": lambda x: jnp.sum(jnp.log(x), axis=-1),
+    "sqrt": lambda x: jnp.sum(jnp.sqrt(x), axis=-1),
+    "log out": lambda x: -jnp.log(x),
+    "exp out": jnp.exp,
+}
+
+
+def _counted(name: str, ours: Callable[..., Any], inputs: tuple[str, ...], formula: str, passes: str) -> Row:
+    """A row whose bar is the sum of the passes of its formula."""
+    pairs = tuple((p.rsplit(" ", 1)[0], p.rsplit(" ", 1)[1]) for p in passes.split(" + "))
+    return Row(name, ours, lambda *_: jnp.zeros(()), "", inputs, None, None, formula, pairs)
+
+
+def _roots(t: jax.Array) -> jax.Array:
+    return (jnp.sqrt(t) - 1.0) ** 2
+
+
+_P, _PQ, _A, _AB = ("p",), ("p", "q"), ("a",), ("a", "b")
+_BOTH = "exp a + exp b + exp a + exp b"
+# The measures without a number of their own.
+COUNTED = (
+    _counted("probs.self_information", probs.self_information, _P, "−log p", "log out p"),
+    _counted("probs.perplexity", probs.perplexity, _P, "exp(−Σ p·log p)", "log p"),
+    _counted("probs.renyi_entropy(2)", lambda p: probs.renyi_entropy(p, 2.0), _P, "Σ exp(α·log p)", "log p + exp p"),
+    _counted(
+        "probs.tsallis_entropy(2)", lambda p: probs.tsallis_entropy(p, 2.0), _P, "Σ exp(a·log p)", "log p + exp p"
+    ),
+    _counted("probs.cross_entropy", probs.cross_entropy, _PQ, "Σ p·log q", "sum p + log q"),
+    _counted(
+        "probs.jeffreys_divergence",
+        probs.jeffreys_divergence,
+        _PQ,
+        "Σ (p − q)(log p − log q)",
+        "log p + log q",
+    ),
+    _counted(
+        "probs.jensen_shannon_distance",
+        probs.jensen_shannon_distance,
+        _PQ,
+        "as the divergence",
+        "log p + log q + log p",
+    ),
+    _counted(
+        "probs.renyi_divergence(1/2)",
+        lambda p, q: probs.renyi_divergence(p, q, 0.5),
+        _PQ,
+        "Σ exp(α·log p + (1 − α)·log q)",
+        "log p + log q + exp p",
+    ),
+    _counted(
+        "probs.alpha_divergence(1/2)",
+        lambda p, q: probs.alpha_divergence(p, q, 0.5),
+        _PQ,
+        "Σ exp(β·log p + γ·log q)",
+        "log p + log q + exp p",
+    ),
+    _counted("probs.total_variation", probs.total_variation, _PQ, "Σ |p − q|", "sum p + sum q"),
+    _counted("probs.hellinger_distance", probs.hellinger_distance, _PQ, "Σ (√p − √q)²", "sqrt p + sqrt q"),
+    _counted("probs.chi_squared_divergence", probs.chi_squared_divergence, _PQ, "Σ (p − q)²/q", "sum p + sum q"),
+    _counted("probs.bhattacharyya_distance", probs.bhattacharyya_distance, _PQ, "Σ (√p − √q)²", "sqrt p + sqrt q"),
+    _counted(
+        "probs.f_divergence((√t − 1)²)",
+        lambda p, q: probs.f_divergence(p, q, _roots),
+        _PQ,
+        "Σ q·(√(p/q) − 1)²",
+        "sqrt p + sum q",
+    ),
+    _counted("logits.probabilities", logits.probabilities, _A, "exp a/Σ exp a", "exp a + exp out a"),
+    _counted("logits.log_probabilities", logits.log_probabilities, _A, "a − log Σ exp a", "exp a + exp out a"),
+    _counted("logits.self_information", logits.self_information, _A, "log Σ exp a − a", "exp a + exp out a"),
+    _counted("logits.perplexity", logits.perplexity, _A, "Σ exp a, Σ a·exp a", "exp a + exp a"),
+    _counted(
+        "logits.renyi_entropy(2)",
+        lambda a: logits.renyi_entropy(a, 2.0),
+        _A,
+        "Σ exp a, Σ exp αa",
+        "exp a + exp a",
+    ),
+    _counted(
+        "logits.tsallis_entropy(2)",
+        lambda a: logits.tsallis_entropy(a, 2.0),
+        _A,
+        "Σ exp a, Σ exp αa",
+        "exp a + exp a",
+    ),
+    _counted("logits.cross_entropy", logits.cross_entropy, _AB, "Σ exp a, Σ exp b, Σ b·exp a", "exp a + exp b + exp a"),
+    _counted("logits.jeffreys_divergence", logits.jeffreys_divergence, _AB, "Σ (p − q)(a − b)", _BOTH),
+    _counted(
+        "logits.jensen_shannon_divergence",
+        logits.jensen_shannon_divergence,
+        _AB,
+        "Σ ½p·log(p/m) + ½q·log(q/m)",
+        f"{_BOTH} + log p + log q",
+    ),
+    _counted(
+        "logits.renyi_divergence(1/2)",
+        lambda a, b: logits.renyi_divergence(a, b, 0.5),
+        _AB,
+        "Σ exp a, Σ exp b, Σ exp(αa + (1 − α)b)",
+        "exp a + exp b + exp a",
+    ),
+    _counted(
+        "logits.alpha_divergence(1/2)",
+        lambda a, b: logits.alpha_divergence(a, b, 0.5),
+        _AB,
+        "Σ exp a, Σ exp b, Σ exp(βa + γb)",
+        "exp a + exp b + exp a",
+    ),
+    _counted("logits.total_variation", logits.total_variation, _AB, "Σ |p − q|", _BOTH),
+    _counted("logits.hellinger_distance", logits.hellinger_distance, _AB, "Σ (√p − √q)²", _BOTH),
+    _counted(
+        "logits.chi_squared_divergence",
+        logits.chi_squared_divergence,
+        _AB,
+        "Σ exp a, Σ exp b, Σ exp(2a − b)",
+        "exp a + exp b + exp a",
+    ),
+    _counted("logits.bhattacharyya_distance", logits.bhattacharyya_distance, _AB, "Σ (√p − √q)²", _BOTH),
+    _counted(
+        "logits.f_divergence((√t − 1)²)",
+        lambda a, b: logits.f_divergence(a, b, _roots),
+        _AB,
+        "Σ q·(√(p/q) − 1)²",
+        f"{_BOTH} + sqrt p",
     ),
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jxent import closed_form, logits, losses, probs
 from tests import reference as ref
@@ -547,6 +548,26 @@ TABLE = [
 ]
 
 BY_NAME = {entry.name: entry for entry in TABLE}
+
+# Measures that are built of parts which others have: one of every kind stands for them in the fast pass, where
+# of the rest only values and first derivatives are tested; the slow pass tests everything.
+STANDING_FOR_THEM = {
+    "probs.renyi_entropy",
+    "probs.alpha_divergence",
+    "logits.hellinger_distance",
+    "probs.f_divergence",
+    "probs.mutual_information",
+    "logits.conditional_mutual_information",
+}
+LATER = {
+    e.name for e in TABLE if e.joint or e.name.split(".")[1] in {*ORDERED_ROWS, *ORDERED_PAIRS, *DISTANCES}
+} - STANDING_FOR_THEM
+
+
+def by_turns(entries):
+    """Parameters of a test: those that others stand for in the slow pass."""
+    return [pytest.param(e, id=e.name, marks=[pytest.mark.slow] if e.name in LATER else []) for e in entries]
+
 
 # Public names that are no array function of a row: what tests them instead.
 ELSEWHERE = {

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.table import BY_NAME, INPUTS, TABLE, arrays, batch, differentiable
+from tests.table import BY_NAME, INPUTS, TABLE, arrays, batch, by_turns, differentiable
 
 IDS = [entry.name for entry in TABLE]
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
@@ -55,7 +55,7 @@ def test_gradient_is_that_of_the_plain_formula(entry, dtype):
         assert np.max(np.abs(w - e)) <= TOLERANCE[dtype.name] * scale
 
 
-@pytest.mark.parametrize("entry", TABLE, ids=IDS)
+@pytest.mark.parametrize("entry", by_turns(TABLE))
 def test_second_derivative_is_that_of_the_plain_formula(entry, x64, op_by_op):
     """Forward over reverse and reverse over reverse."""
     args = interior_case(entry, jnp.float64)
@@ -105,7 +105,7 @@ def test_first_derivative_at_the_boundary(entry, dtype):
             assert np.max(np.abs(c[known] - r[known]), initial=0.0) <= 20 * np.finfo(dtype).eps * scale
 
 
-@pytest.mark.parametrize("entry", [e for e in TABLE if e.closed_form], ids=[e.name for e in TABLE if e.closed_form])
+@pytest.mark.parametrize("entry", by_turns([e for e in TABLE if e.closed_form]))
 def test_gradient_is_the_closed_form(entry, dtype_by_turns):
     """At the boundary too, where both have the value that the contract fixes."""
     dtype = dtype_by_turns
@@ -144,7 +144,7 @@ def test_gradient_is_the_closed_form(entry, dtype_by_turns):
                 assert error <= ulps * scale
 
 
-@pytest.mark.parametrize("entry", [e for e in TABLE if "logits" in e.kind], ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", by_turns([e for e in TABLE if "logits" in e.kind]))
 def test_hessian_on_the_logits_path_is_finite(entry, op_by_op):
     """In float32, whose range is the first to be left."""
     args = batch(entry, jnp.float32)
@@ -155,7 +155,7 @@ def test_hessian_on_the_logits_path_is_finite(entry, op_by_op):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
 
-@pytest.mark.parametrize("entry", [e for e in TABLE if e.kind.endswith("probs")], ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", by_turns([e for e in TABLE if e.kind.endswith("probs")]))
 def test_through_a_softmax_that_underflowed(entry, dtype_by_turns, op_by_op):
     dtype = dtype_by_turns
     z = jnp.asarray([[0.0, -200.0, 0.25, -1000.0], [-1000.0, 0.0, 0.0, 0.0]], dtype)
@@ -174,7 +174,7 @@ def test_through_a_softmax_that_underflowed(entry, dtype_by_turns, op_by_op):
     assert np.isfinite(jax.jit(jax.hessian(of))(z)).all()
 
 
-@pytest.mark.parametrize("entry", [e for e in TABLE if e.arity == 2], ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", by_turns([e for e in TABLE if e.arity == 2]))
 def test_arguments_that_are_not_differentiated_contribute_nothing(entry, op_by_op):
     """The gradient in one argument alone is the same as beside the others."""
     args = batch(entry, jnp.float32)

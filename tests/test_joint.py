@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jxent import logits, probs
-from tests.table import GIANT_BIT, TABLE, XOR, batch
+from tests.table import GIANT_BIT, TABLE, XOR, batch, by_turns
 
 ROOMS = [probs, logits]
 ALL = ("total_correlation", "dual_total_correlation", "o_information", "co_information", "interaction_information")
@@ -172,7 +172,7 @@ def test_variables_of_one_value_change_nothing(rng):
 JOINT = [e for e in TABLE if e.joint]
 
 
-@pytest.mark.parametrize("entry", JOINT, ids=[e.name for e in JOINT])
+@pytest.mark.parametrize("entry", by_turns(JOINT))
 def test_masks_of_cells(entry, op_by_op):
     (t,) = batch(entry, jnp.float32)
     where = jnp.ones(t.shape, bool).at[:, 0, 0].set(False)
@@ -185,7 +185,7 @@ def test_masks_of_cells(entry, op_by_op):
     np.testing.assert_array_equal(nothing, 0)
 
 
-@pytest.mark.parametrize("entry", JOINT, ids=[e.name for e in JOINT])
+@pytest.mark.parametrize("entry", by_turns(JOINT))
 def test_a_table_from_an_underflowed_softmax(entry, op_by_op):
     (t,) = batch(entry, jnp.float32)
     z = jnp.zeros(t.shape[1:]).at[0, 0].set(-200.0).at[1, 1].set(-1000.0)

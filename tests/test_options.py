@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.table import BY_NAME, INPUTS, TABLE, arrays, batch, differentiable
+from tests.table import BY_NAME, INPUTS, TABLE, arrays, batch, by_turns, differentiable
 from tests.test_values import worst
 
 IDS = [entry.name for entry in TABLE]
@@ -24,7 +24,7 @@ def options(entry):
 def having(name, among=TABLE):
     # What concerns the cells of joint tables is in test_joint.py.
     chosen = [e for e in among if name in options(e) and not (e.joint and name in ("where", "keepdims"))]
-    return pytest.mark.parametrize("entry", chosen, ids=[e.name for e in chosen])
+    return pytest.mark.parametrize("entry", by_turns(chosen))
 
 
 @having("base")
@@ -129,7 +129,7 @@ def test_masks_that_do_not_fit_are_refused(entry):
         entry.function(*args, where=jnp.ones((3, 4, 4), bool))
 
 
-@pytest.mark.parametrize("entry", [e for e in TABLE if e.arity == 2], ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", by_turns([e for e in TABLE if e.arity == 2]))
 def test_shapes_that_do_not_belong_together_are_refused(entry):
     first, second = batch(entry, jnp.float32)
     if second.dtype == jnp.int32:
@@ -149,7 +149,7 @@ def test_shapes_that_do_not_belong_together_are_refused(entry):
     assert entry.function(first, second[:1]).shape[0] == len(first)
 
 
-@pytest.mark.parametrize("entry", [e for e in TABLE if e.arity == 2], ids=lambda e: e.name)
+@pytest.mark.parametrize("entry", by_turns([e for e in TABLE if e.arity == 2]))
 def test_gradient_of_a_broadcast_operand_is_summed(entry):
     first, second = batch(entry, jnp.float32)
     if second.dtype == jnp.int32:

@@ -58,7 +58,7 @@ def label_loss(z: Array, labels: Array, axis: int) -> LabelLoss:
         loss = log_sum - pick(z, labels, axis)
         return LabelLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast_logits.worth(loss, 2.0 + jnp.abs(log_sum))
 
-    return fast.by_platform(exact, quick, z, labels)
+    return fast.by_platform(exact, quick, (), z, labels)
 
 
 @functools.partial(label_loss.defjvp, symbolic_zeros=True)

@@ -23,6 +23,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import fast_logits, fast_probs
+from jxent._numerics.primitives import is_sharded
 
 Axes = tuple[int, ...]
 # A formula gives its value, an array or several or a function that forms it, and whether each row keeps the
@@ -30,35 +31,61 @@ Axes = tuple[int, ...]
 Certified = Callable[..., tuple[Any, Array]]
 
 
-def certified(quick: Certified, exact: Callable[..., Any], *operands: Array) -> Any:
+def certified(quick: Certified, exact: Callable[..., Any], axes: Axes, *operands: Array) -> Any:
     """The quick value where every row certifies it, else the definition."""
     value, sure = quick(*operands)
     if callable(value):
         # As large as the operands: formed where it is returned, or it would be written twice.
         form = cast("Callable[[], Array]", value)
         return lax.cond(jnp.all(sure), lambda *_: form(), lambda *rest: exact(*rest), *operands)
-    return lax.cond(jnp.all(sure), lambda value, *_: value, lambda _, *rest: exact(*rest), value, *operands)
+    return lax.cond(
+        jnp.all(sure), lambda value, *_: value, functools.partial(_without, exact, sure, axes), value, *operands
+    )
 
 
-def by_platform(exact: Callable[..., Any], quick: Certified | None, *operands: Array) -> Any:
+# From so many rows on, up to this share of them may be evaluated by themselves.
+MANY, FEW = 4096, 32
+
+
+def _without(exact: Callable[..., Any], sure: Array, axes: Axes, value: Any, *operands: Array) -> Any:
+    """The definition: of the rows that lack a certificate where they are few among many, else of all."""
+    count = sure.shape[0] if sure.ndim == 1 else 0
+    if count < MANY or axes != (1,) or value.shape != (count,) or any(is_sharded(x) for x in operands):
+        return exact(*operands)
+    room = count // FEW
+
+    def mended(value: Array, *operands: Array) -> Array:
+        (chosen,) = jnp.nonzero(~sure, size=room, fill_value=count)
+        some = (jnp.take(x, chosen, axis=0, mode="clip") if x.ndim == 2 else x for x in operands)
+        return value.at[chosen].set(exact(*some), mode="drop")
+
+    few = jnp.sum(~sure) <= room
+    return lax.cond(few, mended, lambda _, *rest: exact(*rest), value, *operands)
+
+
+def by_platform(exact: Callable[..., Any], quick: Certified | None, axes: Axes, *operands: Array) -> Any:
     """The definition, and on the CPU a formulation that it runs several times faster."""
     if quick is None:
         return exact(*operands)
-    return lax.platform_dependent(*operands, cpu=functools.partial(certified, quick, exact), default=exact)
+    return lax.platform_dependent(*operands, cpu=functools.partial(certified, quick, exact, axes), default=exact)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def measured(exact: Callable[..., Array], quick: Certified | None, operands: tuple[Array, ...]) -> Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
+def measured(exact: Callable[..., Array], quick: Certified | None, axes: Axes, operands: tuple[Array, ...]) -> Array:
     """A measure of a row by its quick formula, with the derivative of the definition."""
-    return by_platform(exact, quick, *operands)
+    return by_platform(exact, quick, axes, *operands)
 
 
 @measured.defjvp
 def _measured_jvp(
-    exact: Callable[..., Array], quick: Certified | None, primals: Sequence[Any], tangents: Sequence[Any]
+    exact: Callable[..., Array],
+    quick: Certified | None,
+    axes: Axes,
+    primals: Sequence[Any],
+    tangents: Sequence[Any],
 ) -> tuple[Array, Array]:
     (operands,), (moves,) = primals, tangents
-    return measured(exact, quick, operands), jax.jvp(exact, operands, moves)[1]
+    return measured(exact, quick, axes, operands), jax.jvp(exact, operands, moves)[1]
 
 
 def from_probs(name: str, axes: Axes) -> Certified | None:

@@ -57,9 +57,9 @@ def cross_entropy(axes: Axes, p: Array, q: Array) -> Quick:
 def kl_divergence(axes: Axes, p: Array, q: Array) -> Quick:
     """Σ p·log(p/q) − p + q."""
     total = add(p * jnp.maximum(jnp.log(p / q), log_floor(p)) + (q - p), axes)
-    # For Σp = 1, E ≤ 1.5 + 3·Σ p·|log(p/q)| ≤ 1.5 + 3·(KL + √(2·KL)); it grows with the mass of p. That of q
-    # needs no look: where it is far larger, so is the divergence.
-    return total, (total > 0.2 * mass(axes, total, p)) & (total < jnp.inf)
+    # For Σp = 1, E ≤ 1 + 4·√(2·KL) + KL: the ratio, the logarithm, the product, the sum, and q − p. It grows with
+    # the mass of p. That of q needs no look: where it is far larger, so is the divergence.
+    return total, (total > 0.08 * mass(axes, total, p)) & (total < jnp.inf)
 
 
 def jeffreys_divergence(axes: Axes, p: Array, q: Array) -> Quick:

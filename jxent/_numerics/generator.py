@@ -65,7 +65,7 @@ def f_sum(
     # Outside a compiled program the choice between two formulas would itself be compiled, for every call.
     compiled = any(isinstance(x, Tracer) for x in operands)
     quick = functools.partial(_quick, pure, axes) if compiled and not logits else None
-    return fast.measured(exact, quick, operands)
+    return fast.measured(exact, quick, (), operands)
 
 
 def _quick(pure: Pure, axes: Axes, p: Array, q: Array, _: Array, __: Array, ___: Array, *constants: Array) -> Any:

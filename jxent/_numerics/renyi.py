@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jxent._numerics import fast, rows
@@ -42,7 +43,7 @@ class Room:
     def measured(self, name: str, axes: Axes, exact: RowMeasure, *operands: Array) -> Array:
         """A measure by its quick formula where it has one."""
         find = fast.from_logits if self.normalized else fast.from_probs
-        return fast.measured(functools.partial(exact, self, axes), find(f"{name} of a row", axes), operands)
+        return fast.measured(functools.partial(exact, self, axes), find(f"{name} of a row", axes), axes, operands)
 
     def log(self, operand: Array, axes: Axes) -> Array:
         """Log-probabilities."""
@@ -171,7 +172,7 @@ def evaluate(room: Room, measure: Kernel | RowMeasure, axes: Axes, operands: Ope
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-def log_power_sum(room: Room, axes: Axes, operands: Operands, order: Array) -> Array:
+def log_power_sum(room: Room, axes: Axes, operands: Operands, order: ArrayLike) -> Array:
     """Log Σ p^β q^(1 − β), or log Σ p^β of one operand; −∞ where no class is possible on both sides."""
     exponent, pair, part, infinite = _exponents(room, axes, operands, order)
     level = jnp.where(part, pair.log_p + exponent, -jnp.inf)
@@ -223,7 +224,7 @@ def _delta(pair: Pair, operands: Operands) -> Array:
     return pair.delta if len(operands) == 2 else -pair.log_p
 
 
-def _exponents(room: Room, axes: Axes, operands: Operands, order: Array) -> tuple[Array, Pair, Array, Array]:
+def _exponents(room: Room, axes: Axes, operands: Operands, order: ArrayLike) -> tuple[Array, Pair, Array, Array]:
     """(1 − β)·log(q/p), the pair, which classes take part, and which make the sum infinite."""
     pair = room.pair(operands, axes)
     exponent = (1.0 - order) * _delta(pair, operands)

@@ -41,7 +41,7 @@ def probs_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands = 
 
     count = len(operands)
     quick = fast.from_probs(kernel.name, axes)
-    return fast.by_platform(exact, quick, *operands, *theta)
+    return fast.by_platform(exact, quick, axes, *operands, *theta)
 
 
 @functools.partial(probs_sum.defjvp, symbolic_zeros=True)
@@ -70,7 +70,7 @@ def logits_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands =
 
     count = len(operands)
     quick = fast.from_logits(kernel.name, axes)
-    return fast.by_platform(exact, quick, *operands, *theta)
+    return fast.by_platform(exact, quick, axes, *operands, *theta)
 
 
 @functools.partial(logits_sum.defjvp, symbolic_zeros=True)

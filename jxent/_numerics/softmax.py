@@ -73,7 +73,7 @@ def log_softmax(z: Array, axes: Axes) -> Array:
         s = shift(z, axes)
         return s.d - jnp.log1p(s.rest)
 
-    return fast.by_platform(exact, fast.from_logits("log_probabilities", axes), z)
+    return fast.by_platform(exact, fast.from_logits("log_probabilities", axes), axes, z)
 
 
 @log_softmax.defjvp
@@ -90,7 +90,7 @@ def softmax(z: Array, axes: Axes) -> Array:
         s = shift(z, axes)
         return s.exp / (1.0 + s.rest)
 
-    return fast.by_platform(exact, fast.from_logits("probabilities", axes), z)
+    return fast.by_platform(exact, fast.from_logits("probabilities", axes), axes, z)
 
 
 @softmax.defjvp

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from jxent._numerics import fast
 from jxent._numerics.kernels import relative_entropy_term
 from jxent._numerics.primitives import (
     at_least_tiny,
@@ -152,7 +153,21 @@ def _product_divergence_jvp(
 
 def mutual_information(table: Array) -> Array:
     """I(X; Y) of a table [batch, X, Y]."""
-    return product_divergence(((1,), (2,)), (), table)
+    exact = functools.partial(product_divergence, ((1,), (2,)), ())
+    return fast.measured(exact, _quick_mutual_information, (), (table,))
+
+
+def _quick_mutual_information(table: Array) -> tuple[Array, Array]:
+    """Σ P·((r − 1) − log r) with r = Pₓ·Pᵧ/P: r − 1 is exact near 1, and log r errs there by a unit.
+
+    That is 7u·√I altogether, of which the contract leaves 8 for the rounding of margins; not so in float64
+    for large tables, where sums of rounded terms grow. Empty rows and columns are left to the definition.
+    """
+    some = jnp.maximum(table, tiny(table.dtype))
+    ratio = (margin(table, (1,)) / some) * margin(table, (2,))
+    # NaN is not lost in a maximum of this form: the margins have it.
+    value = fence(jnp.sum(some * ((ratio - 1.0) - jnp.log(ratio)), axis=(1, 2)))
+    return value, jnp.isfinite(value) & (value > 1e-6)
 
 
 def conditional_mutual_information(table: Array) -> Array:

@@ -52,7 +52,7 @@ class Table(NamedTuple):
         # The largest is 1 less the others, which have the digits that it has lost.
         top = margin == jnp.max(margin, axis=self.every, keepdims=True)
         others = jnp.sum(jnp.where(top, 0.0, margin), axis=self.every, keepdims=True)
-        return jnp.where(top & (others < 0.5), jnp.log1p(-others), plain)
+        return jnp.where(margin > 0.5, jnp.log1p(-others), plain)
 
     def entropy(self, *keep: int) -> Array:
         """−Σ P·log P of a margin, the named axes kept with size 1."""
