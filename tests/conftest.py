@@ -56,3 +56,13 @@ def op_by_op():
 def rng():
     """Numbers that are the same in every run."""
     return np.random.default_rng(20240229)
+
+
+def pytest_collection_modifyitems(items):
+    """Measures that others stand for are tested in float64 in the slow pass."""
+    from tests.table import LATER
+
+    for item in items:
+        given = item.callspec.params if hasattr(item, "callspec") else {}
+        if given.get("dtype") == "float64" and getattr(given.get("entry"), "name", None) in LATER:
+            item.add_marker(pytest.mark.slow)

@@ -37,7 +37,7 @@ def interior_case(entry, dtype):
     return arrays(entry, INPUTS[entry.kind][0], dtype)
 
 
-@pytest.mark.parametrize("entry", TABLE, ids=IDS)
+@pytest.mark.parametrize("entry", by_turns(TABLE))
 def test_gradient_is_that_of_the_plain_formula(entry, dtype):
     """Reverse and forward mode, against autodiff of the textbook formula in float64."""
     args = interior_case(entry, dtype)

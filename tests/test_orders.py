@@ -34,7 +34,9 @@ def accurate(room, name, orders, make, family, rng, dtype, count):
 
 
 @pytest.mark.parametrize("room", [probs, logits])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family", [f if f in ("random", "one dominates") else pytest.param(f, marks=pytest.mark.slow) for f in FAMILIES]
+)
 def test_every_order_is_accurate(room, family, dtype_by_turns):
     dtype, rng = dtype_by_turns, np.random.default_rng(11)
     make = _probs if room is probs else _logits

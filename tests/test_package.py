@@ -138,6 +138,53 @@ print("same")
 """
 
 
+SHARDED_MEASURES = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, PartitionSpec as P, NamedSharding
+from jxent import probs, logits
+rng = np.random.default_rng(0)
+for dtype, tolerance in ((jnp.float32, 4e-6), (jnp.float64, 1e-13)):
+    with jax.enable_x64(dtype == jnp.float64):
+        z, y = (jnp.asarray(rng.normal(size=(8, 12)), dtype) for _ in range(2))
+        p, q = jax.nn.softmax(z), jax.nn.softmax(y)
+        t = jnp.asarray(rng.dirichlet(np.ones(24), size=8).reshape(8, 4, 6), dtype)
+        cases = []
+        for room, a, b in ((probs, p, q), (logits, z, y)):
+            cases += [(f, (a,)) for f in (room.entropy, room.perplexity, lambda a, r=room: r.renyi_entropy(a, 2.0),
+                                          lambda a, r=room: r.tsallis_entropy(a, 0.5))]
+            names = ("cross_entropy", "kl_divergence", "jeffreys_divergence", "jensen_shannon_distance",
+                     "total_variation", "hellinger_distance", "chi_squared_divergence", "bhattacharyya_distance")
+            cases += [(getattr(room, n), (a, b)) for n in names]
+            cases += [(lambda a, b, r=room: r.renyi_divergence(a, b, 0.5), (a, b)),
+                      (lambda a, b, r=room: r.alpha_divergence(a, b, 0.5), (a, b)),
+                      (lambda a, b, r=room: r.f_divergence(a, b, lambda t: (t - 1) ** 2), (a, b))]
+            u = t if room is probs else jnp.log(t)
+            cases += [(f, (u,)) for f in (room.mutual_information, room.conditional_entropy,
+                                          room.variation_of_information,
+                                          lambda u, r=room: r.total_correlation(u, variables=(1, 2)),
+                                          lambda u, r=room: r.dual_total_correlation(u, variables=(1, 2)))]
+        for kind in (AxisType.Explicit, AxisType.Auto):
+            mesh = jax.make_mesh((2, 2), ("rows", "classes"), axis_types=(kind, kind))
+            with jax.set_mesh(mesh):
+                for spec in (("rows", None), (None, "classes"), ("rows", "classes")):
+                    for f, args in cases:
+                        whole = f(*args)
+                        place = lambda x: NamedSharding(mesh, P(*spec, *[None] * (x.ndim - 2)))
+                        there = tuple(jax.device_put(x, place(x)) for x in args)
+                        np.testing.assert_allclose(jax.jit(f)(*there), whole, rtol=tolerance)
+                        g = jax.jit(jax.grad(lambda *x, f=f: f(*x).sum()))(*there)
+                        plain = jax.grad(lambda *x, f=f: f(*x).sum())(*args)
+                        np.testing.assert_allclose(g, plain, rtol=100 * tolerance, atol=10 * tolerance)
+print("same")
+"""
+
+
+@pytest.mark.slow
+def test_every_measure_of_sharded_arrays_is_the_same():
+    """Batch, categories or variables over explicit and auto mesh axes, in both precisions."""
+    assert fresh(SHARDED_MEASURES, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")
+
+
 @pytest.mark.slow
 def test_sharded_arrays_give_the_same_values():
     """Explicit and auto mesh axes over rows and classes, and shard_map with check_vma, on 4 simulated devices."""

@@ -39,6 +39,7 @@ def test_every_pair_is_what_the_rows_alone_give(room, name, rng):
         np.testing.assert_allclose(f, e, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [probs, logits])
 @pytest.mark.parametrize("name", NAMES)
 def test_second_derivatives(room, name, rng, x64, op_by_op):

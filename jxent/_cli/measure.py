@@ -82,8 +82,11 @@ def _measures(room: str) -> list[Measure]:
 
 def _described(measure: Measure) -> str:
     summary = (inspect.getdoc(measure.function) or "").partition("\n")[0]
-    name = f"{measure.full:<34}" if len(measure.full) < 34 else f"{measure.full}\n{'':34}"
-    return textwrap.fill(name + summary, 80, subsequent_indent=" " * 36, break_on_hyphens=False)
+    if len(measure.full) < 34:
+        first = f"{measure.full:<34}"
+        return textwrap.fill(first + summary, 80, subsequent_indent=" " * 36, break_on_hyphens=False)
+    indent = " " * 36
+    return f"{measure.full}\n" + textwrap.fill(summary, 80, initial_indent=indent, subsequent_indent=indent)
 
 
 def _find(given: str, measures: dict[str, Measure]) -> Measure:

@@ -24,18 +24,20 @@ Pure = Callable[..., Array]
 
 
 class Ratio(NamedTuple):
-    """Both sides, p/q, and whether infinite slopes are wanted, which logits have none of."""
+    """Both sides, and p/q."""
 
     pair: Pair
     t: Array
-    infinite_slopes: bool
 
 
+# Compiled, unlike what the generator makes of them: they are the same for every generator.
+@functools.partial(jax.jit, static_argnums=0, inline=True)
 def _from_probs(axes: Axes, p: Array, q: Array) -> Ratio:
     del axes
-    return Ratio(from_probs(p, q), quotient(p, q), infinite_slopes=True)
+    return Ratio(from_probs(p, q), quotient(p, q))
 
 
+@functools.partial(jax.jit, static_argnums=0, inline=True)
 def _from_logits(axes: Axes, zp: Array, zq: Array) -> Ratio:
     """A side below the smallest normal number counts as 0: no generator could be asked beyond."""
     pair = from_logits(zp, zq, axes)
@@ -44,7 +46,7 @@ def _from_logits(axes: Axes, zp: Array, zq: Array) -> Ratio:
     # Near 1 the logarithm has the digits, far from it the quotient.
     near = jnp.abs(pair.delta) < 1.0
     t = jnp.where(near, jnp.exp(jnp.where(near, -pair.delta, 0.0)), quotient(pair.p, pair.q))
-    return Ratio(pair, t, infinite_slopes=False)
+    return Ratio(pair, t)
 
 
 def f_sum(
@@ -63,7 +65,8 @@ def f_sum(
     exact = functools.partial(_exact, pure, axes, _from_logits if logits else _from_probs)
     operands = (first, second, *limits, *(jnp.asarray(c) for c in constants))
     # Outside a compiled program the choice between two formulas would itself be compiled, for every call.
-    compiled = any(isinstance(x, Tracer) for x in operands)
+    # The quick one forms 0/0 on its way to saying that it is not sure.
+    compiled = any(isinstance(x, Tracer) for x in operands) and not jax.config.jax_debug_nans
     quick = functools.partial(_quick, pure, axes) if compiled and not logits else None
     return fast.measured(exact, quick, (), operands)
 
@@ -86,7 +89,7 @@ def _exact(
     rest: Array,
     *constants: Array,
 ) -> Array:
-    s, t, infinite_slopes = ratio_of(axes, first, second)
+    s, t = ratio_of(axes, first, second)
     q_alone, p_alone, neither = s.no_q & ~s.no_p, s.no_p & ~s.no_q, s.no_p & s.no_q
     # Out of the way of the generator where a side is 0: p at the smallest normal number, and no infinity.
     at = t + lax.stop_gradient(jnp.where(s.no_p, tiny(t.dtype), t) - t)
@@ -102,7 +105,7 @@ def _exact(
     endless = (p_alone & ~jnp.isfinite(at_zero)) | (q_alone & ~bounded)
     term = jnp.where(p_alone & endless, at_zero, term)
     total = fence(row_sum(term, axes))
-    if not infinite_slopes:
+    if ratio_of is _from_logits:
         return total
     # Nothing in value, infinite in slope: towards the boundary on which the value is infinite it rises.
     toward = jnp.where(s.no_q, 1.0, -1.0)

@@ -52,11 +52,16 @@ def _never(first: Rows, second: Rows) -> Array:
     return product(1.0 - first.zero, second.zero) > 0.5
 
 
+def _with_infinite(value: Array, never: Array) -> Array:
+    """+∞ where a class of the first row is impossible in the second; NaN stays."""
+    return jnp.where(never & ~jnp.isnan(value), jnp.inf, value)
+
+
 @jax.custom_jvp
 def probs_cross_entropy(p: Array, q: Array) -> Array:
     """−Σ p·log q of all pairs of rows of probabilities."""
     first, second = _from_probs(p), _from_probs(q)
-    return jnp.where(_never(first, second), jnp.inf, 0.0 - product(p, second.log))
+    return _with_infinite(0.0 - product(p, second.log), _never(first, second))
 
 
 @probs_cross_entropy.defjvp
@@ -72,14 +77,15 @@ def _infinite_slopes(p: Array, q: Array, dp: Array, dq: Array) -> Array:
     first, second = _from_probs(p), _from_probs(q)
     # A large factor on either side of the products: ∞ times the zeros of a matrix would be NaN in reverse.
     large = float(jnp.finfo(p.dtype).max) / 2
-    moves = product((1.0 - first.zero) * dp * large, second.zero) - product(1.0 - first.zero, second.zero * dq * large)
-    return jnp.where(_never(first, second), moves, 0.0) * large
+    in_p = product(((1.0 - first.zero) * large) * dp, second.zero)
+    in_q = product(1.0 - first.zero, (second.zero * large) * dq)
+    return jnp.where(_never(first, second), in_p - in_q, 0.0) * large
 
 
 def logits_cross_entropy(zp: Array, zq: Array) -> Array:
     """−Σ p·log q of all pairs of rows of logits; the rules of the softmax are those of this expression."""
     first, second = _from_logits(zp), _from_logits(zq)
-    return jnp.where(_never(first, second), jnp.inf, 0.0 - product(first.p, second.log))
+    return _with_infinite(0.0 - product(first.p, second.log), _never(first, second))
 
 
 @jax.custom_jvp
@@ -151,7 +157,7 @@ def _corrected(first: Rows, second: Rows, exact: Exact, a: Array, b: Array) -> A
         return value.at[every, chosen].set(found), unresolved.at[every, chosen].set(False)
 
     value, _ = lax.while_loop(lambda state: jnp.any(state[1]), one_of_each_row, (value, unresolved))
-    return jnp.where(never, jnp.inf, value)
+    return _with_infinite(value, never)
 
 
 def jensen_shannon(room_sum: Callable[..., Array], a: Array, b: Array, weight: Array) -> Array:

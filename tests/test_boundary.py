@@ -1,0 +1,93 @@
+"""Every corner and face of the simplex up to 5 categories: no NaN and no false zero in a first derivative.
+
+All supports of one row, all pairs of supports of two, and rows whose zeros are those of a softmax that
+underflowed; the same for tables of 2 by 2 and of 2 by 2 by 2; in both precisions, forward and reverse.
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.table import TABLE, differentiable
+from tests.test_derivatives import gradients, total
+
+
+def supports(k):
+    """A distribution on each of the 2ᵏ − 1 supports, with different probabilities."""
+    rows = []
+    for subset in itertools.product((0, 1), repeat=k):
+        if any(subset):
+            weights = np.asarray(subset) * np.arange(1.0, k + 1)
+            rows.append(weights / weights.sum())
+    return np.asarray(rows)
+
+
+def logit_rows(p, impossible):
+    """The same rows as logits: what is impossible at −∞, or so low that its softmax underflows."""
+    return np.where(p > 0, np.log(np.where(p > 0, p, 1.0)) + 1.0, impossible)
+
+
+def corners(entry, k, dtype):
+    """Batches of all arguments of a function at the boundary."""
+    p = supports(8 if entry.kind.endswith("three") else 4) if entry.joint else supports(k)
+    if entry.joint:
+        p = p.reshape(-1, *((2, 2, 2) if entry.kind.endswith("three") else (2, 2)))
+    if "logits" in entry.kind:
+        rows = np.concatenate([logit_rows(p, -np.inf), logit_rows(p, -200.0)])
+    else:
+        # A softmax that underflowed leaves exact zeros; those of the CPU, subnormal numbers too.
+        low = np.asarray(jax.nn.softmax(jnp.asarray(logit_rows(supports(k), -200.0), jnp.float32)))
+        rows = p if entry.joint else np.concatenate([p, low])
+    if entry.arity == 1:
+        return (jnp.asarray(rows, dtype),)
+    pairs = list(itertools.product(range(len(rows)), repeat=2))
+    return tuple(jnp.asarray(rows[list(side)], dtype) for side in zip(*pairs, strict=True))
+
+
+SWEPT = [e for e in TABLE if e.joint or e.kind in ("probs", "pair of probs", "logits", "pair of logits")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", SWEPT, ids=[e.name for e in SWEPT])
+def test_no_nan_and_no_false_zero_anywhere_on_the_boundary(entry, dtype):
+    args = corners(entry, 5 if entry.arity == 1 else 3, dtype)
+    argnums = differentiable(args)
+    values = np.asarray(entry.function(*args)).reshape(len(args[0]), -1)
+    assert not np.isnan(values).any()
+    found = gradients(entry, args, argnums)
+    flat = np.concatenate([np.asarray(g).reshape(len(values), -1) for g in found], axis=1)
+    assert not np.isnan(flat).any()
+    finite = np.isfinite(values).all(axis=1)
+    assert np.isfinite(flat[finite]).all()
+    if "logits" in entry.kind:
+        assert np.isfinite(flat).all()
+    else:
+        np.testing.assert_array_equal(np.isinf(flat).any(axis=1), ~finite)
+    rng = np.random.default_rng(5)
+    moves = tuple(jnp.asarray(rng.normal(size=args[i].shape), dtype) for i in argnums)
+    moving = tuple(args[i] for i in argnums)
+    forward = jax.jit(lambda m, v: jax.jvp(lambda m: total_rows(entry, args, argnums, m), (m,), (v,))[1])(moving, moves)
+    forward = np.asarray(forward).reshape(len(values), -1).sum(axis=1)
+    assert not np.isnan(forward[finite]).any()
+    products = np.sum(flat * np.concatenate([np.asarray(m).reshape(len(values), -1) for m in moves], axis=1), axis=1)
+    sizes = np.sum(np.abs(flat), axis=1)
+    error = np.abs(forward - products)[finite] / np.maximum(1.0, sizes[finite])
+    assert np.max(error, initial=0.0) <= 200 * np.finfo(dtype).eps
+
+
+def total_rows(entry, args, argnums, moving):
+    """The values of all rows, with some arguments replaced."""
+    args = list(args)
+    for i, x in zip(argnums, moving, strict=True):
+        args[i] = x
+    return entry.function(*args)
+
+
+def test_every_argument_of_a_pair_is_swept():
+    entry = next(e for e in SWEPT if e.name == "probs.kl_divergence")
+    p, q = corners(entry, 3, np.float32)
+    assert p.shape == q.shape == (196, 3)
+    assert total(entry, (0, 1))((p, q), (p, q)) == np.inf
