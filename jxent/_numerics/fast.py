@@ -55,7 +55,8 @@ def _without(exact: Callable[..., Any], sure: Array, axes: Axes, value: Any, *op
     room = count // FEW
 
     def mended(value: Array, *operands: Array) -> Array:
-        (chosen,) = jnp.nonzero(~sure, size=room, fill_value=count)
+        # Those without a certificate first; beyond them the number of rows, which names none.
+        chosen = jnp.sort(jnp.where(sure, count, jnp.arange(count)))[:room]
         some = (jnp.take(x, chosen, axis=0, mode="clip") if x.ndim == 2 else x for x in operands)
         return value.at[chosen].set(exact(*some), mode="drop")
 

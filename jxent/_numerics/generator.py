@@ -66,7 +66,8 @@ def f_sum(
     operands = (first, second, *limits, *(jnp.asarray(c) for c in constants))
     # Outside a compiled program the choice between two formulas would itself be compiled, for every call.
     # The quick one forms 0/0 on its way to saying that it is not sure.
-    compiled = any(isinstance(x, Tracer) for x in operands) and not jax.config.jax_debug_nans
+    careful = bool(jax.config.jax_debug_nans)  # pyright: ignore[reportAttributeAccessIssue]
+    compiled = any(isinstance(x, Tracer) for x in operands) and not careful
     quick = functools.partial(_quick, pure, axes) if compiled and not logits else None
     return fast.measured(exact, quick, (), operands)
 

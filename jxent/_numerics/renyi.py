@@ -226,6 +226,7 @@ def _delta(pair: Pair, operands: Operands) -> Array:
 
 def _exponents(room: Room, axes: Axes, operands: Operands, order: ArrayLike) -> tuple[Array, Pair, Array, Array]:
     """(1 − β)·log(q/p), the pair, which classes take part, and which make the sum infinite."""
+    order = jnp.asarray(order)
     pair = room.pair(operands, axes)
     exponent = (1.0 - order) * _delta(pair, operands)
     if len(operands) == 1:
