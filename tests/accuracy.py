@@ -125,12 +125,19 @@ def table_error(entry, value, exact, case, dtype):
 
     Of a signed measure relative to the total correlation or the entropy, its largest term.
     """
-    bound = 4e-6 if np.dtype(dtype) == np.float32 else 4e-15
+    bound, eps = 4e-6 if np.dtype(dtype) == np.float32 else 4e-15, float(np.finfo(dtype).eps)
     scale = abs(float(exact))
     if entry.name.endswith(SIGNED):
-        scale = max(scale, float(BY_NAME[entry.name.split(".")[0] + ".joint_entropy"].public(case[0])))
-    allowed = bound * scale + 4 * float(np.finfo(dtype).eps) * scale**0.5
-    return 0.0 if float(value) == float(exact) else abs(float(value) - float(exact)) / max(allowed, 1e-300) * bound
+        scale = max(scale, _joint_entropy(entry, case))
+    # Margins are rounded: δ = log(q/P) errs by up to 4 eps, and Σ P·δ²/2 with it, also where I is 0. The
+    # normalised form has both divided by an entropy.
+    unit = _joint_entropy(entry, case) if "normalized" in entry.name else 1.0
+    allowed = bound * scale + 4 * eps * (scale / unit) ** 0.5 + 8 * eps**2 / unit
+    return abs(float(value) - float(exact)) / allowed * bound
+
+
+def _joint_entropy(entry, case):
+    return float(BY_NAME[entry.name.split(".")[0] + ".joint_entropy"].public(case[0]))
 
 
 def worst(entry, dtype, rounds=2):

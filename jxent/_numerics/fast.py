@@ -23,7 +23,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import fast_logits, fast_probs
-from jxent._numerics.primitives import is_sharded
+from jxent._numerics.primitives import is_sharded, is_symbolic_zero
 
 Axes = tuple[int, ...]
 # A formula gives its value, an array or several or a function that forms it, and whether each row keeps the
@@ -64,9 +64,14 @@ def _without(exact: Callable[..., Any], sure: Array, axes: Axes, value: Any, *op
     return lax.cond(few, mended, lambda _, *rest: exact(*rest), value, *operands)
 
 
+# Below so many numbers a call costs more than its passes: the definition alone compiles in half the time. Under
+# `vmap` this is what one member of the batch holds; there a choice by certificate would evaluate both sides.
+SMALL = 4096
+
+
 def by_platform(exact: Callable[..., Any], quick: Certified | None, axes: Axes, *operands: Array) -> Any:
     """The definition, and on the CPU a formulation that it runs several times faster."""
-    if quick is None:
+    if quick is None or max(x.size for x in operands) < SMALL:
         return exact(*operands)
     return lax.platform_dependent(*operands, cpu=functools.partial(certified, quick, exact, axes), default=exact)
 
@@ -77,7 +82,7 @@ def measured(exact: Callable[..., Array], quick: Certified | None, axes: Axes, o
     return by_platform(exact, quick, axes, *operands)
 
 
-@measured.defjvp
+@functools.partial(measured.defjvp, symbolic_zeros=True)
 def _measured_jvp(
     exact: Callable[..., Array],
     quick: Certified | None,
@@ -86,7 +91,17 @@ def _measured_jvp(
     tangents: Sequence[Any],
 ) -> tuple[Array, Array]:
     (operands,), (moves,) = primals, tangents
-    return measured(exact, quick, axes, operands), jax.jvp(exact, operands, moves)[1]
+    value = measured(exact, quick, axes, operands)
+    moving = [i for i, move in enumerate(moves) if not is_symbolic_zero(move)]
+
+    def of(*some: Array) -> Array:
+        # The rest are constants: their derivatives, such as that in the order, are not even formed.
+        given = dict(zip(moving, some, strict=True))
+        return exact(*(given.get(i, x) for i, x in enumerate(operands)))
+
+    if not moving:
+        return value, jnp.zeros_like(value)
+    return value, jax.jvp(of, [operands[i] for i in moving], [moves[i] for i in moving])[1]
 
 
 def from_probs(name: str, axes: Axes) -> Certified | None:

@@ -132,9 +132,11 @@ def divergence(room: Room, axes: Axes, first: Array, second: Array, order: Array
 
 def _divergence(room: Room, axes: Axes, first: Array, second: Array, order: Array) -> Array:
     operands = (first, second)
-    b = _finite(order)
+    b, at_infinity = _finite(order), jnp.isinf(order)
     value = _link(room.sum(RENYI, axes, operands, (b,)), 1.0 - b, log_power_sum(room, axes, operands, b))
-    return jnp.where(jnp.isinf(order), _largest_log_ratio(room, axes, operands), value)
+    # Equal sides where the limit is not asked for: its second derivatives 1/q² may overflow, and 0·∞ is NaN.
+    limit = _largest_log_ratio(room, axes, tuple(jnp.where(at_infinity, x, 1.0) for x in operands))
+    return jnp.where(at_infinity, limit, value)
 
 
 def bhattacharyya(room: Room, axes: Axes, first: Array, second: Array) -> Array:

@@ -169,6 +169,8 @@ def alpha_divergence(
     Edge cases: p = 0 < q contributes q/β, and +inf for α ≥ 1; q = 0 < p contributes p/γ, and +inf for
     α ≤ −1.
 
+    Error: a few units of roundoff; where |log value| is larger than that, half of it in units, as of any power.
+
     Gradient: (1 − (q/p)^γ)/γ in p and (1 − (p/q)^β)/β in q, both 0 at p = q; infinite in the class that makes
     the value infinite.
 
