@@ -130,8 +130,8 @@ def table_error(entry, value, exact, case, dtype):
     if entry.name.endswith(SIGNED):
         scale = max(scale, _joint_entropy(entry, case))
     # Margins are rounded: δ = log(q/P) errs by up to 4 eps, and Σ P·δ²/2 with it, also where I is 0. The
-    # normalised form has both divided by an entropy.
-    unit = _joint_entropy(entry, case) if "normalized" in entry.name else 1.0
+    # normalised form has both divided by a mean entropy, at least half the joint one.
+    unit = 0.5 * _joint_entropy(entry, case) if "normalized" in entry.name else 1.0
     allowed = bound * scale + 4 * eps * (scale / unit) ** 0.5 + 8 * eps**2 / unit
     return abs(float(value) - float(exact)) / allowed * bound
 
