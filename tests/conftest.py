@@ -1,6 +1,7 @@
 """A test process stricter than the user's: types and shapes checked, no silent promotion, warnings are errors."""
 
 import os
+import tempfile
 
 from jaxtyping import install_import_hook
 
@@ -8,6 +9,14 @@ from jaxtyping import install_import_hook
 # line and plots check what they are given themselves, with messages that a type check would hide.
 ARRAY_ROOMS = ("_checks", "_numerics", "probs", "logits", "losses", "closed_form", "regression")
 hook = install_import_hook([f"jxent.{room}" for room in ARRAY_ROOMS], "beartype.beartype")
+
+# What one worker compiled serves the other, and processes that the tests start; compiling is most of the time.
+# A directory that the caller names, as .ci/run does, serves several passes.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    cache = tempfile.TemporaryDirectory(prefix="jxent-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = cache.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
@@ -59,10 +68,10 @@ def rng():
 
 
 def pytest_collection_modifyitems(items):
-    """Measures that others stand for are tested in float64 in the slow pass."""
-    from tests.table import LATER
+    """In float64 all functions but those of the core are tested in the slow pass."""
+    from tests.table import CORE
 
     for item in items:
         given = item.callspec.params if hasattr(item, "callspec") else {}
-        if given.get("dtype") == "float64" and getattr(given.get("entry"), "name", None) in LATER:
+        if given.get("dtype") == "float64" and getattr(given.get("entry"), "name", "") not in {"", *CORE}:
             item.add_marker(pytest.mark.slow)

@@ -564,9 +564,22 @@ LATER = {
 } - STANDING_FOR_THEM
 
 
+# One of every way in which a function is built: what is costly to compile runs for these in the fast pass.
+CORE = {
+    *("probs.entropy", "probs.kl_divergence", "probs.jensen_shannon_divergence", "probs.alpha_divergence"),
+    *("probs.binary_entropy", "probs.mutual_information", "logits.kl_divergence", "logits.log_probabilities"),
+    *("losses.softmax_cross_entropy", "losses.softmax_cross_entropy_with_integer_labels"),
+}
+
+
 def by_turns(entries):
     """Parameters of a test: those that others stand for in the slow pass."""
     return [pytest.param(e, id=e.name, marks=[pytest.mark.slow] if e.name in LATER else []) for e in entries]
+
+
+def core_first(entries):
+    """Parameters of a test: all but those of the core in the slow pass."""
+    return [pytest.param(e, id=e.name, marks=[] if e.name in CORE else [pytest.mark.slow]) for e in entries]
 
 
 # Public names that are no array function of a row: what tests them instead.

@@ -13,7 +13,6 @@ import pytest
 
 from tests.accuracy import SIGNED
 from tests.table import TABLE, differentiable
-from tests.test_derivatives import gradients, total
 
 
 def supports(k):
@@ -54,12 +53,22 @@ SWEPT = [e for e in TABLE if e.joint or e.kind in ("probs", "pair of probs", "lo
 @pytest.mark.slow
 @pytest.mark.parametrize("entry", SWEPT, ids=[e.name for e in SWEPT])
 def test_no_nan_and_no_false_zero_anywhere_on_the_boundary(entry, dtype):
-    args = corners(entry, 5 if entry.arity == 1 else 3, dtype)
+    args = corners(entry, 5, dtype)
     argnums = differentiable(args)
-    values = np.asarray(entry.function(*args)).reshape(len(args[0]), -1)
+    moving = tuple(args[i] for i in argnums)
+    rng = np.random.default_rng(5)
+    moves = tuple(jnp.asarray(rng.normal(size=m.shape), dtype) for m in moving)
+
+    def rows(moving):
+        return entry.function(*(moving[argnums.index(i)] if i in argnums else a for i, a in enumerate(args)))
+
+    @jax.jit
+    def program(moving, moves):
+        return (*jax.jvp(rows, (moving,), (moves,)), jax.grad(lambda moving: jnp.sum(rows(moving)))(moving))
+
+    values, forward, found = jax.tree.map(lambda x: np.asarray(x).reshape(len(args[0]), -1), program(moving, moves))
     assert not np.isnan(values).any()
-    found = gradients(entry, args, argnums)
-    flat = np.concatenate([np.asarray(g).reshape(len(values), -1) for g in found], axis=1)
+    flat = np.concatenate(found, axis=1)
     assert not np.isnan(flat).any()
     finite = np.isfinite(values).all(axis=1)
     assert np.isfinite(flat[finite]).all()
@@ -67,12 +76,8 @@ def test_no_nan_and_no_false_zero_anywhere_on_the_boundary(entry, dtype):
         assert np.isfinite(flat).all()
     else:
         np.testing.assert_array_equal(np.isinf(flat).any(axis=1), ~finite)
-    rng = np.random.default_rng(5)
-    moves = tuple(jnp.asarray(rng.normal(size=args[i].shape), dtype) for i in argnums)
-    moving = tuple(args[i] for i in argnums)
-    forward = jax.jit(lambda m, v: jax.jvp(lambda m: total_rows(entry, args, argnums, m), (m,), (v,))[1])(moving, moves)
     with np.errstate(invalid="ignore"):
-        forward = np.asarray(forward).reshape(len(values), -1).sum(axis=1)
+        forward = forward.sum(axis=1)
     assert not np.isnan(forward[finite]).any()
     flat_moves = np.concatenate([np.asarray(m).reshape(len(values), -1) for m in moves], axis=1)
     products, sizes = np.sum((flat * flat_moves)[finite], axis=1), np.sum(np.abs(flat[finite]), axis=1)
@@ -82,16 +87,8 @@ def test_no_nan_and_no_false_zero_anywhere_on_the_boundary(entry, dtype):
     assert np.max(error, initial=0.0) <= 200 * np.finfo(dtype).eps
 
 
-def total_rows(entry, args, argnums, moving):
-    """The values of all rows, with some arguments replaced."""
-    args = list(args)
-    for i, x in zip(argnums, moving, strict=True):
-        args[i] = x
-    return entry.function(*args)
-
-
 def test_every_argument_of_a_pair_is_swept():
     entry = next(e for e in SWEPT if e.name == "probs.kl_divergence")
     p, q = corners(entry, 3, np.float32)
     assert p.shape == q.shape == (196, 3)
-    assert total(entry, (0, 1))((p, q), (p, q)) == np.inf
+    assert np.isposinf(entry.function(p, q)).any()

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from jxent import logits, probs
-from tests.table import GIANT_BIT, TABLE, XOR, batch, by_turns
+from tests.table import GIANT_BIT, TABLE, XOR, batch, core_first
 
 ROOMS = [probs, logits]
+# Costly to compile twice: the logits in the slow pass.
+PROBS_FIRST = [probs, pytest.param(logits, marks=pytest.mark.slow)]
 ALL = ("total_correlation", "dual_total_correlation", "o_information", "co_information", "interaction_information")
 
 
@@ -54,7 +56,11 @@ def test_example_of_the_textbook(room, x64):
     [
         (XOR, {"total_correlation": 1, "dual_total_correlation": 2, "co_information": -1}),
         (GIANT_BIT, {"total_correlation": 2, "dual_total_correlation": 1, "co_information": 1}),
-        (DYADIC, {"total_correlation": 3, "dual_total_correlation": 3, "co_information": 0}),
+        pytest.param(
+            DYADIC,
+            {"total_correlation": 3, "dual_total_correlation": 3, "co_information": 0},
+            marks=pytest.mark.slow,
+        ),
         (TRIADIC, {"total_correlation": 3, "dual_total_correlation": 3, "co_information": 0}),
     ],
     ids=["xor", "giant bit", "dyadic", "triadic"],
@@ -73,7 +79,7 @@ def test_examples_of_the_papers(room, table, values, x64):
     assert room.mutual_information(pair, base=2) - given == pytest.approx(values["co_information"], abs=1e-12)
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", PROBS_FIRST)
 def test_the_extremes_of_five_variables(room, x64):
     """Rosas et al. (2019): n copies of one bit have the O-information n − 2, n bits of even parity 2 − n."""
     copies = table_of([(b,) * 5 for b in (0, 1)], (2,) * 5)
@@ -89,7 +95,7 @@ def random_table(rng, shape, dtype=float):
     return np.asarray(rng.dirichlet(np.full(np.prod(shape), 0.7)).reshape(shape), dtype)
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", PROBS_FIRST)
 def test_identities(room, rng, x64):
     """Chain rules and the definitions as sums of entropies, which no measure is evaluated by."""
     t = as_given(room, random_table(rng, (2, 3, 4)))
@@ -123,7 +129,7 @@ def test_identities(room, rng, x64):
         assert f(t, variables=(2, 0, 1)) == pytest.approx(float(f(t)), **close)
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", PROBS_FIRST)
 def test_groups_and_batches_of_axes(room, rng):
     tables = np.stack([random_table(rng, (2, 3, 2, 2), np.float32) for _ in range(6)]).reshape(3, 2, 2, 3, 2, 2)
     t = as_given(room, tables)
@@ -142,7 +148,8 @@ def test_groups_and_batches_of_axes(room, rng):
     np.testing.assert_allclose(first.T, room.total_correlation(t, variables=(2, 3, 4, 5)), rtol=1e-5)
 
 
-def test_a_product_table_has_no_information(rng, dtype):
+def test_a_product_table_has_no_information(rng, dtype_by_turns):
+    dtype = dtype_by_turns
     for _ in range(5):
         x, y, z = (rng.dirichlet(np.ones(n)).astype(dtype) for n in (5, 7, 3))
         t = jnp.asarray(x[:, None, None] * y[:, None] * z)
@@ -172,7 +179,7 @@ def test_variables_of_one_value_change_nothing(rng):
 JOINT = [e for e in TABLE if e.joint]
 
 
-@pytest.mark.parametrize("entry", by_turns(JOINT))
+@pytest.mark.parametrize("entry", core_first(JOINT))
 def test_masks_of_cells(entry, op_by_op):
     (t,) = batch(entry, jnp.float32)
     where = jnp.ones(t.shape, bool).at[:, 0, 0].set(False)
@@ -185,7 +192,7 @@ def test_masks_of_cells(entry, op_by_op):
     np.testing.assert_array_equal(nothing, 0)
 
 
-@pytest.mark.parametrize("entry", by_turns(JOINT))
+@pytest.mark.parametrize("entry", core_first(JOINT))
 def test_a_table_from_an_underflowed_softmax(entry, op_by_op):
     (t,) = batch(entry, jnp.float32)
     z = jnp.zeros(t.shape[1:]).at[0, 0].set(-200.0).at[1, 1].set(-1000.0)
