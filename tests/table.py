@@ -577,6 +577,12 @@ def by_turns(entries):
     return [pytest.param(e, id=e.name, marks=[pytest.mark.slow] if e.name in LATER else []) for e in entries]
 
 
+def probs_first(entries):
+    """Parameters of a test: as `by_turns`, but only for logits."""
+    marks = [[pytest.mark.slow] if e.name in LATER and e.name.startswith("logits") else [] for e in entries]
+    return [pytest.param(e, id=e.name, marks=m) for e, m in zip(entries, marks, strict=True)]
+
+
 def core_first(entries):
     """Parameters of a test: all but those of the core in the slow pass."""
     return [pytest.param(e, id=e.name, marks=[] if e.name in CORE else [pytest.mark.slow]) for e in entries]

@@ -11,7 +11,7 @@ from jxent._numerics import fast, fast_logits, fast_probs, rows
 from jxent._numerics.kernels import ENTROPY, JENSEN_SHANNON, KL_DIVERGENCE
 from tests import accuracy
 from tests import reference as ref
-from tests.table import BY_NAME, TABLE
+from tests.table import BY_NAME, CORE, TABLE
 
 BOUND = {"float32": 4e-6, "float64": 4e-15}
 
@@ -55,10 +55,14 @@ PARAMETERS = {
     "tsallis_entropy": (2.0, 0.5),
 }
 PUBLIC = {"hellinger": "hellinger_distance", "bhattacharyya": "bhattacharyya_distance"}
-FORMULAS = [(room, name) for room, table in (("probs", fast_probs), ("logits", fast_logits)) for name in table.FORMULAS]
+FORMULAS = [
+    pytest.param(room, name, id=f"{room}.{name}", marks=[] if f"{room}.{name}" in CORE else [pytest.mark.slow])
+    for room, table in (("probs", fast_probs), ("logits", fast_logits))
+    for name in table.FORMULAS
+]
 
 
-@pytest.mark.parametrize(("room", "name"), FORMULAS, ids=[f"{r}.{n}" for r, n in FORMULAS])
+@pytest.mark.parametrize(("room", "name"), FORMULAS)
 def test_a_quick_formula_certifies_only_what_is_right(room, name, dtype_by_turns):
     """Rows from all families at once, from certain to hopeless: whatever is certified is within the bound."""
     dtype, rng = dtype_by_turns, np.random.default_rng(3)

@@ -97,7 +97,7 @@ def test_published_numbers(x64):
 
 
 @pytest.mark.parametrize("name", [*ENTROPIES, *DIVERGENCES])
-@pytest.mark.parametrize("room", [probs, logits])
+@pytest.mark.parametrize("room", [probs, pytest.param(logits, marks=pytest.mark.slow)])
 def test_derivative_in_the_order(name, room, x64):
     """First and second, through the special orders, against differences of the exact function."""
     p, q = [0.125, 0.25, 0.5, 0.125], [0.5, 0.125, 0.25, 0.125]

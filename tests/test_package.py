@@ -12,7 +12,7 @@ import pytest
 
 import jxent
 from jxent import logits, losses, probs
-from tests.table import TABLE, batch, by_turns, differentiable
+from tests.table import TABLE, batch, core_first, differentiable
 from tests.test_values import worst
 
 
@@ -89,7 +89,7 @@ def test_a_traced_static_option_is_explained():
         jax.jit(lambda axis: probs.entropy(jnp.ones((2, 2)), axis=axis))(0)
 
 
-@pytest.mark.parametrize("entry", by_turns(TABLE))
+@pytest.mark.parametrize("entry", core_first(TABLE))
 def test_debug_nans_finds_none(entry):
     """No NaN is formed on the way to a finite value or gradient."""
     args = batch(entry, jnp.float32)
