@@ -9,6 +9,7 @@ from jaxtyping import Array
 from jxent._checks import Axis, as_float, category_axes, log_base_factor, match_rows, participation
 from jxent._numerics import generator as generators
 from jxent._numerics import rows
+from jxent._numerics.fast import trailing
 from jxent._numerics.kernels import Kernel
 from jxent._numerics.renyi import LOGITS, RowMeasure, evaluate
 
@@ -50,7 +51,8 @@ def one(
     array = as_float("z", z)
     axes = category_axes("z", array, axis)
     array, some = masked(array, participation(where, array), axes)
-    row = evaluate(LOGITS, measure, axes, (array,), theta)
+    operands, inner = trailing(axes, array)
+    row = evaluate(LOGITS, measure, inner, operands, theta)
     return finish(row, some, axes, keepdims=keepdims, base=base)
 
 
@@ -69,7 +71,8 @@ def two(
     mask = participation(where, first)
     first, some = masked(first, mask, axes)
     second, _ = masked(second, mask, axes)
-    row = evaluate(LOGITS, measure, axes, (first, second), theta)
+    operands, inner = trailing(axes, first, second)
+    row = evaluate(LOGITS, measure, inner, operands, theta)
     return finish(row, some, axes, keepdims=keepdims, base=base)
 
 
@@ -89,7 +92,8 @@ def two_by_generator(
     first, some = masked(first, mask, axes)
     second, _ = masked(second, mask, axes)
     slope = None if slope_at_infinity is None else jnp.asarray(slope_at_infinity).astype(first.dtype)
-    row = generators.f_sum(generator, axes, first, second, slope, logits=True)
+    (first, second), inner = trailing(axes, first, second)
+    row = generators.f_sum(generator, inner, first, second, slope, logits=True)
     return finish(row, some, axes, keepdims=keepdims, base=None)
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Array
 from jxent._checks import Axis, as_float, category_axes, log_base_factor, match_rows, participation
 from jxent._numerics import generator as generators
 from jxent._numerics import rows
+from jxent._numerics.fast import trailing
 from jxent._numerics.kernels import Kernel
 from jxent._numerics.renyi import PROBS, RowMeasure, evaluate
 
@@ -26,7 +27,8 @@ def one(
     mask = participation(where, array)
     if mask is not None:
         array = jnp.where(mask, array, 0.0)
-    row = evaluate(PROBS, measure, axes, (array,), theta)
+    operands, inner = trailing(axes, array)
+    row = evaluate(PROBS, measure, inner, operands, theta)
     if mask is not None and not isinstance(measure, Kernel):
         # A formula of the mass of a row takes the mass of nothing for a lack of 1.
         row = jnp.where(jnp.any(mask, axis=axes), row, 0.0)
@@ -48,7 +50,8 @@ def two(
     mask = participation(where, first)
     if mask is not None:
         first, second = jnp.where(mask, first, 0.0), jnp.where(mask, second, 0.0)
-    row = evaluate(PROBS, measure, axes, (first, second), theta)
+    operands, inner = trailing(axes, first, second)
+    row = evaluate(PROBS, measure, inner, operands, theta)
     return rows.keep(row, axes, keepdims=keepdims) * log_base_factor(base)
 
 
@@ -68,5 +71,6 @@ def two_by_generator(
     if mask is not None:
         first, second = jnp.where(mask, first, 0.0), jnp.where(mask, second, 0.0)
     slope = None if slope_at_infinity is None else jnp.asarray(slope_at_infinity).astype(first.dtype)
-    row = generators.f_sum(generator, axes, first, second, slope, logits=False)
+    (first, second), inner = trailing(axes, first, second)
+    row = generators.f_sum(generator, inner, first, second, slope, logits=False)
     return rows.keep(row, axes, keepdims=keepdims)
