@@ -188,7 +188,9 @@ COUNTED = (
     _counted("probs.total_variation", probs.total_variation, _PQ, "Σ |p − q|", "sum p + sum q"),
     _counted("probs.hellinger_distance", probs.hellinger_distance, _PQ, "Σ (√p − √q)², Σp", "sqrt p + sqrt q + sum p"),
     _counted("probs.chi_squared_divergence", probs.chi_squared_divergence, _PQ, "Σ (p − q)²/q", "sum p + div q"),
-    _counted("probs.bhattacharyya_distance", probs.bhattacharyya_distance, _PQ, "Σ (√p − √q)², Σp", "sqrt p + sqrt q + sum p"),
+    _counted(
+        "probs.bhattacharyya_distance", probs.bhattacharyya_distance, _PQ, "Σ (√p − √q)², Σp", "sqrt p + sqrt q + sum p"
+    ),
     _counted(
         "probs.f_divergence((√t − 1)²)",
         lambda p, q: probs.f_divergence(p, q, _roots),

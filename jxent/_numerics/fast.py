@@ -43,8 +43,8 @@ def certified(quick: Certified, exact: Callable[..., Any], axes: Axes, *operands
     )
 
 
-# From so many rows on, up to one in so many of them may be evaluated by themselves.
-MANY, FEW = 4096, 16
+# From so many rows on, up to one in FEW of them may be evaluated by themselves, a portion at a time.
+MANY, FEW, PORTIONS = 4096, 16, 32
 
 
 def _without(exact: Callable[..., Any], sure: Array, axes: Axes, value: Any, *operands: Array) -> Any:
@@ -52,15 +52,21 @@ def _without(exact: Callable[..., Any], sure: Array, axes: Axes, value: Any, *op
     count = sure.shape[0] if sure.ndim == 1 else 0
     if count < MANY or axes != (1,) or value.shape != (count,) or any(is_sharded(x) for x in operands):
         return exact(*operands)
-    room = count // FEW
+    portion = count // (FEW * PORTIONS)
+    lacking = jnp.sum(~sure)
 
     def mended(value: Array, *operands: Array) -> Array:
         # Beyond those without a certificate the number of rows, which names none.
-        (chosen,) = jnp.nonzero(~sure, size=room, fill_value=count)
-        some = (jnp.take(x, chosen, axis=0, mode="clip") if x.ndim == 2 else x for x in operands)
-        return value.at[chosen].set(exact(*some), mode="drop")
+        (lack,) = jnp.nonzero(~sure, size=portion * PORTIONS, fill_value=count)
 
-    few = jnp.sum(~sure) <= room
+        def next_portion(i: Array, value: Array) -> Array:
+            chosen = lax.dynamic_slice(lack, (i * portion,), (portion,))
+            some = (jnp.take(x, chosen, axis=0, mode="clip") if x.ndim == 2 else x for x in operands)
+            return value.at[chosen].set(exact(*some), mode="drop")
+
+        return lax.fori_loop(0, (lacking + portion - 1) // portion, next_portion, value)
+
+    few = lacking <= portion * PORTIONS
     return lax.cond(few, mended, lambda _, *rest: exact(*rest), value, *operands)
 
 

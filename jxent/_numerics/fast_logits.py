@@ -105,8 +105,8 @@ def jensen_shannon(axes: Axes, a: Array, b: Array, w: Array) -> Quick:
     s = sums(axes, a, b)
     p, q = s.probabilities()
     value = mixture_terms(axes, p, q, w)
-    # An error of p or q common to a row changes the value by as much of itself.
-    return value, s.sure & far_apart(value, w, 4.5, 1.0)
+    # An error of p or q common to a row, as that of the sums of exponentials, changes the value by as much of itself.
+    return value, s.sure & far_apart(value, w, 4.5, 12.0, 1.0)
 
 
 def total_variation(axes: Axes, a: Array, b: Array) -> Quick:

@@ -87,27 +87,29 @@ def jeffreys_divergence(axes: Axes, p: Array, q: Array) -> Quick:
 def jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> Quick:
     """w·Σ p·log(p/m) + (1 − w)·Σ q·log(q/m)."""
     value = mixture_terms(axes, p, q, w)
-    return value, far_apart(value, w, 2.5, mass(axes, value, p))
+    return value, far_apart(value, w, 2.5, 4.0, mass(axes, value, p))
 
 
 def mixture_terms(axes: Axes, p: Array, q: Array, w: Array) -> Array:
     """The sum itself, by log(p/m) = log1p((1 − w)·(p − q)/m), of which no digit is lost near equality."""
     wp, wq = w * p, (1.0 - w) * q
-    relative = (p - q) / jnp.maximum(wp + wq, tiny(p.dtype))
-    low = log_floor(p)
-    log_p, log_q = jnp.log1p((1.0 - w) * relative), jnp.log1p(-w * relative)
+    m, low = jnp.maximum(wp + wq, tiny(p.dtype)), log_floor(p)
+    # Factors before the division: XLA:CPU (jaxlib 0.10) makes nonsense of two multiples of one quotient here.
+    log_p, log_q = jnp.log1p(((1.0 - w) * (p - q)) / m), jnp.log1p((w * (q - p)) / m)
     return add(wp * jnp.maximum(log_p, low) + wq * jnp.maximum(log_q, low), axes)
 
 
-def far_apart(value: Array, w: Array, error: float, total: Array | float) -> Array:
-    """Whether a Jensen–Shannon divergence is large enough, if a logarithm and its factor err by so many units.
+def far_apart(value: Array, w: Array, error: float, common: float, total: Array | float) -> Array:
+    """Whether a Jensen–Shannon divergence is large enough for its rounding.
+
+    Each logarithm with its factor errs by `error` units, the value by `common` units of itself besides.
 
     With v = w(1 − w) and V = Σ |p − q|: the two logarithms' arguments leave 4v·V, at most (max(w, 1 − w) + v)·V is
     the sum of the sizes of the terms, and V ≤ √(2·M·JS/v) by Pinsker's inequality for masses of M.
     """
     v = w * (1.0 - w)
     units = (4.0 * v + error * (jnp.maximum(w, 1.0 - w) + v)) * jnp.sqrt(2.0 * total / jnp.maximum(v, 1e-6))
-    return (value < jnp.inf) & (value > 0.0) & (budget(value) * jnp.sqrt(jnp.abs(value)) > units)
+    return (value < jnp.inf) & (value > 0.0) & ((budget(value) - common) * jnp.sqrt(jnp.abs(value)) > units)
 
 
 def total_variation(axes: Axes, p: Array, q: Array) -> Quick:
