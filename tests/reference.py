@@ -200,6 +200,16 @@ def sigmoid_binary_cross_entropy(z, t):
     return mp.fsum(-x * mp.log(y) for x, y in parts if x != 0)
 
 
+def focal_loss(z, t, gamma=2.0):
+    p, q = two_from_logit(z)
+    cross_entropy = sigmoid_binary_cross_entropy(z, t)
+    return cross_entropy if cross_entropy == INF else (p * (1 - t) + q * t) ** mp.mpf(float(gamma)) * cross_entropy
+
+
+def kl_divergence_loss(z, t):
+    return kl_divergence(t, softmax(z)[0])
+
+
 def l1_loss(prediction, target):
     return abs(prediction - target)
 

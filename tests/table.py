@@ -531,6 +531,22 @@ TABLE = [
         elementwise=True,
     ),
     Entry(
+        "losses.kl_divergence",
+        "logits and targets",
+        ref.kl_divergence_loss,
+        lambda z, t: _kl(t, _softmax(z)),
+    ),
+    Entry(
+        "losses.focal_loss",
+        "logits and outcomes",
+        _elementwise(ref.focal_loss),
+        lambda z, t: (
+            (t / (1 + jnp.exp(z)) + (1 - t) / (1 + jnp.exp(-z))) ** 2
+            * (t * jnp.log1p(jnp.exp(-z)) + (1 - t) * jnp.log1p(jnp.exp(z)))
+        ),
+        elementwise=True,
+    ),
+    Entry(
         "losses.l1_loss",
         "predictions and targets",
         _elementwise(ref.l1_loss),

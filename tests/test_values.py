@@ -107,7 +107,8 @@ def test_halves_are_computed_in_float32(entry, half):
     found = entry.function(*args)
     assert found.dtype == jnp.float32
     wide = entry.function(*(a if a.dtype == jnp.int32 else a.astype(jnp.float32) for a in args))
-    np.testing.assert_array_equal(found, wide)
+    # Two programs: a product and a sum may be contracted in one and not in the other.
+    np.testing.assert_allclose(found, wide, rtol=2 * np.finfo(np.float32).eps)
 
 
 def one_at_the_second(shape, kind):

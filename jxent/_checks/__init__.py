@@ -20,6 +20,7 @@ from jxent._checks.arguments import (
     scalar,
     table_variables,
     weights_like,
+    weights_of_classes,
 )
 from jxent._checks.boundary import is_traced, public
 from jxent._checks.calls import checked
@@ -47,4 +48,5 @@ __all__ = [
     "scalar",
     "table_variables",
     "weights_like",
+    "weights_of_classes",
 ]

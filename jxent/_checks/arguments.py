@@ -229,6 +229,20 @@ def weights_like(weights: ArrayLike, values: Array) -> Array:
     return jnp.broadcast_to(w.astype(values.dtype), values.shape)
 
 
+def weights_of_classes(weights: ArrayLike | None, z: Array, axes: tuple[int, ...]) -> Array | None:
+    """One weight for each class, of the rank and dtype of the logits."""
+    if weights is None:
+        return None
+    w = as_float("class_weights", weights)
+    expected = tuple(z.shape[a] for a in axes)
+    if w.shape != expected:
+        raise ValueError(
+            f"`class_weights` has shape {w.shape} and `logits` {z.shape}: expected one weight per class, shape "
+            f"{expected}"
+        )
+    return w.astype(z.dtype).reshape(tuple(n if a in axes else 1 for a, n in enumerate(z.shape)))
+
+
 def ignored_rows(labels: ArrayLike, ignore_label: int | None) -> Array | None:
     """Which labels are the one to ignore, compared in their own dtype; None where there is none."""
     if ignore_label is None:

@@ -57,18 +57,20 @@ def _rule(
 ) -> str | None:
     if argument == "labels":
         return _labels(value, values["logits"], options)
-    if argument in ("weight", "alpha", "order", "delta"):
+    if argument in ("weight", "alpha", "order", "delta", "gamma", "label_smoothing", "z_loss"):
         return _parameter(argument, value, name)
+    if argument == "class_weights":
+        return _first(~(value >= 0), value, "expected weights >= 0")
     part = np.ones(value.shape, bool) if where is None else np.broadcast_to(where, value.shape)
     if argument in PROBABILITIES and room == "probs":
         axes = None if name.startswith("binary_") or name == "self_information" else _axes(value, name, options)
         return _probabilities(value, part, axes)
     if argument in LOGITS or (argument == "logits" and room == "losses"):
-        elementwise = name.startswith(("binary_", "sigmoid_"))
+        elementwise = name.startswith(("binary_", "sigmoid_", "focal_"))
         return _logits(value, part, None if elementwise else _axes(value, name, options))
-    if argument == "targets" and name.startswith("softmax_"):
+    if argument == "targets" and name.startswith(("softmax_", "kl_")):
         return _probabilities(value, part, _axes(value, name, options))
-    if argument == "targets" and name.startswith("sigmoid_"):
+    if argument == "targets" and name.startswith(("sigmoid_", "focal_")):
         return _first(part & ~((value >= 0) & (value <= 1)), value, "expected a probability in [0, 1]")
     if argument == "weights":
         return _first(~(value >= 0), value, "expected weights >= 0")
@@ -142,7 +144,8 @@ def _labels(labels: Numbers, logits: Numbers, options: Options) -> str | None:
 
 
 def _parameter(argument: str, value: Numbers, name: str) -> str | None:
-    low, high = {"weight": (0.0, 1.0), "delta": (np.finfo(np.float32).tiny, np.inf)}.get(argument, (0.0, np.inf))
+    bounds = {"weight": (0.0, 1.0), "label_smoothing": (0.0, 1.0), "delta": (np.finfo(np.float32).tiny, np.inf)}
+    low, high = (0.0, 1.0) if (argument, name) == ("alpha", "focal_loss") else bounds.get(argument, (0.0, np.inf))
     if name == "alpha_divergence":
         low, high = -np.finfo(np.float64).max, np.finfo(np.float64).max
     return None if low <= value <= high else f"is {value!s}, expected a number in [{low:g}, {high:g}]"

@@ -52,7 +52,9 @@ from jxent.closed_form._logits_tables import (
     logits_variation_of_information,
 )
 from jxent.closed_form._losses import (
+    focal_loss,
     huber_loss,
+    kl_divergence,
     l1_loss,
     l2_loss,
     sigmoid_binary_cross_entropy,
@@ -109,7 +111,9 @@ from jxent.closed_form._probs_tables import (
 __all__ = [
     "Agreement",
     "compare",
+    "focal_loss",
     "huber_loss",
+    "kl_divergence",
     "l1_loss",
     "l2_loss",
     "logits_alpha_divergence",

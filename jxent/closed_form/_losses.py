@@ -7,27 +7,73 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, class_labels, elementwise, ignored_rows, participation, public, scalar
+from jxent._checks import (
+    Axis,
+    class_labels,
+    elementwise,
+    ignored_rows,
+    participation,
+    public,
+    scalar,
+    weights_of_classes,
+)
 from jxent.closed_form import _shared
 
+OPTIONS = {"label_smoothing": (0.0, 1.0), "z_loss": (0.0, math.inf)}
 
-@public()
+
+def _of_coefficients(
+    z: Array,
+    t: Array,
+    axes: tuple[int, ...],
+    mask: Array,
+    label_smoothing: ArrayLike | None,
+    class_weights: ArrayLike | None,
+    z_loss: ArrayLike | None,
+) -> Array:
+    """(Σc)·p − c + 2ζ·log Z·p for c = w·[(1 − ε)·t + ε·Σt/K], K the number of possible classes."""
+    p, _ = _shared.softmax(z, axes, mask)
+    c = jnp.where(mask, t, 0.0)
+    if label_smoothing is not None:
+        possible = mask & (z != -jnp.inf)
+        share = _shared.total(c, axes) / jnp.maximum(_shared.total(possible.astype(z.dtype), axes), 1.0)
+        smoothing = jnp.asarray(label_smoothing).astype(z.dtype)
+        c = (1.0 - smoothing) * c + jnp.where(possible, smoothing * share, 0.0)
+    weights = weights_of_classes(class_weights, z, axes)
+    if weights is not None:
+        c = weights * c
+    gradient = _shared.total(c, axes) * p - c
+    if z_loss is not None:
+        log_total = jax.nn.logsumexp(jnp.where(mask, z, -jnp.inf), axis=axes, keepdims=True)
+        # (ζ·log² Z)′ = 2ζ·log Z·p, since (log Z)′ = p.
+        gradient = gradient + 2.0 * jnp.asarray(z_loss).astype(z.dtype) * jnp.where(p > 0, log_total * p, 0.0)
+    return gradient
+
+
+@public(domain=OPTIONS)
 def softmax_cross_entropy(
     logits: ArrayLike,
     targets: ArrayLike,
     *,
     axis: Axis = -1,
     where: ArrayLike | None = None,
+    label_smoothing: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
+    z_loss: ArrayLike | None = None,
 ) -> Float[Array, "..."]:
     """Gradient of −Σ t·log softmax(z) in the logits: (Σt)·p − t.
 
-    ∂(−log pᵢ)/∂zₖ = pₖ − δᵢₖ; weighted by tᵢ and summed over i this is (Σt)·pₖ − tₖ.
+    ∂(−log pᵢ)/∂zₖ = pₖ − δᵢₖ; weighted by tᵢ and summed over i this is (Σt)·pₖ − tₖ. Smoothing and class weights
+    change t alone; ζ·log² Z, Z = Σ exp z, adds 2ζ·log Z·p.
 
     Args:
         logits: `[..., K]`.
         targets: `[..., K]`, one-hot or soft labels.
-        axis: as in the loss; likewise where.
+        axis: as in the loss; likewise label_smoothing, class_weights and z_loss.
         where: masked classes get gradient 0.
+        label_smoothing: ε in [0, 1].
+        class_weights: w `[K]`.
+        z_loss: ζ ≥ 0.
 
     Returns:
         An array of the shape of `logits`.
@@ -44,12 +90,10 @@ def softmax_cross_entropy(
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.109.
     """
     z, t, axes, mask, shapes = _shared.rows(("logits", "targets"), logits, targets, axis, where)
-    p, _ = _shared.softmax(z, axes, mask)
-    t = jnp.where(mask, t, 0.0)
-    return _shared.fold(_shared.total(t, axes) * p - t, shapes[0])
+    return _shared.fold(_of_coefficients(z, t, axes, mask, label_smoothing, class_weights, z_loss), shapes[0])
 
 
-@public()
+@public(domain=OPTIONS)
 def softmax_cross_entropy_with_integer_labels(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -57,6 +101,9 @@ def softmax_cross_entropy_with_integer_labels(
     axis: int = -1,
     where: ArrayLike | None = None,
     ignore_label: int | None = None,
+    label_smoothing: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
+    z_loss: ArrayLike | None = None,
 ) -> Float[Array, "..."]:
     """Gradient of −log softmax(z)[label] in the logits: p − onehot(label).
 
@@ -65,9 +112,12 @@ def softmax_cross_entropy_with_integer_labels(
     Args:
         logits: `[..., K]`.
         labels: integer class ids `[...]`.
-        axis: as in the loss; likewise where and ignore_label.
+        axis: as in the loss; likewise where, ignore_label, label_smoothing, class_weights and z_loss.
         where: masked classes get gradient 0.
         ignore_label: rows with this label get gradient 0.
+        label_smoothing: ε in [0, 1].
+        class_weights: w `[K]`.
+        z_loss: ζ ≥ 0.
 
     Returns:
         An array of the shape of `logits`.
@@ -90,10 +140,43 @@ def softmax_cross_entropy_with_integer_labels(
     ignored = jnp.zeros(ids.shape, bool) if ignored is None else ignored
     invalid = ((ids < 0) | (ids >= count)) & ~ignored
     ids, ignored, invalid = (jnp.expand_dims(x, axes) for x in (ids, ignored, invalid))
-    p, _ = _shared.softmax(jnp.where(ignored, 0.0, z), axes, mask)
     one_hot = (jax.lax.broadcasted_iota(ids.dtype, z.shape, axes[0]) == ids).astype(z.dtype)
-    gradient = jnp.where(invalid, jnp.nan, p - one_hot)
+    z = jnp.where(ignored, 0.0, z)
+    gradient = _of_coefficients(z, one_hot, axes, mask, label_smoothing, class_weights, z_loss)
+    gradient = jnp.where(invalid, jnp.nan, gradient)
     return jnp.where(ignored | ~jnp.any(mask, axis=axes, keepdims=True), 0.0, gradient)
+
+
+@public()
+def kl_divergence(
+    logits: ArrayLike, targets: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None
+) -> Float[Array, "..."]:
+    """Gradient of KL(t‖softmax(z)) in the logits: (Σt)·p − t.
+
+    The loss is the cross-entropy −Σ t·log p and terms in t alone: its gradient is that of the cross-entropy.
+
+    Args:
+        logits: `[..., K]`.
+        targets: `[..., K]`, a distribution per row.
+        axis: as in the loss.
+        where: masked classes get gradient 0.
+
+    Returns:
+        An array of the shape of `logits`.
+
+    Edge cases: finite for classes at −inf.
+
+    Gradient: differentiable; see `softmax_cross_entropy_hessian`.
+
+    Example:
+        >>> from jxent import closed_form
+        >>> closed_form.kl_divergence([0.0, 0.0], [0.75, 0.25]).tolist()
+        [-0.25, 0.25]
+
+    Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
+    """
+    z, t, axes, mask, shapes = _shared.rows(("logits", "targets"), logits, targets, axis, where)
+    return _shared.fold(_of_coefficients(z, t, axes, mask, None, None, None), shapes[0])
 
 
 def _operands(
@@ -134,6 +217,55 @@ def sigmoid_binary_cross_entropy(
     """
     z, t, mask, shape = _operands("logits", logits, targets, where)
     return _shared.fold(jnp.where(mask, 1.0 / (1.0 + jnp.exp(-z)) - t, 0.0), shape)
+
+
+@public(domain={"gamma": (0.0, math.inf), "alpha": (0.0, 1.0)})
+def focal_loss(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    gamma: ArrayLike = 2.0,
+    alpha: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Float[Array, "..."]:
+    """Gradient of u^γ·B in the logits, u = 1 − pₜ and B the binary cross-entropy: u^γ·(σ − t + γ·B·u′/u).
+
+    u = σ(z)(1 − t) + σ(−z)t has the slope u′ = (1 − 2t)·σ(z)σ(−z), B the slope σ(z) − t; the rest is the product rule.
+
+    Args:
+        logits: `[...]`.
+        targets: `[...]` in [0, 1].
+        gamma: γ ≥ 0, a scalar.
+        alpha: as in the loss.
+        where: masked elements get gradient 0.
+
+    Returns:
+        An array of the shape of `logits`.
+
+    Edge cases: finite at ±inf.
+
+    Gradient: differentiable where 0 < p < 1.
+
+    Example:
+        >>> from jxent import closed_form
+        >>> float(closed_form.focal_loss(0.0, 1.0, gamma=0.0))
+        -0.5
+
+    Reference: T.-Y. Lin et al., Focal loss for dense object detection (2017), appendix B.
+    """
+    scalar("gamma", gamma)
+    z, t, mask, shape = _operands("logits", logits, targets, where)
+    gamma = jnp.asarray(gamma).astype(z.dtype)
+    p, no = 1.0 / (1.0 + jnp.exp(-z)), 1.0 / (1.0 + jnp.exp(z))
+    u = jnp.maximum(p * (1.0 - t) + no * t, jnp.finfo(z.dtype).tiny)
+    bound = -jnp.log(jnp.asarray(jnp.finfo(z.dtype).tiny, z.dtype))
+    bce = t * jnp.minimum(jax.nn.softplus(-z), bound) + (1.0 - t) * jnp.minimum(jax.nn.softplus(z), bound)
+    gradient = u**gamma * (p - t + gamma * bce * (1.0 - 2.0 * t) * p * no / u)
+    if alpha is not None:
+        scalar("alpha", alpha)
+        a = jnp.asarray(alpha).astype(z.dtype)
+        gradient = (a * t + (1.0 - a) * (1.0 - t)) * gradient
+    return _shared.fold(jnp.where(mask, gradient, 0.0), shape)
 
 
 @public()

@@ -4,12 +4,14 @@ A softmax loss on `[..., K]` returns `[...]`; the elementwise losses keep the sh
 `mean` is the average that is safe when nothing takes part.
 """
 
-from jxent.losses._elementwise import huber_loss, l1_loss, l2_loss, sigmoid_binary_cross_entropy
+from jxent.losses._elementwise import focal_loss, huber_loss, l1_loss, l2_loss, sigmoid_binary_cross_entropy
 from jxent.losses._mean import mean
-from jxent.losses._softmax import softmax_cross_entropy, softmax_cross_entropy_with_integer_labels
+from jxent.losses._softmax import kl_divergence, softmax_cross_entropy, softmax_cross_entropy_with_integer_labels
 
 __all__ = [
+    "focal_loss",
     "huber_loss",
+    "kl_divergence",
     "l1_loss",
     "l2_loss",
     "mean",

@@ -7,7 +7,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jxent._checks import elementwise, participation, public, scalar
-from jxent._numerics.classification import sigmoid_loss
+from jxent._numerics import classification
 
 
 def _operands(
@@ -51,7 +51,53 @@ def sigmoid_binary_cross_entropy(
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90.
     """
     z, t, mask = _operands("logits", logits, targets, where)
-    return _keep(sigmoid_loss(z, t), mask)
+    return _keep(classification.sigmoid_loss(z, t), mask)
+
+
+@public(domain={"gamma": (0.0, math.inf), "alpha": (0.0, 1.0)})
+def focal_loss(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    gamma: ArrayLike = 2.0,
+    alpha: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Float[Array, "..."]:
+    """Focal loss (1 − pₜ)^γ·BCE of a logit, elementwise, in nats: a cross-entropy that looks away from easy cases.
+
+    BCE is −[t·log σ(z) + (1 − t)·log(1 − σ(z))] and pₜ = t·σ(z) + (1 − t)·(1 − σ(z)), the probability given to the
+    outcome. With `alpha` it is multiplied by α·t + (1 − α)(1 − t).
+
+    Args:
+        logits: `[...]`, log-odds of the outcome.
+        targets: `[...]` in [0, 1]. A scalar may stand beside any array; otherwise the ranks match and
+            axes of size 1 broadcast.
+        gamma: γ ≥ 0, a traced scalar; 0 is the binary cross-entropy.
+        alpha: weight of the positive outcomes in [0, 1], a traced scalar; None weighs both alike.
+        where: boolean mask of the elements that take part; the others give 0 and gradient 0.
+
+    Returns:
+        The broadcast shape of the operands.
+
+    Edge cases: a logit of ±inf gives 0 for the target it predicts and +inf for the other.
+
+    Gradient: (1 − pₜ)^γ·[σ(z) − t + γ·BCE·(1 − 2t)·σ(z)σ(−z)/(1 − pₜ)] in the logits, times the factor of α.
+
+    Example:
+        >>> from jxent import losses
+        >>> round(float(losses.focal_loss(2.0, 1.0)), 6)
+        0.001804
+
+    Reference: T.-Y. Lin et al., Focal loss for dense object detection (2017), eq. 5.
+    """
+    scalar("gamma", gamma)
+    z, t, mask = _operands("logits", logits, targets, where)
+    loss = classification.focal_loss(z, t, jnp.asarray(gamma).astype(z.dtype))
+    if alpha is not None:
+        scalar("alpha", alpha)
+        a = jnp.asarray(alpha).astype(z.dtype)
+        loss = (a * t + (1.0 - a) * (1.0 - t)) * loss
+    return _keep(loss, mask)
 
 
 @public()

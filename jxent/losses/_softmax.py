@@ -1,24 +1,54 @@
-"""Softmax cross-entropy with a distribution per row, or with one class id per row."""
+"""Softmax cross-entropy with a distribution per row, or with one class id per row, and its divergence form."""
 
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, as_float, category_axes, class_labels, ignored_rows, match_rows, participation, public
-from jxent._numerics.classification import label_loss, target_loss
+from jxent._checks import (
+    Axis,
+    as_float,
+    category_axes,
+    class_labels,
+    ignored_rows,
+    match_rows,
+    participation,
+    public,
+    scalar,
+    weights_of_classes,
+)
+from jxent._numerics.classification import SoftmaxLoss, label_loss, target_divergence, target_loss
+from jxent._numerics.primitives import recompute
 from jxent.logits import _rows
 
+OPTIONS = {"label_smoothing": (0.0, 1.0), "z_loss": (0.0, float("inf"))}
 
-@public()
+
+def _parameter(name: str, value: ArrayLike, z: Array) -> Array:
+    """A traced option in the dtype of the logits."""
+    scalar(name, value)
+    return jnp.asarray(value).astype(z.dtype)
+
+
+def smoothed(targets: Array, possible: Array, smoothing: Array, axes: tuple[int, ...]) -> Array:
+    """(1 − ε)·t + ε·Σt/K over the K classes that are possible."""
+    count = jnp.sum(possible.astype(targets.dtype), axis=axes, keepdims=True)
+    share = jnp.sum(targets, axis=axes, keepdims=True) / jnp.maximum(count, 1.0)
+    return (1.0 - smoothing) * targets + jnp.where(possible, smoothing * share, 0.0)
+
+
+@public(domain=OPTIONS)
 def softmax_cross_entropy(
     logits: ArrayLike,
     targets: ArrayLike,
     *,
     axis: Axis = -1,
     where: ArrayLike | None = None,
+    label_smoothing: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
+    z_loss: ArrayLike | None = None,
 ) -> Float[Array, "..."]:
-    """Softmax cross-entropy −Σ t·log softmax(z) per row, in nats.
+    """Softmax cross-entropy −Σ w·t·log softmax(z) per row, in nats.
 
     Args:
         logits: `[..., K]`, of any shift.
@@ -26,6 +56,11 @@ def softmax_cross_entropy(
             taken as they are: weights that do not sum to 1 scale the loss.
         axis: the axis of the classes, or a tuple of axes.
         where: boolean mask of the classes that take part; the others may hold anything.
+        label_smoothing: ε in [0, 1], a traced scalar: t becomes (1 − ε)·t + ε·Σt/K, with K the number of classes
+            that take part and are not at −inf; the others get nothing.
+        class_weights: w `[K]`, one weight for each class, applied after smoothing; of the shape of the axes for
+            several. For the mean that divides by the weights see `softmax_cross_entropy_with_integer_labels`.
+        z_loss: ζ ≥ 0, a traced scalar: ζ·logsumexp(z)² is added; class weights do not weigh it.
 
     Returns:
         `[...]`, one loss per row, not averaged; `mean` averages.
@@ -33,25 +68,34 @@ def softmax_cross_entropy(
     Edge cases: a target of 0 contributes 0, also at a logit of −inf; a target > 0 there gives +inf; a
     row in which nothing takes part gives 0. The loss of a correct class with a margin of 30 is 9.4e-14.
 
-    Gradient: (Σt)·softmax(z) − t in the logits, accurate in the tail, finite for −inf too; −log softmax
-    in the targets.
+    Gradient: (Σc)·softmax(z) − c in the logits with c = w·t, accurate in the tail, finite for −inf too, plus
+    2ζ·logsumexp(z)·softmax(z); −w·log softmax in the targets.
 
     Example:
         >>> from jxent import losses
         >>> round(float(losses.softmax_cross_entropy([2.0, 1.0, 0.0], [1.0, 0.0, 0.0])), 6)
         0.407606
 
-    Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.108.
+    Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.108; label smoothing: C. Szegedy
+    et al., Rethinking the Inception architecture (2016), section 7.
     """
     z, t, axes = match_rows(("logits", "targets"), as_float("logits", logits), as_float("targets", targets), axis)
     mask = participation(where, z)
     z, some = _rows.masked(z, mask, axes)
     if mask is not None:
         t = jnp.where(mask, t, 0.0)
-    return _rows.finish(target_loss(z, t, axes), some, axes, keepdims=False, base=None)
+    if label_smoothing is not None:
+        t = smoothed(t, z != -jnp.inf, _parameter("label_smoothing", label_smoothing, z), axes)
+    weights = weights_of_classes(class_weights, z, axes)
+    parts = target_loss(z, t if weights is None else weights * t, axes)
+    loss = parts.loss
+    if z_loss is not None:
+        level = parts.shift + parts.log_sum
+        loss = loss + _parameter("z_loss", z_loss, z) * level * level
+    return _rows.finish(jnp.squeeze(loss, axes), some, axes, keepdims=False, base=None)
 
 
-@public()
+@public(domain=OPTIONS)
 def softmax_cross_entropy_with_integer_labels(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -59,8 +103,11 @@ def softmax_cross_entropy_with_integer_labels(
     axis: Axis = -1,
     where: ArrayLike | None = None,
     ignore_label: int | None = None,
+    label_smoothing: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
+    z_loss: ArrayLike | None = None,
 ) -> Float[Array, "..."]:
-    """Softmax cross-entropy −log softmax(z)[label] per row, in nats; no one-hot array is made.
+    """Softmax cross-entropy −w·log softmax(z)[label] per row, in nats; no one-hot array is made.
 
     Args:
         logits: `[..., K]`, of any shift.
@@ -68,15 +115,20 @@ def softmax_cross_entropy_with_integer_labels(
         axis: the axis of the classes, one int.
         where: boolean mask of the classes that take part; the others count as −inf.
         ignore_label: a label, such as −100, whose rows give exactly 0 and gradient 0, whatever they hold.
+        label_smoothing: ε in [0, 1], as in `softmax_cross_entropy`.
+        class_weights: w `[K]`, as in `softmax_cross_entropy`. `mean(loss, weights=w[labels])` of the loss without
+            this option is Σ w·loss/Σ w, the weighted mean of torch; with it, that is jnp.sum(loss)/jnp.sum(w[labels]).
+        z_loss: ζ ≥ 0, as in `softmax_cross_entropy`.
 
     Returns:
         `[...]`, one loss per row, not averaged; `mean` averages.
 
     Edge cases: a label outside [0, K) gives NaN, in the gradient of its row too: it never wraps; a label
-    whose class is masked, or whose logit is −inf, gives +inf; a row in which nothing takes part gives 0.
+    whose class is masked, or whose logit is −inf, gives +inf, unless its weight is 0; a row in which nothing takes
+    part gives 0.
 
     Gradient: softmax(z) − onehot(label), accurate in the tail: the entry of the label is −Σ of the
-    others, not p − 1; finite for −inf too.
+    others, not p − 1; finite for −inf too. With the options that of `softmax_cross_entropy`.
 
     Example:
         >>> from jxent import losses
@@ -98,7 +150,13 @@ def softmax_cross_entropy_with_integer_labels(
     if ignored is not None:
         ignored = jnp.expand_dims(ignored, ax)
         z = jnp.where(ignored, 0.0, z)
-    loss = label_loss(z, jnp.where(in_range, ids, 0), ax).loss
+    ids = jnp.where(in_range, ids, 0)
+    parts = label_loss(z, ids, ax, label_smoothing is not None)
+    weights = weights_of_classes(class_weights, z, (ax,))
+    loss = _weighted(parts, z, ids, ax, label_smoothing, weights)
+    if z_loss is not None:
+        level = parts.shift + parts.log_sum
+        loss = loss + _parameter("z_loss", z_loss, z) * level * level
     # A factor, since a choice would have gradient 0; it is 1 on ignored rows, where 0·NaN would be NaN.
     counted = in_range if ignored is None else in_range | ignored
     loss = loss * jnp.where(counted, 1.0, jnp.nan).astype(loss.dtype)
@@ -106,3 +164,67 @@ def softmax_cross_entropy_with_integer_labels(
         if takes_part is not None:
             loss = jnp.where(takes_part, loss, 0.0)
     return jnp.squeeze(loss, ax)
+
+
+def _weighted(
+    parts: SoftmaxLoss, z: Array, ids: Array, axis: int, label_smoothing: ArrayLike | None, weights: Array | None
+) -> Array:
+    """(1 − ε)·w_y·(−log p_y) + ε/K·Σ w·(−log p) over the classes that are possible."""
+    factor = None if weights is None else jnp.take(weights.ravel(), ids)
+    if label_smoothing is not None:
+        smoothing = _parameter("label_smoothing", label_smoothing, z)
+        factor = (1.0 - smoothing) * (jnp.ones_like(parts.loss) if factor is None else factor)
+    if factor is None:
+        return parts.loss
+    # What has no weight contributes nothing, be it infinite.
+    loss = factor * jnp.where((factor == 0.0) & jnp.isposinf(parts.loss), 0.0, parts.loss)
+    return loss if label_smoothing is None else loss + _spread(parts, z, axis, label_smoothing, weights)
+
+
+def _spread(parts: SoftmaxLoss, z: Array, axis: int, label_smoothing: ArrayLike, weights: Array | None) -> Array:
+    """ε/K·Σ w·(−log p) over the K classes that are possible."""
+    # XLA:CPU writes out what is formed with a mask: one array of the size of the logits.
+    (z,) = recompute(parts.log_sum, z)
+    possible = z != -jnp.inf
+    surprise = (parts.shift - jnp.where(possible, z, 0.0)) + parts.log_sum
+    if weights is not None:
+        surprise = weights * surprise
+    spread = jnp.sum(jnp.where(possible, surprise, 0.0), axis=axis, keepdims=True)
+    count = jnp.sum(possible.astype(z.dtype), axis=axis, keepdims=True)
+    return _parameter("label_smoothing", label_smoothing, z) * spread / jnp.maximum(count, 1.0)
+
+
+@public()
+def kl_divergence(
+    logits: ArrayLike, targets: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None
+) -> Float[Array, "..."]:
+    """KL divergence KL(t‖softmax(z)) of a prediction from the targets per row, Σ t·log(t/q) − t + q, in nats.
+
+    Args:
+        logits: `[..., K]`, of any shift; q is their softmax.
+        targets: `[..., K]`, a distribution per row; same rank, batch axes of size 1 broadcast.
+        axis: the axis of the classes, or a tuple of axes.
+        where: boolean mask of the classes that take part; the others may hold anything.
+
+    Returns:
+        `[...]`, one loss per row: the cross-entropy less the entropy of the targets, and never below 0. For targets
+        close to q the error is that of q as rounded, 4·eps·√loss.
+
+    Edge cases: a target of 0 contributes q; a target > 0 at a logit of −inf gives +inf; a row in which nothing takes
+    part gives 0.
+
+    Gradient: (Σt)·softmax(z) − t in the logits, that of `softmax_cross_entropy`; log(t/q) in the targets.
+
+    Example:
+        >>> from jxent import losses
+        >>> round(float(losses.kl_divergence([0.0, 0.0], [0.9, 0.1])), 6)
+        0.368064
+
+    Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
+    """
+    z, t, axes = match_rows(("logits", "targets"), as_float("logits", logits), as_float("targets", targets), axis)
+    mask = participation(where, z)
+    z, some = _rows.masked(z, mask, axes)
+    if mask is not None:
+        t = jnp.where(mask, t, 0.0)
+    return _rows.finish(target_divergence(z, t, axes), some, axes, keepdims=False, base=None)
