@@ -163,25 +163,24 @@ for dtype, tolerance in ((jnp.float32, 4e-6), (jnp.float64, 1e-13)):
                                           room.variation_of_information,
                                           lambda u, r=room: r.total_correlation(u, variables=(1, 2)),
                                           lambda u, r=room: r.dual_total_correlation(u, variables=(1, 2)))]
-        for kind in (AxisType.Explicit, AxisType.Auto):
+        slopes = [jax.jit(jax.grad(lambda *x, f=f: f(*x).sum())) for f, _ in cases]
+        alone = [(f(*args), slope(*args)) for (f, args), slope in zip(cases, slopes)]
+        kinds = (AxisType.Explicit, AxisType.Auto) if dtype == jnp.float32 else (AxisType.Explicit,)
+        for kind in kinds:
             mesh = jax.make_mesh((2, 2), ("rows", "classes"), axis_types=(kind, kind))
             with jax.set_mesh(mesh):
-                for spec in (("rows", None), (None, "classes"), ("rows", "classes")):
-                    for f, args in cases:
-                        whole = f(*args)
-                        place = lambda x: NamedSharding(mesh, P(*spec, *[None] * (x.ndim - 2)))
-                        there = tuple(jax.device_put(x, place(x)) for x in args)
-                        np.testing.assert_allclose(jax.jit(f)(*there), whole, rtol=tolerance)
-                        g = jax.jit(jax.grad(lambda *x, f=f: f(*x).sum()))(*there)
-                        plain = jax.grad(lambda *x, f=f: f(*x).sum())(*args)
-                        np.testing.assert_allclose(g, plain, rtol=100 * tolerance, atol=10 * tolerance)
+                for (f, args), slope, (whole, plain) in zip(cases, slopes, alone):
+                    place = lambda x: NamedSharding(mesh, P("rows", "classes", *[None] * (x.ndim - 2)))
+                    there = tuple(jax.device_put(x, place(x)) for x in args)
+                    np.testing.assert_allclose(jax.jit(f)(*there), whole, rtol=tolerance)
+                    np.testing.assert_allclose(slope(*there), plain, rtol=100 * tolerance, atol=10 * tolerance)
 print("same")
 """
 
 
 @pytest.mark.slow
 def test_every_measure_of_sharded_arrays_is_the_same():
-    """Batch, categories or variables over explicit and auto mesh axes, in both precisions."""
+    """Batch and categories, or a variable of a table, over explicit and auto mesh axes; explicit in float64 too."""
     assert fresh(SHARDED_MEASURES, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")
 
 
