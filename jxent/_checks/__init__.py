@@ -15,17 +15,24 @@ from jxent._checks.arguments import (
     margin_axes,
     match_ranks,
     match_rows,
+    parameter,
     participation,
     row_pairs,
+    rows_beside,
     scalar,
     table_variables,
     weights_like,
     weights_of_classes,
 )
-from jxent._checks.boundary import is_traced, public
+from jxent._checks.boundary import FINITE, NON_NEGATIVE, POSITIVE, SOFTMAX_OPTIONS, UNIT, is_traced, public
 from jxent._checks.calls import checked
 
 __all__ = [
+    "FINITE",
+    "NON_NEGATIVE",
+    "POSITIVE",
+    "SOFTMAX_OPTIONS",
+    "UNIT",
     "Axis",
     "Numbers",
     "Variables",
@@ -42,9 +49,11 @@ __all__ = [
     "margin_axes",
     "match_ranks",
     "match_rows",
+    "parameter",
     "participation",
     "public",
     "row_pairs",
+    "rows_beside",
     "scalar",
     "table_variables",
     "weights_like",

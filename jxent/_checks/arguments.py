@@ -183,6 +183,12 @@ def scalar(name: str, value: ArrayLike) -> None:
         raise ValueError(f"`{name}` has shape {jnp.shape(value)}, expected a scalar; batches go by jax.vmap")
 
 
+def parameter(name: str, value: ArrayLike, like: Array) -> Array:
+    """A traced option, one number, in the dtype of the operands."""
+    scalar(name, value)
+    return jnp.asarray(value).astype(like.dtype)
+
+
 def elementwise(**operands: ArrayLike) -> tuple[Array, ...]:
     """Operands of an elementwise form: a scalar may stand beside any array, otherwise ranks match."""
     names = list(operands)
@@ -193,19 +199,21 @@ def elementwise(**operands: ArrayLike) -> tuple[Array, ...]:
     return tuple(jnp.broadcast_to(a, shape) for a in arrays)
 
 
-def class_labels(labels: ArrayLike, z: Array, axis: int) -> Array:
-    """Integer class ids, one per row of the logits."""
+def rows_beside(z: Array, axis: int) -> tuple[int, ...]:
+    """The shape of what stands once for each row: that of the logits without the class axis."""
+    return z.shape[:axis] + z.shape[axis + 1 :]
+
+
+def class_labels(labels: ArrayLike, rows: tuple[int, ...], beside: str, *, soft: str) -> Array:
+    """Integer class ids, one per row; `beside` names what has the rows and `soft` where distributions go."""
     ids = jnp.asarray(labels)
     if not jnp.issubdtype(ids.dtype, jnp.integer):
         raise TypeError(
-            f"`labels` has dtype {ids.dtype}, expected integer class ids; for a distribution per row use "
-            f"softmax_cross_entropy, for ids stored as floats labels.astype(int)"
+            f"`labels` has dtype {ids.dtype} and shape {ids.shape}, expected integer class ids {rows}; for a "
+            f"distribution per row {soft}, for ids stored as floats labels.astype(int)"
         )
-    expected = z.shape[:axis] + z.shape[axis + 1 :]
-    if ids.shape != expected:
-        raise ValueError(
-            f"`labels` has shape {ids.shape} and `logits` {z.shape}: expected one class id per row, shape {expected}"
-        )
+    if ids.shape != rows:
+        raise ValueError(f"`labels` has shape {ids.shape} and {beside}: expected one class id per row, shape {rows}")
     if ids.dtype.itemsize >= 4 and ids.dtype != jnp.int32:
         # Saturated, not wrapped: what was out of range stays out of range.
         limits = jnp.iinfo(jnp.int32)

@@ -15,6 +15,13 @@ from jxent._checks.calls import check_call, checking
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# Where the numbers given as traced options lie, as closed intervals.
+UNIT = (0.0, 1.0)
+NON_NEGATIVE = (0.0, math.inf)
+POSITIVE = (math.ulp(0.0), math.inf)
+FINITE = (-1e300, 1e300)
+SOFTMAX_OPTIONS = {"label_smoothing": UNIT, "z_loss": NON_NEGATIVE}
+
 # Options that pick a program rather than enter the arithmetic. Everything else is traced.
 STATIC_OPTIONS = (
     *("axis", "base", "keepdims", "ignore_label", "block_size", "axis_name", "normalizer"),
@@ -139,7 +146,7 @@ def check_domain(function: str, key: str, value: Any, interval: tuple[float, flo
     """Refuse a Python number outside its closed interval; arrays are left to the function."""
     low, high = interval
     if isinstance(value, (bool, int, float, np.generic)) and not low <= float(value) <= high:
-        expected = "a number > 0" if low == math.ulp(0.0) else f"a number in [{low:g}, {high:g}]"
+        expected = "a number > 0" if low == POSITIVE[0] else f"a number in [{low:g}, {high:g}]"
         raise ValueError(f"{function}(): `{key}` is {value}, expected {expected}")
 
 

@@ -28,6 +28,21 @@ from jxent.closed_form._logits import (
     logits_perplexity,
     logits_self_information,
 )
+from jxent.closed_form._logits_joint import (
+    logits_conditional_entropy,
+    logits_conditional_mutual_information,
+    logits_joint_entropy,
+    logits_mutual_information,
+    logits_normalized_mutual_information,
+    logits_variation_of_information,
+)
+from jxent.closed_form._logits_multivariate import (
+    logits_co_information,
+    logits_dual_total_correlation,
+    logits_interaction_information,
+    logits_o_information,
+    logits_total_correlation,
+)
 from jxent.closed_form._logits_orders import (
     logits_alpha_divergence,
     logits_bhattacharyya_distance,
@@ -37,19 +52,6 @@ from jxent.closed_form._logits_orders import (
     logits_renyi_entropy,
     logits_total_variation,
     logits_tsallis_entropy,
-)
-from jxent.closed_form._logits_tables import (
-    logits_co_information,
-    logits_conditional_entropy,
-    logits_conditional_mutual_information,
-    logits_dual_total_correlation,
-    logits_interaction_information,
-    logits_joint_entropy,
-    logits_mutual_information,
-    logits_normalized_mutual_information,
-    logits_o_information,
-    logits_total_correlation,
-    logits_variation_of_information,
 )
 from jxent.closed_form._losses import (
     focal_loss,
@@ -84,6 +86,21 @@ from jxent.closed_form._probs import (
     probs_perplexity,
     probs_self_information,
 )
+from jxent.closed_form._probs_joint import (
+    probs_conditional_entropy,
+    probs_conditional_mutual_information,
+    probs_joint_entropy,
+    probs_mutual_information,
+    probs_normalized_mutual_information,
+    probs_variation_of_information,
+)
+from jxent.closed_form._probs_multivariate import (
+    probs_co_information,
+    probs_dual_total_correlation,
+    probs_interaction_information,
+    probs_o_information,
+    probs_total_correlation,
+)
 from jxent.closed_form._probs_orders import (
     probs_alpha_divergence,
     probs_bhattacharyya_distance,
@@ -93,19 +110,6 @@ from jxent.closed_form._probs_orders import (
     probs_renyi_entropy,
     probs_total_variation,
     probs_tsallis_entropy,
-)
-from jxent.closed_form._probs_tables import (
-    probs_co_information,
-    probs_conditional_entropy,
-    probs_conditional_mutual_information,
-    probs_dual_total_correlation,
-    probs_interaction_information,
-    probs_joint_entropy,
-    probs_mutual_information,
-    probs_normalized_mutual_information,
-    probs_o_information,
-    probs_total_correlation,
-    probs_variation_of_information,
 )
 
 __all__ = [

@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jxent import logits as _logits
-from jxent._checks import Axis, log_base_factor, public
+from jxent._checks import UNIT, Axis, log_base_factor, public
 from jxent.closed_form import _shared
 
 
@@ -273,7 +273,7 @@ def _jensen_shannon(p: Array, q: Array, weight: ArrayLike, axes: tuple[int, ...]
     return _shared.through_softmax(p, slope_p, axes), _shared.through_softmax(q, slope_q, axes)
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def logits_jensen_shannon_divergence(
     zp: ArrayLike,
     zq: ArrayLike,
@@ -319,7 +319,7 @@ def logits_jensen_shannon_divergence(
     return _shared.in_units(in_p, in_q, shapes, base)
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def logits_jensen_shannon_distance(
     zp: ArrayLike,
     zq: ArrayLike,

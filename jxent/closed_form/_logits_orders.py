@@ -4,11 +4,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, log_base_factor, public
+from jxent._checks import FINITE, NON_NEGATIVE, Axis, log_base_factor, public
 from jxent.closed_form import _powers, _shared
 
 
-@public(domain={"alpha": (0.0, float("inf"))})
+@public(domain={"alpha": NON_NEGATIVE})
 def logits_renyi_entropy(
     z: ArrayLike,
     alpha: ArrayLike,
@@ -52,7 +52,7 @@ def logits_renyi_entropy(
     return _shared.through_softmax(p, slope, axes) * log_base_factor(base)
 
 
-@public(domain={"order": (0.0, float("inf"))})
+@public(domain={"order": NON_NEGATIVE})
 def logits_tsallis_entropy(
     z: ArrayLike,
     order: ArrayLike,
@@ -95,7 +95,7 @@ def logits_tsallis_entropy(
     return _shared.through_softmax(p, slope, axes)
 
 
-@public(domain={"alpha": (0.0, float("inf"))})
+@public(domain={"alpha": NON_NEGATIVE})
 def logits_renyi_divergence(
     zp: ArrayLike,
     zq: ArrayLike,
@@ -143,7 +143,7 @@ def logits_renyi_divergence(
     return _shared.in_units(in_p, in_q, shapes, base)
 
 
-@public(domain={"alpha": (-1e300, 1e300)})
+@public(domain={"alpha": FINITE})
 def logits_alpha_divergence(
     zp: ArrayLike,
     zq: ArrayLike,

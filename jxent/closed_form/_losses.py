@@ -1,25 +1,26 @@
 """Gradients of the losses in their predictions, by hand."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jxent._checks import (
+    NON_NEGATIVE,
+    POSITIVE,
+    SOFTMAX_OPTIONS,
+    UNIT,
     Axis,
     class_labels,
     elementwise,
     ignored_rows,
+    parameter,
     participation,
     public,
-    scalar,
+    rows_beside,
     weights_of_classes,
 )
 from jxent.closed_form import _shared
-
-OPTIONS = {"label_smoothing": (0.0, 1.0), "z_loss": (0.0, math.inf)}
 
 
 def _of_coefficients(
@@ -37,7 +38,7 @@ def _of_coefficients(
     if label_smoothing is not None:
         possible = mask & (z != -jnp.inf)
         share = _shared.total(c, axes) / jnp.maximum(_shared.total(possible.astype(z.dtype), axes), 1.0)
-        smoothing = jnp.asarray(label_smoothing).astype(z.dtype)
+        smoothing = parameter("label_smoothing", label_smoothing, z)
         c = (1.0 - smoothing) * c + jnp.where(possible, smoothing * share, 0.0)
     weights = weights_of_classes(class_weights, z, axes)
     if weights is not None:
@@ -46,11 +47,24 @@ def _of_coefficients(
     if z_loss is not None:
         log_total = jax.nn.logsumexp(jnp.where(mask, z, -jnp.inf), axis=axes, keepdims=True)
         # (ζ·log² Z)′ = 2ζ·log Z·p, since (log Z)′ = p.
-        gradient = gradient + 2.0 * jnp.asarray(z_loss).astype(z.dtype) * jnp.where(p > 0, log_total * p, 0.0)
+        gradient = gradient + 2.0 * parameter("z_loss", z_loss, z) * jnp.where(p > 0, log_total * p, 0.0)
     return gradient
 
 
-@public(domain=OPTIONS)
+def _of_targets(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    axis: Axis,
+    where: ArrayLike | None,
+    label_smoothing: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
+    z_loss: ArrayLike | None = None,
+) -> Array:
+    z, t, axes, mask, shapes = _shared.rows(("logits", "targets"), logits, targets, axis, where)
+    return _shared.fold(_of_coefficients(z, t, axes, mask, label_smoothing, class_weights, z_loss), shapes[0])
+
+
+@public(domain=SOFTMAX_OPTIONS)
 def softmax_cross_entropy(
     logits: ArrayLike,
     targets: ArrayLike,
@@ -89,11 +103,10 @@ def softmax_cross_entropy(
 
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.109.
     """
-    z, t, axes, mask, shapes = _shared.rows(("logits", "targets"), logits, targets, axis, where)
-    return _shared.fold(_of_coefficients(z, t, axes, mask, label_smoothing, class_weights, z_loss), shapes[0])
+    return _of_targets(logits, targets, axis, where, label_smoothing, class_weights, z_loss)
 
 
-@public(domain=OPTIONS)
+@public(domain=SOFTMAX_OPTIONS)
 def softmax_cross_entropy_with_integer_labels(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -134,7 +147,7 @@ def softmax_cross_entropy_with_integer_labels(
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.109.
     """
     z, axes, mask = _shared.row("logits", logits, axis, where)
-    ids = class_labels(labels, z, axes[0])
+    ids = class_labels(labels, rows_beside(z, axes[0]), f"`logits` {z.shape}", soft="use softmax_cross_entropy")
     count = z.shape[axes[0]]
     ignored = ignored_rows(labels, ignore_label)
     ignored = jnp.zeros(ids.shape, bool) if ignored is None else ignored
@@ -175,8 +188,7 @@ def kl_divergence(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
     """
-    z, t, axes, mask, shapes = _shared.rows(("logits", "targets"), logits, targets, axis, where)
-    return _shared.fold(_of_coefficients(z, t, axes, mask, None, None, None), shapes[0])
+    return _of_targets(logits, targets, axis, where)
 
 
 def _operands(
@@ -219,7 +231,7 @@ def sigmoid_binary_cross_entropy(
     return _shared.fold(jnp.where(mask, 1.0 / (1.0 + jnp.exp(-z)) - t, 0.0), shape)
 
 
-@public(domain={"gamma": (0.0, math.inf), "alpha": (0.0, 1.0)})
+@public(domain={"gamma": NON_NEGATIVE, "alpha": UNIT})
 def focal_loss(
     logits: ArrayLike,
     targets: ArrayLike,
@@ -253,17 +265,15 @@ def focal_loss(
 
     Reference: T.-Y. Lin et al., Focal loss for dense object detection (2017), appendix B.
     """
-    scalar("gamma", gamma)
     z, t, mask, shape = _operands("logits", logits, targets, where)
-    gamma = jnp.asarray(gamma).astype(z.dtype)
+    gamma = parameter("gamma", gamma, z)
     p, no = 1.0 / (1.0 + jnp.exp(-z)), 1.0 / (1.0 + jnp.exp(z))
     u = jnp.maximum(p * (1.0 - t) + no * t, jnp.finfo(z.dtype).tiny)
     bound = -jnp.log(jnp.asarray(jnp.finfo(z.dtype).tiny, z.dtype))
     bce = t * jnp.minimum(jax.nn.softplus(-z), bound) + (1.0 - t) * jnp.minimum(jax.nn.softplus(z), bound)
     gradient = u**gamma * (p - t + gamma * bce * (1.0 - 2.0 * t) * p * no / u)
     if alpha is not None:
-        scalar("alpha", alpha)
-        a = jnp.asarray(alpha).astype(z.dtype)
+        a = parameter("alpha", alpha, z)
         gradient = (a * t + (1.0 - a) * (1.0 - t)) * gradient
     return _shared.fold(jnp.where(mask, gradient, 0.0), shape)
 
@@ -326,7 +336,7 @@ def l2_loss(predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | No
     return _shared.fold(jnp.where(mask, prediction - target, 0.0), shape)
 
 
-@public(domain={"delta": (math.ulp(0.0), math.inf)})
+@public(domain={"delta": POSITIVE})
 def huber_loss(
     predictions: ArrayLike,
     targets: ArrayLike,
@@ -358,7 +368,6 @@ def huber_loss(
 
     Reference: P. J. Huber, Annals of Mathematical Statistics 35 (1964).
     """
-    scalar("delta", delta)
     prediction, target, mask, shape = _operands("predictions", predictions, targets, where)
-    bound = jnp.asarray(delta, prediction.dtype)
+    bound = parameter("delta", delta, prediction)
     return _shared.fold(jnp.where(mask, jnp.clip(prediction - target, -bound, bound), 0.0), shape)

@@ -3,7 +3,7 @@
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import public, row_pairs
+from jxent._checks import UNIT, public, row_pairs
 from jxent.closed_form import _logits, _probs
 
 
@@ -85,7 +85,7 @@ def probs_pairwise_kl_divergence(
     return in_first[:, 0], in_second[0]
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def probs_pairwise_jensen_shannon_divergence(
     p: ArrayLike,
     q: ArrayLike,
@@ -205,7 +205,7 @@ def logits_pairwise_kl_divergence(
     return in_first[:, 0], in_second[0]
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def logits_pairwise_jensen_shannon_divergence(
     zp: ArrayLike,
     zq: ArrayLike,

@@ -5,7 +5,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jxent import probs as _probs
-from jxent._checks import Axis, as_float, log_base_factor, public
+from jxent._checks import UNIT, Axis, as_float, log_base_factor, public
 from jxent.closed_form import _shared
 from jxent.closed_form._shared import is_zero, lifted, log_ratio
 
@@ -256,7 +256,7 @@ def probs_jeffreys_divergence(
     return _shared.masked_in_units(in_p, in_q, mask, shapes, base)
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def probs_jensen_shannon_divergence(
     p: ArrayLike,
     q: ArrayLike,
@@ -302,7 +302,7 @@ def probs_jensen_shannon_divergence(
     return _shared.masked_in_units(in_p, in_q, mask, shapes, base)
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def probs_jensen_shannon_distance(
     p: ArrayLike,
     q: ArrayLike,

@@ -4,11 +4,11 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, log_base_factor, public
+from jxent._checks import FINITE, NON_NEGATIVE, Axis, log_base_factor, public
 from jxent.closed_form import _powers, _shared
 
 
-@public(domain={"alpha": (0.0, float("inf"))})
+@public(domain={"alpha": NON_NEGATIVE})
 def probs_renyi_entropy(
     p: ArrayLike,
     alpha: ArrayLike,
@@ -54,7 +54,7 @@ def probs_renyi_entropy(
     return jnp.where(mask, slope, 0.0) * log_base_factor(base)
 
 
-@public(domain={"order": (0.0, float("inf"))})
+@public(domain={"order": NON_NEGATIVE})
 def probs_tsallis_entropy(
     p: ArrayLike,
     order: ArrayLike,
@@ -97,7 +97,7 @@ def probs_tsallis_entropy(
     return jnp.where(mask, slope, 0.0)
 
 
-@public(domain={"alpha": (0.0, float("inf"))})
+@public(domain={"alpha": NON_NEGATIVE})
 def probs_renyi_divergence(
     p: ArrayLike,
     q: ArrayLike,
@@ -144,7 +144,7 @@ def probs_renyi_divergence(
     return _shared.masked_in_units(in_p, in_q, mask, shapes, base)
 
 
-@public(domain={"alpha": (-1e300, 1e300)})
+@public(domain={"alpha": FINITE})
 def probs_alpha_divergence(
     p: ArrayLike,
     q: ArrayLike,

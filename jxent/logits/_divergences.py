@@ -3,7 +3,7 @@
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, public, scalar
+from jxent._checks import UNIT, Axis, public, scalar
 from jxent._numerics import kernels
 from jxent._numerics.primitives import safe_sqrt
 from jxent.logits import _rows
@@ -88,7 +88,7 @@ def jeffreys_divergence(
     return _rows.two(kernels.JEFFREYS_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def jensen_shannon_divergence(
     zp: ArrayLike,
     zq: ArrayLike,
@@ -129,7 +129,7 @@ def jensen_shannon_divergence(
     return _rows.two(kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def jensen_shannon_distance(
     zp: ArrayLike,
     zq: ArrayLike,

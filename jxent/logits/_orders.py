@@ -3,12 +3,12 @@
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, public, scalar
+from jxent._checks import FINITE, NON_NEGATIVE, Axis, public, scalar
 from jxent._numerics import orders, renyi
 from jxent.logits import _rows
 
 
-@public(domain={"alpha": (0.0, float("inf"))})
+@public(domain={"alpha": NON_NEGATIVE})
 def renyi_entropy(
     z: ArrayLike,
     alpha: ArrayLike,
@@ -50,7 +50,7 @@ def renyi_entropy(
     return _rows.one(renyi.entropy, z, alpha, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"order": (0.0, float("inf"))})
+@public(domain={"order": NON_NEGATIVE})
 def tsallis_entropy(
     z: ArrayLike,
     order: ArrayLike,
@@ -88,7 +88,7 @@ def tsallis_entropy(
     return _rows.one(renyi.tsallis, z, order, axis=axis, where=where, keepdims=keepdims)
 
 
-@public(domain={"alpha": (0.0, float("inf"))})
+@public(domain={"alpha": NON_NEGATIVE})
 def renyi_divergence(
     zp: ArrayLike,
     zq: ArrayLike,
@@ -131,7 +131,7 @@ def renyi_divergence(
     return _rows.two(renyi.divergence, zp, zq, alpha, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"alpha": (-1e300, 1e300)})
+@public(domain={"alpha": FINITE})
 def alpha_divergence(
     zp: ArrayLike,
     zq: ArrayLike,

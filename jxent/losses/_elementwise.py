@@ -1,12 +1,10 @@
 """Losses of one prediction against one target each: the shape of the inputs is kept."""
 
-import math
-
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import elementwise, participation, public, scalar
+from jxent._checks import NON_NEGATIVE, POSITIVE, UNIT, elementwise, parameter, participation, public, scalar
 from jxent._numerics import classification
 
 
@@ -54,7 +52,7 @@ def sigmoid_binary_cross_entropy(
     return _keep(classification.sigmoid_loss(z, t), mask)
 
 
-@public(domain={"gamma": (0.0, math.inf), "alpha": (0.0, 1.0)})
+@public(domain={"gamma": NON_NEGATIVE, "alpha": UNIT})
 def focal_loss(
     logits: ArrayLike,
     targets: ArrayLike,
@@ -90,12 +88,10 @@ def focal_loss(
 
     Reference: T.-Y. Lin et al., Focal loss for dense object detection (2017), eq. 5.
     """
-    scalar("gamma", gamma)
     z, t, mask = _operands("logits", logits, targets, where)
-    loss = classification.focal_loss(z, t, jnp.asarray(gamma).astype(z.dtype))
+    loss = classification.focal_loss(z, t, parameter("gamma", gamma, z))
     if alpha is not None:
-        scalar("alpha", alpha)
-        a = jnp.asarray(alpha).astype(z.dtype)
+        a = parameter("alpha", alpha, z)
         loss = (a * t + (1.0 - a) * (1.0 - t)) * loss
     return _keep(loss, mask)
 
@@ -159,7 +155,7 @@ def l2_loss(predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | No
     return _keep(0.5 * error * error, mask)
 
 
-@public(domain={"delta": (math.ulp(0.0), math.inf)})
+@public(domain={"delta": POSITIVE})
 def huber_loss(
     predictions: ArrayLike,
     targets: ArrayLike,

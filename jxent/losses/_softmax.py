@@ -6,28 +6,22 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jxent._checks import (
+    SOFTMAX_OPTIONS,
     Axis,
     as_float,
     category_axes,
     class_labels,
     ignored_rows,
     match_rows,
+    parameter,
     participation,
     public,
-    scalar,
+    rows_beside,
     weights_of_classes,
 )
 from jxent._numerics.classification import SoftmaxLoss, label_loss, target_divergence, target_loss
 from jxent._numerics.primitives import recompute
 from jxent.logits import _rows
-
-OPTIONS = {"label_smoothing": (0.0, 1.0), "z_loss": (0.0, float("inf"))}
-
-
-def _parameter(name: str, value: ArrayLike, z: Array) -> Array:
-    """A traced option in the dtype of the logits."""
-    scalar(name, value)
-    return jnp.asarray(value).astype(z.dtype)
 
 
 def smoothed(targets: Array, possible: Array, smoothing: Array, axes: tuple[int, ...]) -> Array:
@@ -37,7 +31,7 @@ def smoothed(targets: Array, possible: Array, smoothing: Array, axes: tuple[int,
     return (1.0 - smoothing) * targets + jnp.where(possible, smoothing * share, 0.0)
 
 
-@public(domain=OPTIONS)
+@public(domain=SOFTMAX_OPTIONS)
 def softmax_cross_entropy(
     logits: ArrayLike,
     targets: ArrayLike,
@@ -85,17 +79,17 @@ def softmax_cross_entropy(
     if mask is not None:
         t = jnp.where(mask, t, 0.0)
     if label_smoothing is not None:
-        t = smoothed(t, z != -jnp.inf, _parameter("label_smoothing", label_smoothing, z), axes)
+        t = smoothed(t, z != -jnp.inf, parameter("label_smoothing", label_smoothing, z), axes)
     weights = weights_of_classes(class_weights, z, axes)
     parts = target_loss(z, t if weights is None else weights * t, axes)
     loss = parts.loss
     if z_loss is not None:
         level = parts.shift + parts.log_sum
-        loss = loss + _parameter("z_loss", z_loss, z) * level * level
+        loss = loss + parameter("z_loss", z_loss, z) * level * level
     return _rows.finish(jnp.squeeze(loss, axes), some, axes, keepdims=False, base=None)
 
 
-@public(domain=OPTIONS)
+@public(domain=SOFTMAX_OPTIONS)
 def softmax_cross_entropy_with_integer_labels(
     logits: ArrayLike,
     labels: ArrayLike,
@@ -141,7 +135,7 @@ def softmax_cross_entropy_with_integer_labels(
     if not isinstance(axis, (int, np.integer)):
         raise TypeError(f"axis={axis!r} must be one int: a class id names a place along one axis")
     (ax,) = category_axes("logits", z, axis)
-    ids = class_labels(labels, z, ax)
+    ids = class_labels(labels, rows_beside(z, ax), f"`logits` {z.shape}", soft="use softmax_cross_entropy")
     mask = participation(where, z)
     z, some = _rows.masked(z, mask, (ax,))
     ignored = ignored_rows(labels, ignore_label)
@@ -156,7 +150,7 @@ def softmax_cross_entropy_with_integer_labels(
     loss = _weighted(parts, z, ids, ax, label_smoothing, weights)
     if z_loss is not None:
         level = parts.shift + parts.log_sum
-        loss = loss + _parameter("z_loss", z_loss, z) * level * level
+        loss = loss + parameter("z_loss", z_loss, z) * level * level
     # A factor, since a choice would have gradient 0; it is 1 on ignored rows, where 0·NaN would be NaN.
     counted = in_range if ignored is None else in_range | ignored
     loss = loss * jnp.where(counted, 1.0, jnp.nan).astype(loss.dtype)
@@ -172,7 +166,7 @@ def _weighted(
     """(1 − ε)·w_y·(−log p_y) + ε/K·Σ w·(−log p) over the classes that are possible."""
     factor = None if weights is None else jnp.take(weights.ravel(), ids)
     if label_smoothing is not None:
-        smoothing = _parameter("label_smoothing", label_smoothing, z)
+        smoothing = parameter("label_smoothing", label_smoothing, z)
         factor = (1.0 - smoothing) * (jnp.ones_like(parts.loss) if factor is None else factor)
     if factor is None:
         return parts.loss
@@ -191,7 +185,7 @@ def _spread(parts: SoftmaxLoss, z: Array, axis: int, label_smoothing: ArrayLike,
         surprise = weights * surprise
     spread = jnp.sum(jnp.where(possible, surprise, 0.0), axis=axis, keepdims=True)
     count = jnp.sum(possible.astype(z.dtype), axis=axis, keepdims=True)
-    return _parameter("label_smoothing", label_smoothing, z) * spread / jnp.maximum(count, 1.0)
+    return parameter("label_smoothing", label_smoothing, z) * spread / jnp.maximum(count, 1.0)
 
 
 @public()

@@ -3,7 +3,7 @@
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, public, scalar
+from jxent._checks import UNIT, Axis, public, scalar
 from jxent._numerics import kernels
 from jxent._numerics.primitives import safe_sqrt
 from jxent.probs import _rows
@@ -90,7 +90,7 @@ def jeffreys_divergence(
     return _rows.two(kernels.JEFFREYS_DIVERGENCE, p, q, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def jensen_shannon_divergence(
     p: ArrayLike,
     q: ArrayLike,
@@ -131,7 +131,7 @@ def jensen_shannon_divergence(
     return _rows.two(kernels.JENSEN_SHANNON, p, q, weight, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def jensen_shannon_distance(
     p: ArrayLike,
     q: ArrayLike,

@@ -3,15 +3,12 @@
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, public, scalar
+from jxent._checks import FINITE, NON_NEGATIVE, Axis, public, scalar
 from jxent._numerics import orders, renyi
 from jxent.probs import _rows
 
-_ORDER = (0.0, float("inf"))
-_FINITE = (-1e300, 1e300)
 
-
-@public(domain={"alpha": _ORDER})
+@public(domain={"alpha": NON_NEGATIVE})
 def renyi_entropy(
     p: ArrayLike,
     alpha: ArrayLike,
@@ -54,7 +51,7 @@ def renyi_entropy(
     return _rows.one(renyi.entropy, p, alpha, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"order": _ORDER})
+@public(domain={"order": NON_NEGATIVE})
 def tsallis_entropy(
     p: ArrayLike,
     order: ArrayLike,
@@ -93,7 +90,7 @@ def tsallis_entropy(
     return _rows.one(renyi.tsallis, p, order, axis=axis, where=where, keepdims=keepdims)
 
 
-@public(domain={"alpha": _ORDER})
+@public(domain={"alpha": NON_NEGATIVE})
 def renyi_divergence(
     p: ArrayLike,
     q: ArrayLike,
@@ -139,7 +136,7 @@ def renyi_divergence(
     return _rows.two(renyi.divergence, p, q, alpha, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"alpha": _FINITE})
+@public(domain={"alpha": FINITE})
 def alpha_divergence(
     p: ArrayLike,
     q: ArrayLike,

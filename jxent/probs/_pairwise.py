@@ -1,10 +1,9 @@
 """Divergences between all pairs of rows of two arrays."""
 
-import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import log_base_factor, public, row_pairs, scalar
+from jxent._checks import UNIT, log_base_factor, parameter, public, row_pairs
 from jxent._numerics import pairwise, rows
 
 
@@ -79,7 +78,7 @@ def pairwise_kl_divergence(
     return pairwise.probs_kl_divergence(first, second) * log_base_factor(base)
 
 
-@public(domain={"weight": (0.0, 1.0)})
+@public(domain={"weight": UNIT})
 def pairwise_jensen_shannon_divergence(
     p: ArrayLike,
     q: ArrayLike,
@@ -113,7 +112,6 @@ def pairwise_jensen_shannon_divergence(
     Reference: J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information Theory 37
     (1991).
     """
-    scalar("weight", weight)
     first, second = row_pairs("p", p, "q", q)
-    w = jnp.asarray(weight).astype(first.dtype)
+    w = parameter("weight", weight, first)
     return pairwise.jensen_shannon(rows.probs_sum, first, second, w) * log_base_factor(base)
