@@ -1,21 +1,32 @@
 """jxent: information theory for JAX.
 
-One room per thing you hold: `probs` for probabilities, `logits` for logits, `losses` for predictions
-and labels, `closed_form` for gradients derived by hand, `regression` for a data set to fit, `data` for
-reading one and `plots` for pictures. `checked` makes any function
-report bad values. Rooms are imported when they are first used, so that `import jxent` costs little.
+One room per thing you hold: `probs` for probabilities, `logits` for logits, `losses` for predictions and
+labels, `linear` for features, class weights and labels, `closed_form` for gradients derived by hand,
+`regression` for a data set to fit, `data` for reading one and `plots` for pictures. `checked` makes any
+function report bad values. Rooms are imported when they are first used, so that `import jxent` costs little.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jxent import closed_form, data, logits, losses, plots, probs, regression
+    from jxent import closed_form, data, linear, logits, losses, plots, probs, regression
     from jxent._checks import checked
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "checked", "closed_form", "data", "logits", "losses", "plots", "probs", "regression"]
+__all__ = [
+    "__version__",
+    "checked",
+    "closed_form",
+    "data",
+    "linear",
+    "logits",
+    "losses",
+    "plots",
+    "probs",
+    "regression",
+]
 
 _ROOMS = frozenset(__all__) - {"__version__", "checked"}
 

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 import jxent
-from jxent import closed_form, logits, losses, probs
+from jxent import closed_form, linear, logits, losses, probs
 
 LABELS = losses.softmax_cross_entropy_with_integer_labels
+EYE = jnp.eye(2)
+NAN = EYE.at[1, 1].set(jnp.nan)
 BAD, GOOD = jnp.asarray([[0.5, 0.5], [0.5, -0.5]]), jnp.asarray([[0.5, 0.5], [0.25, 0.75]])
 
 
@@ -36,6 +38,19 @@ BAD, GOOD = jnp.asarray([[0.5, 0.5], [0.5, -0.5]]), jnp.asarray([[0.5, 0.5], [0.
         (LABELS, (jnp.zeros((2, 3)), [0, 3]), {}, r"`labels` at index \(1,\) is 3, expected a class id in \[0, 3\)"),
         (LABELS, (jnp.zeros((2, 3)), [0, -1]), {"ignore_label": -1}, None),
         (losses.softmax_cross_entropy, ([0.0, 0.0], [0.5, 0.6]), {}, "`targets`.*sums to 1.1"),
+        (
+            linear.softmax_cross_entropy,
+            (EYE, EYE, [0, 2]),
+            {},
+            r"linear.softmax_cross_entropy\(\): `labels`.*is 2.*\[0, 2\)",
+        ),
+        (linear.softmax_cross_entropy, (EYE, EYE, [0, 2]), {"ignore_label": 2}, None),
+        (linear.mean_softmax_cross_entropy, (EYE, EYE, GOOD + 1), {}, r"`labels` at index \(0, :\) sums to 3"),
+        (linear.softmax_cross_entropy, (NAN, EYE, [0, 0]), {}, r"`x` at index \(1, 1\) is nan, expected a finite"),
+        (linear.softmax_cross_entropy, (NAN, EYE, [0, 7]), {"ignore_label": 7}, None),
+        (linear.logsumexp, (EYE, NAN), {}, r"linear.logsumexp\(\): `w` at index \(1, 1\) is nan"),
+        (linear.logsumexp, (EYE, NAN), {"where": jnp.asarray([True, False])}, None),
+        (linear.logsumexp, (EYE, EYE), {"bias": [-np.inf, np.inf]}, r"`bias` at index \(1,\) is inf"),
         (losses.sigmoid_binary_cross_entropy, ([0.0], [1.5]), {}, "`targets`.*1.5, expected a probability"),
         (losses.l2_loss, ([0.0], [np.nan]), {}, "`targets`.*nan, expected a number"),
         (losses.mean, ([1.0],), {"weights": [-1.0]}, "`weights`.*-1.0, expected weights"),

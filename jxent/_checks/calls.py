@@ -15,7 +15,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 # Options that are numbers without being values to check.
-STATIC = frozenset({"axis", "base", "ignore_label", "x", "y", "of", "given", "variables", "table", "slope_at_infinity"})
+STATIC = frozenset(
+    {"axis", "base", "ignore_label", "block_size", "x", "y", "of", "given", "variables", "table", "slope_at_infinity"}
+)
 # Part of the key of every compilation: a function that was compiled without its checks is compiled again.
 checking = jax.make_user_context(False)  # noqa: FBT003
 
@@ -59,7 +61,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                 jax.block_until_ready(result)
                 jax.effects_barrier()
         except jax.errors.JaxRuntimeError as error:
-            found = re.findall(r"ValueError: ((?:probs|logits|losses|closed_form)\.\w+\(\): .*)", str(error))
+            found = re.findall(r"ValueError: ((?:probs|logits|losses|linear|closed_form)\.\w+\(\): .*)", str(error))
             if not found:
                 raise
             raise ValueError(found[-1].strip()) from None
@@ -75,7 +77,9 @@ def check_call(function: Callable[..., Any], operands: list[Any], options: Mappi
         return False
     bound = inspect.signature(function).bind(*operands, **options)
     bound.apply_defaults()
-    arrays = {k: v for k, v in bound.arguments.items() if k not in STATIC and _is_array(v)}
+    # What names a variable elsewhere holds the features there.
+    options_of = STATIC - {"x"} if room == "linear" else STATIC
+    arrays = {k: v for k, v in bound.arguments.items() if k not in options_of and _is_array(v)}
     static = {k: v for k, v in bound.arguments.items() if k not in arrays}
 
     def check(values: Mapping[str, Any]) -> None:

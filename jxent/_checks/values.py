@@ -19,7 +19,7 @@ TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-6}
 
 def knows(room: str) -> bool:
     """Whether the functions of a room can be checked."""
-    return room in ("probs", "logits", "losses", "closed_form")
+    return room in ("probs", "logits", "losses", "linear", "closed_form")
 
 
 def violation(room: str, name: str, arguments: Mapping[str, Any], options: Options) -> str | None:
@@ -55,12 +55,16 @@ def _rule(
     values: Mapping[str, Numbers],
     options: Options,
 ) -> str | None:
-    if argument == "labels":
-        return _labels(value, values["logits"], options)
+    if argument == "labels" and room != "linear":
+        return _labels(value, values["logits"].shape[options.get("axis", -1)], options)
     if argument in ("weight", "alpha", "order", "delta", "gamma", "label_smoothing", "z_loss"):
         return _parameter(argument, value, name)
     if argument == "class_weights":
         return _first(~(value >= 0), value, "expected weights >= 0")
+    if argument == "weights":
+        return _first(~(value >= 0), value, "expected weights >= 0")
+    if room == "linear":
+        return _of_model(argument, value, where, values, options)
     part = np.ones(value.shape, bool) if where is None else np.broadcast_to(where, value.shape)
     if argument in PROBABILITIES and room == "probs":
         axes = None if name.startswith("binary_") or name == "self_information" else _axes(value, name, options)
@@ -72,8 +76,6 @@ def _rule(
         return _probabilities(value, part, _axes(value, name, options))
     if argument == "targets" and name.startswith(("sigmoid_", "focal_")):
         return _first(part & ~((value >= 0) & (value <= 1)), value, "expected a probability in [0, 1]")
-    if argument == "weights":
-        return _first(~(value >= 0), value, "expected weights >= 0")
     return _first(part & np.isnan(value), value, "expected a number")
 
 
@@ -134,8 +136,27 @@ def _logits(value: Numbers, part: Numbers, axes: tuple[int, ...] | None) -> str 
     return f"at index ({', '.join(row)}) is -inf throughout, expected at least one possible class"
 
 
-def _labels(labels: Numbers, logits: Numbers, options: Options) -> str | None:
-    classes = logits.shape[options.get("axis", -1)]
+def _of_model(
+    argument: str, value: Numbers, where: Numbers | None, values: Mapping[str, Numbers], options: Options
+) -> str | None:
+    """What makes up the logits of a linear model, and its labels."""
+    here = np.ones(value.shape, bool)
+    if argument == "labels" and value.dtype.kind in "iu":
+        # Sharded classes: ids of all of them, of which this device knows its own.
+        return None if options.get("axis_name") else _labels(value, values["w"].shape[0], options)
+    if argument == "labels":
+        part = here if where is None else np.broadcast_to(where, value.shape)
+        return _probabilities(value, part, None if options.get("axis_name") else (value.ndim - 1,))
+    if argument == "x" and options.get("ignore_label") is not None:
+        here = np.broadcast_to((values["labels"] != options["ignore_label"])[..., None], value.shape)
+    if argument in ("w", "bias") and where is not None and where.ndim == 1:
+        here = np.broadcast_to(where.reshape((-1,) + (1,) * (value.ndim - 1)), value.shape)
+    if argument == "bias":
+        return _first(here & (np.isnan(value) | (value == np.inf)), value, "expected a finite number or -inf")
+    return _first(here & ~np.isfinite(value), value, "expected a finite number")
+
+
+def _labels(labels: Numbers, classes: int, options: Options) -> str | None:
     ignored = options.get("ignore_label")
     bad = (labels < 0) | (labels >= classes)
     if ignored is not None:

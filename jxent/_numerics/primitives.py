@@ -45,6 +45,12 @@ def is_sharded(z: Array) -> bool:
     return any(axis is not None for axis in spec)
 
 
+def varying(x: Array) -> frozenset[str]:
+    """The mesh axes over which an array varies inside `shard_map`; jax before 0.10 names them otherwise."""
+    kind = jax.typeof(x)
+    return getattr(getattr(kind, "mat", kind), "varying", None) or getattr(kind, "vma", frozenset[str]())
+
+
 def row_sum(x: Array, axes: tuple[int, ...]) -> Array:
     """Σ x over `axes`; in float64 in stages of four along a long last axis.
 

@@ -1,0 +1,130 @@
+"""What the public functions take, checked and brought to the shapes and dtypes that the engines compute in."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array
+
+from jxent._checks import as_float, class_labels, common_float, ignored_rows, parameter
+from jxent.linear._classes import Operands
+
+
+class Options(NamedTuple):
+    """The traced options of a softmax loss; None where not given."""
+
+    label_smoothing: Array | None
+    z_loss: Array | None
+
+
+class Problem(NamedTuple):
+    """Operands of the engines, traced options, which labels are to be trusted, and the mesh axis of the classes."""
+
+    operands: Operands
+    options: Options
+    in_range: Array | None
+    axis_name: str | None
+
+
+def factors(x: ArrayLike, w: ArrayLike) -> tuple[Array, Array]:
+    """Rows and weights: bfloat16 weights stay so where both are, and the rows are held in float32."""
+    x, w = jnp.asarray(x), jnp.asarray(w)
+    narrow = x.dtype == jnp.bfloat16 and w.dtype == jnp.bfloat16
+    if x.ndim < 1 or w.ndim != 2 or x.shape[-1] != w.shape[-1]:
+        turned = w.ndim == 2 and x.ndim >= 1 and x.shape[-1] == w.shape[0]
+        hint = "; `w` looks like [D, V], as in jxent.regression: pass w.T" if turned else ""
+        raise ValueError(f"`x` has shape {x.shape} and `w` {w.shape}, expected x [..., D] and w [V, D]{hint}")
+    if w.shape[0] == 0:
+        raise ValueError(f"`w` has shape {w.shape}: no classes, expected w [V, D] with V of at least 1")
+    if narrow:
+        return as_float("x", x), w
+    rows, weights = common_float(as_float("x", x), as_float("w", w))
+    return rows, weights
+
+
+def per_class(name: str, value: ArrayLike | None, w: Array, dtype: Any) -> Array | None:
+    """One number for each class."""
+    if value is None:
+        return None
+    array = as_float(name, value)
+    if array.shape != (w.shape[0],):
+        raise ValueError(
+            f"`{name}` has shape {array.shape} and `w` {w.shape}: expected one number per class, shape {(w.shape[0],)}"
+        )
+    return array.astype(dtype)
+
+
+def class_mask(where: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
+    """The mask of the classes that take part: `[V]`, or of the rank of the logits with axes of size 1."""
+    if where is None:
+        return None
+    mask = jnp.asarray(where)
+    if mask.dtype != jnp.bool_:
+        raise TypeError(f"`where` has dtype {mask.dtype}, expected bool; write `where != 0`")
+    full = (1,) * (len(shape) - mask.ndim) + mask.shape
+    if len(full) != len(shape) or any(m not in (1, n) for m, n in zip(full, shape, strict=True)):
+        raise ValueError(f"`where` has shape {mask.shape}, which does not broadcast to the logits {shape}")
+    # A mask of classes alone stays small, and frees the weights of those classes from what they hold.
+    if all(m == 1 for m in full[:-1]):
+        return jnp.broadcast_to(mask.reshape(full[-1:]), shape[-1:])
+    return mask.reshape(full)
+
+
+def count(mask: Array, axis_name: str | None) -> Array:
+    """How many classes a mask leaves, on all devices."""
+    total = jnp.sum(mask, axis=-1, dtype=jnp.int32)
+    return total if axis_name is None else lax.psum(total, axis_name)
+
+
+def problem(
+    x: ArrayLike,
+    w: ArrayLike,
+    labels: ArrayLike,
+    bias: ArrayLike | None,
+    where: ArrayLike | None,
+    ignore_label: int | None,
+    label_smoothing: ArrayLike | None,
+    class_weights: ArrayLike | None,
+    z_loss: ArrayLike | None,
+    axis_name: str | None,
+) -> Problem:
+    """Everything that a loss is made of."""
+    rows, weights = factors(x, w)
+    shape = (*rows.shape[:-1], weights.shape[0])
+    mask = class_mask(where, shape)
+    given = jnp.asarray(labels)
+    ids = targets = in_range = idle = None
+    if jnp.issubdtype(given.dtype, jnp.floating) and given.shape == shape:
+        if ignore_label is not None:
+            raise ValueError(f"ignore_label={ignore_label!r} needs integer labels; `labels` holds soft targets {shape}")
+        targets = given.astype(rows.dtype)
+    else:
+        ids, in_range = _class_ids(given, shape, axis_name)
+        idle = ignored_rows(given, ignore_label)
+        in_range = in_range if idle is None else in_range | idle
+    if mask is not None:
+        empty = jnp.broadcast_to(count(mask, axis_name) == 0, shape[:-1])
+        idle = empty if idle is None else idle | empty
+    if idle is not None:
+        # An idle row may hold anything: 0·NaN would reach the gradient of w.
+        rows = jnp.where(idle[..., None], 0.0, rows)
+    bias, class_weights = (
+        per_class(name, value, weights, rows.dtype)
+        for name, value in (("bias", bias), ("class_weights", class_weights))
+    )
+    smoothing, level = (
+        None if value is None else parameter(name, value, rows)
+        for name, value in (("label_smoothing", label_smoothing), ("z_loss", z_loss))
+    )
+    operands = Operands(rows, weights, bias, mask, idle, ids, targets, class_weights)
+    return Problem(operands, Options(smoothing, level), in_range, axis_name)
+
+
+def _class_ids(labels: Array, shape: tuple[int, ...], axis_name: str | None) -> tuple[Array, Array]:
+    """Class ids counted from the first class of this device, and which name a class of any device."""
+    ids = class_labels(labels, shape[:-1], f"the logits {shape}", soft=f"pass floats of shape {shape}")
+    if axis_name is None:
+        return ids, (ids >= 0) & (ids < shape[-1])
+    everywhere = shape[-1] * lax.axis_size(axis_name)
+    return ids - lax.axis_index(axis_name) * shape[-1], (ids >= 0) & (ids < everywhere)

@@ -1,0 +1,325 @@
+"""The engine over blocks of classes: a running (maximum, sum), closed under every transform.
+
+One rule makes grad, jvp, products with the Hessian in both orders, vmap and shard_map: the tangent is a second scan
+over the blocks, Σ slope·(ẋ·w + x·ẇ), linear in what moves and checkpointed, so that its transpose forms each block
+of logits again instead of storing all of them.
+"""
+
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from jxent._numerics.primitives import is_symbolic_zero, lowest, tiny, varying
+
+
+class Plan(NamedTuple):
+    """What picks the program: classes in a block, the mesh axis of the classes, whether the mean surprise is asked."""
+
+    block: int
+    axis_name: str | None = None
+    spread: bool = False
+
+
+class Operands(NamedTuple):
+    """What logits and targets are made of; the rows have any number of leading axes, written `...`."""
+
+    x: Array  # [..., D]
+    w: Array  # [V, D]
+    bias: Array | None = None  # [V]
+    where: Array | None = None  # [V] or [..., V], there with axes of size 1
+    idle: Array | None = None  # [...], rows in which nothing takes part: their x is 0
+    labels: Array | None = None  # [...], counted from the first class here; matches none of them where out of range
+    targets: Array | None = None  # [..., V]
+    class_weights: Array | None = None  # [V]
+
+
+class Moves(NamedTuple):
+    """Tangents of the operands; None for what does not move."""
+
+    x: Array | None
+    w: Array | None
+    bias: Array | None
+    targets: Array | None
+    class_weights: Array | None
+
+
+class Rows(NamedTuple):
+    """Per row: Σ c·(−log p) and Σ c for each set of coefficients c; log p of class k is (zₖ − top) − log_sum."""
+
+    losses: tuple[Array, ...]
+    masses: tuple[Array, ...]
+    top: Array
+    log_sum: Array
+
+
+def product(x: Array, w: Array) -> Array:
+    """x·wᵀ `[..., B]`, accumulated in float32 or wider.
+
+    bfloat16 operands are held as float32 and multiplied as bfloat16, so that the transposed product rounds the
+    gradient of the logits likewise, and a gradient that is summed over blocks is summed in float32.
+    """
+    precision = None
+    if w.dtype == jnp.bfloat16:
+        precision = lax.DotAlgorithmPreset.BF16_BF16_F32
+        w = w.astype(x.dtype)
+    return lax.dot_general(x, w, (((x.ndim - 1,), (1,)), ((), ())), precision=precision, preferred_element_type=x.dtype)
+
+
+def together(tree: Any, axis_name: str | None) -> Any:
+    """All arrays varying over every mesh axis that one of them varies over, and over that of the classes.
+
+    Inside `shard_map` what does not vary is made to where it meets what does, and the transpose of that is a sum
+    over the devices: it belongs before the loop over blocks, not into it.
+    """
+    axes = frozenset[Any]().union(*map(varying, jax.tree.leaves(tree)))
+    axes |= {axis_name} if axis_name is not None else set()
+
+    def cast(a: Array) -> Array:
+        missing = tuple(sorted(axes - varying(a)))
+        return lax.pcast(a, missing, to="varying") if missing else a
+
+    return jax.tree.map(cast, tree) if axes else tree
+
+
+def block_of(o: Operands, start: Array | int, size: int) -> Operands:
+    """The classes `start` to `start + size`."""
+
+    def cut(a: Array | None, axis: int = 0) -> Array | None:
+        # A mask of rows alone holds for every class.
+        if a is None or a.shape[axis] == 1:
+            return a
+        return lax.dynamic_slice_in_dim(a, start, size, axis)
+
+    w = lax.dynamic_slice_in_dim(o.w, start, size)
+    labels = None if o.labels is None else o.labels - start
+    return Operands(
+        *(o.x, w, cut(o.bias), cut(o.where, -1), o.idle, labels),
+        *(cut(o.targets, -1), cut(o.class_weights)),
+    )
+
+
+def beside(vector: Array, like: Array) -> Array:
+    """One number for each class of the block, beside rows of any rank."""
+    return vector.reshape((1,) * (like.ndim - vector.ndim) + vector.shape)
+
+
+def logits_of(b: Operands) -> Array:
+    """One block of logits, −∞ where a class takes no part; 0 throughout an idle row, which keeps NaN from it."""
+    z = product(b.x, clean(b.w, b.where))
+    if b.bias is not None:
+        z = z + beside(b.bias, z)
+    if b.where is None:
+        return z
+    absent = -jnp.inf if b.idle is None else jnp.where(b.idle, 0.0, -jnp.inf).astype(z.dtype)[..., None]
+    return jnp.where(beside(b.where, z), z, absent)
+
+
+def clean(w: Array, where: Array | None) -> Array:
+    """Weights without those of classes that no row takes part in, where 0·NaN would reach the gradient of x."""
+    return w if where is None or where.ndim > 1 else jnp.where(where[:, None], w, 0.0)
+
+
+def masked_targets(targets: Array, where: Array | None) -> Array:
+    """The targets of the classes that take part."""
+    return targets if where is None else jnp.where(beside(where, targets), targets, 0.0)
+
+
+def coefficients(plan: Plan, b: Operands, z: Array) -> tuple[Array, ...]:
+    """The sets of coefficients c of −log p: the weighted targets, and the weights of all possible classes."""
+    sets: list[Array] = []
+    if b.labels is not None:
+        classes = lax.broadcasted_iota(jnp.int32, z.shape, z.ndim - 1)
+        sets.append((classes == b.labels[..., None]).astype(z.dtype))
+    if b.targets is not None:
+        sets.append(masked_targets(b.targets, b.where))
+    if plan.spread:
+        sets.append((z != -jnp.inf).astype(z.dtype))
+    if b.class_weights is None:
+        return tuple(sets)
+    weights = beside(b.class_weights, z)
+    return tuple(c * weights for c in sets)
+
+
+class _State(NamedTuple):
+    """Σ exp z = exp(top)·(1 + rest); Σ c·(top − z) and Σ c for each set of coefficients."""
+
+    top: Array
+    rest: Array
+    gaps: tuple[Array, ...]
+    masses: tuple[Array, ...]
+
+
+def _start(plan: Plan, b: Operands) -> _State:
+    """The state of one block."""
+    z = logits_of(b)
+    top = jnp.maximum(jnp.max(z, axis=-1), lowest(z.dtype))
+    d = z - top[..., None]
+    # One largest is kept apart from the others, whose sum is the loss of a row that is nearly certain.
+    others = -jnp.sum(jnp.sign(d) * jnp.exp(d), axis=-1)
+    ties = jnp.sum(1.0 + jnp.sign(d), axis=-1)
+    sets = coefficients(plan, b, z)
+    gaps = tuple(jnp.sum(jnp.where(c == 0, 0.0, -c * d), axis=-1) for c in sets)
+    return _State(top, others + (ties - 1.0), gaps, tuple(jnp.sum(c, axis=-1) for c in sets))
+
+
+def _merge(a: _State, b: _State) -> _State:
+    """The state of two blocks together; one without any possible class adds 1 + rest = 0."""
+    top = jnp.maximum(a.top, b.top)
+    fall_a, fall_b = a.top - top, b.top - top
+    rest = jnp.where(
+        b.top > a.top, b.rest + (1.0 + a.rest) * jnp.exp(fall_a), a.rest + (1.0 + b.rest) * jnp.exp(fall_b)
+    )
+    gaps = tuple(
+        gap_a - mass_a * fall_a + gap_b - mass_b * fall_b
+        for gap_a, mass_a, gap_b, mass_b in zip(a.gaps, a.masses, b.gaps, b.masses, strict=True)
+    )
+    return _State(top, rest, gaps, tuple(m + n for m, n in zip(a.masses, b.masses, strict=True)))
+
+
+def _across(state: _State, axis_name: str) -> _State:
+    """The state of all devices: one maximum and one sum."""
+    top = lax.pmax(state.top, axis_name)
+    fall = state.top - top
+    leads = fall == 0.0
+    part = jnp.where(leads, state.rest, (1.0 + state.rest) * jnp.exp(fall))
+    gaps = [gap - mass * fall for gap, mass in zip(state.gaps, state.masses, strict=True)]
+    sums = lax.psum(jnp.stack([part, leads.astype(part.dtype), *gaps, *state.masses]), axis_name)
+    count = len(gaps)
+    return _State(top, sums[0] + (sums[1] - 1.0), tuple(sums[2 : 2 + count]), tuple(sums[2 + count :]))
+
+
+def _over_blocks(
+    block: int, classes: int, of: Callable[[Array | int, int], Any], merge: Callable[[Any, Any], Any]
+) -> Any:
+    """Merge what `of(start, size)` gives for each block of classes.
+
+    The first block takes what the others leave over, so that no block holds a class twice or none; it starts the
+    carry, which a constant could not inside `shard_map`.
+    """
+    block = min(block, classes)
+    more = (classes - 1) // block
+    first = classes - more * block
+    total = of(0, first)
+    if more == 0:
+        return total
+
+    def step(total: Any, i: Array) -> tuple[Any, None]:
+        return merge(total, of(first + i * block, block)), None
+
+    return lax.scan(step, total, jnp.arange(more, dtype=jnp.int32))[0]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def rows(plan: Plan, o: Operands) -> Rows:
+    """Log-probabilities and losses of each row; all operands vary over the same mesh axes."""
+    state = _over_blocks(plan.block, o.w.shape[0], lambda start, size: _start(plan, block_of(o, start, size)), _merge)
+    if plan.axis_name is not None:
+        state = _across(state, plan.axis_name)
+    log_sum = jnp.log1p(state.rest)
+    losses = tuple(mass * log_sum + gap for gap, mass in zip(state.gaps, state.masses, strict=True))
+    return Rows(losses, state.masses, state.top, log_sum)
+
+
+@jax.custom_jvp
+def _slope(z: Array, c: Array, mass: Array, top: Array, log_sum: Array) -> Array:
+    """(Σc)·p − c; for the largest class (Σc)·(p − 1) + (Σc − c), which keeps its digits where p rounds to 1."""
+    d = z - top
+    return jnp.where(d == 0.0, mass * jnp.expm1(-log_sum) + (mass - c), mass * jnp.exp(d - log_sum) - c)
+
+
+@_slope.defjvp
+def _slope_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (z, c, mass, top, log_sum), (dz, dc, dmass, dtop, dlog_sum) = primals, tangents
+    p = jnp.exp((z - top) - log_sum)
+    return _slope(z, c, mass, top, log_sum), mass * p * (dz - dtop - dlog_sum) + p * dmass - dc
+
+
+@functools.partial(rows.defjvp, symbolic_zeros=True)
+def _rows_jvp(plan: Plan, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Rows, Rows]:
+    (o,), (do,) = primals, tangents
+    value = rows(plan, o)
+    seen = together(value, plan.axis_name) if plan.axis_name is not None else value
+    moves = Moves(*(None if t is None or is_symbolic_zero(t) else t for t in (getattr(do, n) for n in Moves._fields)))
+
+    # Each block of logits is formed again when it is asked for, in the transpose too, instead of being stored.
+    @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(4,))
+    def of(start: Array | int, o: Operands, moves: Moves, seen: Rows, size: int) -> Any:
+        return _tangents(plan, block_of(o, start, size), _moves_of(moves, start, size), seen)
+
+    def merge(a: Any, b: Any) -> Any:
+        return jax.tree.map(jnp.add, a, b)
+
+    losses, masses, log_sum = _over_blocks(
+        plan.block, o.w.shape[0], lambda start, size: of(start, o, moves, seen, size), merge
+    )
+    if plan.axis_name is not None:
+        losses, masses, log_sum = _sum_across((losses, masses, log_sum), plan.axis_name)
+    return value, Rows(losses, masses, jnp.zeros_like(value.top), log_sum)
+
+
+def _sum_across(tree: Any, axis_name: str) -> Any:
+    """One sum over the devices for all arrays, which have one shape."""
+    leaves, structure = jax.tree.flatten(tree)
+    return jax.tree.unflatten(structure, list(lax.psum(jnp.stack(leaves), axis_name)))
+
+
+def _moves_of(moves: Moves, start: Array | int, size: int) -> Moves:
+    """The tangents of one block, absent where they are 0."""
+
+    def cut(a: Array | None, axis: int = 0) -> Array | None:
+        return None if a is None else lax.dynamic_slice_in_dim(a, start, size, axis)
+
+    targets, class_weights = cut(moves.targets, -1), cut(moves.class_weights)
+    return moves._replace(w=cut(moves.w), bias=cut(moves.bias), targets=targets, class_weights=class_weights)
+
+
+def _tangents(plan: Plan, b: Operands, moves: Moves, seen: Rows) -> Any:
+    """What one block adds to the tangents of the losses, of Σ c and of the logarithm of the sum."""
+    z = logits_of(b)
+    top, log_sum = seen.top[..., None], seen.log_sum[..., None]
+    sets = coefficients(plan, b, z)
+    zero = jnp.zeros_like(seen.top)
+    losses, masses, dlog_sum = [zero for _ in sets], [zero for _ in sets], zero
+    dz = _logit_tangents(b, moves, z)
+    if dz is not None:
+        dlog_sum = jnp.sum(jnp.exp((z - top) - log_sum) * dz, axis=-1)
+        for i, (c, mass) in enumerate(zip(sets, seen.masses, strict=True)):
+            losses[i] = jnp.sum(_slope(z, c, mass[..., None], top, log_sum) * dz, axis=-1)
+    if moves.targets is not None or moves.class_weights is not None:
+        bound = -math.log(tiny(z.dtype))
+        log_p = (z - top) - log_sum
+        surprise = jnp.where(log_p == -jnp.inf, bound, -log_p)
+        for i, dc in enumerate(_coefficient_tangents(plan, b, moves, z)):
+            losses[i] = losses[i] + jnp.sum(surprise * dc, axis=-1)
+            masses[i] = jnp.sum(dc, axis=-1)
+    return tuple(losses), tuple(masses), dlog_sum
+
+
+def _logit_tangents(b: Operands, moves: Moves, z: Array) -> Array | None:
+    """The tangent of a block of logits; None where nothing moves them."""
+    parts: list[Array] = []
+    if moves.x is not None:
+        parts.append(product(moves.x, clean(b.w, b.where)))
+    if moves.w is not None:
+        parts.append(product(b.x, clean(moves.w, b.where)))
+    if moves.bias is not None:
+        parts.append(jnp.broadcast_to(beside(moves.bias, z), z.shape))
+    if not parts:
+        return None
+    total = functools.reduce(jnp.add, parts)
+    return total if b.where is None else jnp.where(beside(b.where, z), total, 0.0)
+
+
+def _coefficient_tangents(plan: Plan, b: Operands, moves: Moves, z: Array) -> tuple[Array, ...]:
+    """The tangents of the coefficients, in the targets and in the weights of the classes."""
+    names = [n for n in ("targets", "class_weights") if getattr(moves, n) is not None]
+    given = tuple(getattr(b, n) for n in names)
+    z = lax.stop_gradient(z)
+    of = lambda *values: coefficients(plan, b._replace(**dict(zip(names, values, strict=True))), z)  # noqa: E731
+    return jax.jvp(of, given, tuple(getattr(moves, n) for n in names))[1]

@@ -1,0 +1,54 @@
+"""Which engine computes, and in what blocks."""
+
+from typing import Literal
+
+import jax
+
+from jxent._numerics.primitives import is_sharded
+from jxent.linear._classes import Operands
+
+Engine = Literal["rows", "classes"]
+
+# Classes in a block, a multiple of STEP: with a block of two fifths of D + 1024 the loss and its gradient hold less than
+# 12·N·(D + 1024) bytes in float32, and a Hessian product, which holds five such blocks, not much more.
+STEP, MOST_CLASSES = 128, 4096
+# Rows in a block, of which two arrays of all classes are held: where fewer fit, adding the gradient of `w` up once for
+# each block costs more than forming the logits twice.
+MOST_ROWS, FEWEST_ROWS = {"cpu": 128}, {"cpu": 64}
+BUDGET = 2**28
+
+
+def check(engine: str | None, block_size: int | None, axis_name: str | None) -> None:
+    """Refuse an engine that does not exist or does not serve, and a block of no size."""
+    if engine not in ("rows", "classes", None):
+        raise ValueError(f"engine={engine!r} is unknown, expected 'rows', 'classes', or None to pick by size")
+    if engine == "rows" and axis_name is not None:
+        raise ValueError(f"engine='rows' needs all classes on each device: with axis_name={axis_name!r} leave it out")
+    if block_size is not None and (isinstance(block_size, bool) or not isinstance(block_size, int) or block_size < 1):
+        raise ValueError(f"block_size={block_size!r} must be an int of at least 1, or None to pick by size")
+
+
+def class_block(block_size: int | None, o: Operands) -> int:
+    """Classes in a block."""
+    fit = 2 * (o.x.shape[-1] + 1024) // (5 * STEP) * STEP
+    return min(block_size or min(fit, MOST_CLASSES), o.w.shape[0])
+
+
+def row_block(block_size: int | None, o: Operands) -> int:
+    """Rows in a block."""
+    return max(1, min(block_size or _most_rows(o), o.x.shape[0]))
+
+
+def _most_rows(o: Operands) -> int:
+    fit = BUDGET // (2 * o.x.dtype.itemsize * o.w.shape[0])
+    return max(1, min(MOST_ROWS.get(jax.default_backend(), 8192), fit))
+
+
+def pick(engine: Engine | None, block_size: int | None, o: Operands, axis_name: str | None) -> Engine:
+    """The engine of the mean."""
+    if engine is not None:
+        return engine
+    if axis_name is not None or block_size is not None or is_sharded(o.x) or is_sharded(o.w):
+        return "classes"
+    fewest = min(FEWEST_ROWS.get(jax.default_backend(), 1024), o.x.size // max(o.x.shape[-1], 1))
+    return "rows" if _most_rows(o) >= fewest else "classes"

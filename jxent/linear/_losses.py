@@ -1,0 +1,194 @@
+"""Softmax cross-entropy of features, class weights and labels, and the logarithm of the sum of exponentials."""
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent import losses
+from jxent._checks import SOFTMAX_OPTIONS, public, weights_like
+from jxent.linear import _classes, _engines, _reduce
+from jxent.linear._arguments import class_mask, factors, per_class, problem
+from jxent.linear._classes import Operands, Plan, together
+
+
+@public()
+def logsumexp(
+    x: ArrayLike,
+    w: ArrayLike,
+    *,
+    bias: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    block_size: int | None = None,
+    axis_name: str | None = None,
+) -> Float[Array, "..."]:
+    """Log Σ exp(x·wₖ + biasₖ) over the classes of a linear model, in nats, without its logits.
+
+    Args:
+        x: features `[..., D]`.
+        w: weights `[V, D]`, one row for each class: the transpose of the weights of `jxent.regression`. Where `x` and
+            `w` are both bfloat16 they are multiplied so, and everything else is float32.
+        bias: `[V]`; −inf excludes a class.
+        where: boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.
+        block_size: classes in a block; by default from 384 to 4096, more for larger D. Memory is that of a block of logits.
+        axis_name: the mesh axis over which the classes are sharded, inside `jax.shard_map`: `w`, `bias` and `where`
+            are those of this device, the result is that of all. One maximum and one sum cross the devices.
+
+    Returns:
+        `[...]`, in float32 or, for float64 operands, float64.
+
+    Edge cases: −inf for a row without any possible class, which `where` can bring about too. A masked class may hold
+    anything where the mask is `[V]`.
+
+    Gradient: Σ pₖ·wₖ in a row of x and pₖ·x in wₖ, p the softmax, formed in blocks; closed under `jvp`, `grad`,
+    `hessian`, `vmap` and `shard_map`.
+
+    Example:
+        >>> from jxent import linear
+        >>> round(float(linear.logsumexp([1.0, 2.0], [[1.0, 0.0], [0.0, 1.0]])), 6)
+        2.313262
+
+    Reference: M. Milakov and N. Gimelshein, Online normalizer calculation for softmax (2018).
+    """
+    _engines.check(None, block_size, axis_name)
+    rows, weights = factors(x, w)
+    mask = class_mask(where, (*rows.shape[:-1], weights.shape[0]))
+    operands = Operands(rows, weights, per_class("bias", bias, weights, rows.dtype), mask)
+    plan = Plan(_engines.class_block(block_size, operands), axis_name)
+    found = _classes.rows(plan, together(operands, axis_name))
+    return found.top + found.log_sum
+
+
+@public(domain=SOFTMAX_OPTIONS, static=("engine",))
+def softmax_cross_entropy(
+    x: ArrayLike,
+    w: ArrayLike,
+    labels: ArrayLike,
+    *,
+    bias: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    ignore_label: int | None = None,
+    label_smoothing: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
+    z_loss: ArrayLike | None = None,
+    block_size: int | None = None,
+    axis_name: str | None = None,
+    engine: _engines.Engine | None = None,
+) -> Float[Array, "..."]:
+    """Softmax cross-entropy −log softmax(x·wᵀ + bias)[label] per row, in nats, without the logits.
+
+    Equal to `losses.softmax_cross_entropy` of the logits `x·wᵀ + bias`, with its options, in the memory of a block of
+    them, in the derivatives too.
+
+    Args:
+        x: features `[..., D]`.
+        w: weights `[V, D]`, one row for each class: the transpose of the weights of `jxent.regression`. Where `x` and
+            `w` are both bfloat16 they are multiplied so, and everything else is float32.
+        labels: integer class ids `[...]`, or floats `[..., V]`, a distribution per row.
+        bias: `[V]`; −inf excludes a class.
+        where: boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.
+        ignore_label: a label, such as −100, whose rows give exactly 0 and gradient 0, whatever `x` holds there.
+        label_smoothing: ε in [0, 1], a traced scalar: t becomes (1 − ε)·t + ε·Σt/K over the K classes that take part
+            and are not at −inf.
+        class_weights: `[V]`, one weight for each class, applied after smoothing.
+        z_loss: ζ ≥ 0, a traced scalar: ζ·logsumexp² is added.
+        block_size: classes in a block, by default from 384 to 4096, more for larger D; with `engine="rows"`, rows in a block.
+        axis_name: the mesh axis over which the classes are sharded, inside `jax.shard_map`: `w`, `bias`, `where`,
+            `class_weights` and soft targets are those of this device, integer labels are ids among all classes. Loss
+            and gradient together take three all-reduces. Rows sharded over another axis need no name.
+        engine: "classes" forms the logits in blocks of classes, the default; "rows" in blocks of rows, whose memory
+            grows with V.
+
+    Returns:
+        `[...]`, one loss per row, not averaged, in float32 or, for float64 operands, float64.
+
+    Edge cases: those of the losses: a label outside [0, V) gives NaN, one whose class is masked or at −inf gives
+    +inf, a row in which nothing takes part gives 0; the loss of a correct class with a margin of 30 is 9.4e-14. A
+    masked class may hold anything where the mask is `[V]`.
+
+    Gradient: Σ (pₖ − tₖ)·wₖ in a row of x and (pₖ − tₖ)·x in wₖ, accurate in the tail, formed in blocks; closed
+    under `jvp`, `grad`, `hessian`, `vmap` and `shard_map`.
+
+    Example:
+        >>> from jxent import linear
+        >>> round(float(linear.softmax_cross_entropy([1.0, 2.0], [[1.0, 0.0], [0.0, 1.0]], 1)), 6)
+        0.313262
+
+    Reference: E. Wijmans et al., Cut your losses in large-vocabulary language models (2024), section 4.
+    """
+    _engines.check(engine, block_size, axis_name)
+    given = problem(
+        *(x, w, labels, bias, where, ignore_label, label_smoothing, class_weights, z_loss),
+        axis_name,
+    )
+    if engine == "rows":
+        return _reduce.by_rows(given, block_size)
+    return _reduce.by_classes(given, block_size)
+
+
+@public(domain=SOFTMAX_OPTIONS, static=("engine",))
+def mean_softmax_cross_entropy(
+    x: ArrayLike,
+    w: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    bias: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+    ignore_label: int | None = None,
+    label_smoothing: ArrayLike | None = None,
+    class_weights: ArrayLike | None = None,
+    z_loss: ArrayLike | None = None,
+    block_size: int | None = None,
+    axis_name: str | None = None,
+    engine: _engines.Engine | None = None,
+) -> Float[Array, ""]:
+    """Mean softmax cross-entropy Σ g·loss/Σ g of a linear model, in nats, its gradient formed in the forward pass.
+
+    Equal to `losses.mean` of `softmax_cross_entropy` with these weights. Since what a mean does to each loss is known
+    before the gradient is asked for, a block of logits gives loss and gradient while it is there: 6·N·D·V
+    operations instead of 8.
+
+    Args:
+        x: features `[..., D]`.
+        w: weights `[V, D]`, as in `softmax_cross_entropy`.
+        labels: integer class ids `[...]`, or floats `[..., V]`, a distribution per row.
+        weights: g ≥ 0 for each row, broadcast to `[...]`; None is 1 for each. An ignored row counts in Σ g as any
+            other: `weights=labels != ignore_label` leaves it out of both sums.
+        bias: `[V]`, as in `softmax_cross_entropy`; likewise where, ignore_label, label_smoothing, class_weights and
+            z_loss.
+        where: the classes that take part.
+        ignore_label: a label whose rows give 0.
+        label_smoothing: ε in [0, 1].
+        class_weights: `[V]`.
+        z_loss: ζ ≥ 0.
+        block_size: classes in a block, which takes that engine; with `engine="rows"`, rows in a block.
+        axis_name: the mesh axis over which the classes are sharded, as in `softmax_cross_entropy`. The mean is that of
+            the rows of this device: `jax.lax.pmean` over an axis of rows averages the devices.
+        engine: "rows" forms the gradient in the forward pass, a block of rows of all classes at a time; "classes" is
+            the mean of `softmax_cross_entropy`. None takes "rows" where a block of enough rows is small beside the
+            gradient of `w`, and on sharded operands "classes".
+
+    Returns:
+        A scalar, in float32 or, for float64 operands, float64.
+
+    Edge cases: those of `softmax_cross_entropy` and of `losses.mean`: 0 where the weights sum to 0.
+
+    Gradient: that of the mean; its derivatives are those of the engine over classes, so that every transform holds.
+
+    Example:
+        >>> from jxent import linear
+        >>> round(float(linear.mean_softmax_cross_entropy([[1.0, 2.0]], [[1.0, 0.0], [0.0, 1.0]], [1])), 6)
+        0.313262
+
+    Reference: P.-L. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training (2024), section 3.2.
+    """
+    _engines.check(engine, block_size, axis_name)
+    given = problem(
+        *(x, w, labels, bias, where, ignore_label, label_smoothing, class_weights, z_loss),
+        axis_name,
+    )
+    if weights is not None:
+        weights = weights_like(weights, jnp.zeros(given.operands.x.shape[:-1], given.operands.x.dtype))
+    if _engines.pick(engine, block_size, given.operands, axis_name) == "classes":
+        return losses.mean(_reduce.by_classes(given, block_size), weights)
+    return _reduce.mean_by_rows(given, weights, block_size)

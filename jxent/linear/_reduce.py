@@ -1,0 +1,103 @@
+"""From operands and options to losses, by either engine."""
+
+from typing import Any, cast
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from jxent import losses
+from jxent.linear import _classes, _engines, _rows
+from jxent.linear._arguments import Options, Problem, count
+from jxent.linear._classes import Operands, Plan, beside, masked_targets, together
+
+
+def by_classes(given: Problem, block_size: int | None) -> Array:
+    """The losses of all rows `[...]` by the engine over classes."""
+    o, options, axis_name = given.operands, given.options, given.axis_name
+    plan = Plan(_engines.class_block(block_size, o), axis_name, spread=options.label_smoothing is not None)
+    found = _classes.rows(plan, together(o, axis_name))
+    loss = found.losses[0]
+    if options.label_smoothing is not None:
+        kept = 1.0 - options.label_smoothing
+        # What has no weight contributes nothing, be it infinite.
+        loss = kept * jnp.where((kept == 0.0) & jnp.isposinf(loss), 0.0, loss)
+        loss = loss + options.label_smoothing * _share(o, axis_name) * found.losses[1]
+    if options.z_loss is not None:
+        level = found.top + found.log_sum
+        loss = loss + options.z_loss * level * level
+    if given.in_range is not None:
+        # A factor, since a choice would have gradient 0.
+        loss = loss * jnp.where(given.in_range, 1.0, jnp.nan).astype(loss.dtype)
+    return loss if o.idle is None else jnp.where(o.idle, 0.0, loss)
+
+
+def _share(o: Operands, axis_name: str | None) -> Array:
+    """Σt/K of each row over the K classes that are possible."""
+    possible = None if o.bias is None else o.bias != -jnp.inf
+    if o.where is not None:
+        possible = o.where if possible is None else beside(possible, o.where) & o.where
+    if possible is None:
+        devices = 1 if axis_name is None else lax.axis_size(axis_name)
+        classes = jnp.asarray(o.w.shape[0] * devices, o.x.dtype)
+    else:
+        classes = jnp.maximum(count(possible, axis_name), 1).astype(o.x.dtype)
+    if o.targets is None:
+        return 1.0 / classes
+    mass = jnp.sum(masked_targets(o.targets, o.where), axis=-1)
+    return (mass if axis_name is None else lax.psum(mass, axis_name)) / classes
+
+
+def by_rows(given: Problem, block_size: int | None) -> Array:
+    """The losses of all rows `[...]` by the engine over rows."""
+    flat = _flat(given.operands)
+    found = _rows.losses(_program(flat, block_size), *together((flat, given.options), None))
+    return found.reshape(given.operands.x.shape[:-1])
+
+
+def mean_by_rows(given: Problem, weights: Array | None, block_size: int | None) -> Array:
+    """Σ g·loss/Σ g by the engine over rows."""
+    flat = _flat(given.operands)
+    share = jnp.ones(flat.x.shape[0], flat.x.dtype) if weights is None else weights.reshape(-1)
+    total = jnp.sum(share)
+    share = jnp.where(total == 0, 0.0, share / jnp.where(total == 0, 1.0, total))
+    return _rows.total(_program(flat, block_size), *together((flat, given.options, share), None))
+
+
+def _program(o: Operands, block_size: int | None) -> _rows.Program:
+    return _rows.Program(_engines.row_block(block_size, o), _of_logits, _transformable)
+
+
+def _flat(o: Operands) -> Operands:
+    """The rows along one axis."""
+    rows = o.x.shape[:-1]
+
+    def flat(a: Array | None) -> Array | None:
+        return None if a is None else a.reshape((-1, *a.shape[len(rows) :]))
+
+    where = o.where
+    if where is not None and where.ndim > 1:
+        where = flat(jnp.broadcast_to(where, (*rows, where.shape[-1])))
+    x = o.x.reshape((-1, o.x.shape[-1]))
+    return o._replace(x=x, where=where, idle=flat(o.idle), labels=flat(o.labels), targets=flat(o.targets))
+
+
+def _of_logits(z: Array, o: Operands, options: Options) -> Array:
+    """The losses of a block of rows whose logits are there, masked already."""
+    given: dict[str, Any] = {**options._asdict(), "class_weights": o.class_weights}
+    if o.targets is not None:
+        found = losses.softmax_cross_entropy(z, masked_targets(o.targets, o.where), **given)
+    else:
+        ids = cast("Array", o.labels)
+        # Any class serves an idle row, whose own label would make a NaN of the gradient 0.
+        ids = ids if o.idle is None else jnp.where(o.idle, 0, ids)
+        found = losses.softmax_cross_entropy_with_integer_labels(z, ids, **given)
+    return found if o.idle is None else jnp.where(o.idle, 0.0, found)
+
+
+def _transformable(o: Operands, options: Options) -> Array:
+    """The losses of flat operands by the engine over classes."""
+    in_range = None if o.labels is None else (o.labels >= 0) & (o.labels < o.w.shape[0])
+    if in_range is not None and o.idle is not None:
+        in_range = in_range | o.idle
+    return by_classes(Problem(o, options, in_range, None), None)

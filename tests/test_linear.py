@@ -1,0 +1,407 @@
+"""The linear cross-entropy: every option against definitions in float64, every transform, extremes and memory."""
+
+import functools
+import itertools
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from jxent import linear, losses
+from tests.test_losses import definition, options
+
+N, D, V, BLOCK = 7, 3, 11, 4
+ENGINES = ("classes", "rows")
+CLASS_WEIGHTS = np.linspace(0.0, 2.0, V)
+SMOOTHINGS, Z_LOSSES, MASKS = (None, 0.2, 1.0), (None, 0.01), (None, "classes", "logits")
+
+
+def problem(rng):
+    """Features, weights, bias with an excluded class, labels and soft targets."""
+    x, w, bias = rng.normal(size=(N, D)), rng.normal(size=(V, D)), rng.normal(size=V)
+    bias[5] = -np.inf
+    labels = np.array([0, 1, 2, 3, 4, 10, 10])
+    soft = rng.dirichlet(np.ones(V), size=N) * rng.uniform(0.5, 2.0, size=(N, 1))
+    soft[:, 5] = 0.0
+    return x, w, bias, labels, soft
+
+
+def mask_of(kind, rng):
+    """Classes or elements that take part, the labels' among them; one row without any."""
+    if kind is None:
+        return None
+    if kind == "classes":
+        mask = np.ones(V, bool)
+        mask[[7, 8]] = False
+        return mask
+    mask = rng.random((N, V)) < 0.7
+    mask[np.arange(N), [0, 1, 2, 3, 4, 10, 10]] = True
+    mask[3] = False
+    return mask
+
+
+def slopes(z, targets, where, label_smoothing, class_weights, z_loss):
+    """The gradient of `definition` in the logits of one row: (Σc)·p − c + 2ζ·log Z·p."""
+    possible = where & (z > -np.inf)
+    if not possible.any():
+        return np.zeros(V)
+    log_z = np.logaddexp.reduce(z[possible])
+    p = np.where(possible, np.exp(z - log_z), 0.0)
+    c = np.where(where, targets, 0.0)
+    if label_smoothing is not None:
+        c = (1 - label_smoothing) * c + np.where(possible, label_smoothing * c.sum() / possible.sum(), 0.0)
+    c = c if class_weights is None else class_weights * c
+    return c.sum() * p - c + (0.0 if z_loss is None else 2 * z_loss * log_z) * p
+
+
+def exact(x, w, bias, targets, mask, given):
+    """Losses and their gradients in x, w and bias for row factors g, in float64 numpy."""
+    z = x @ w.T + bias
+    mask = np.broadcast_to(True if mask is None else mask, z.shape)
+    chosen = [given.get(k) for k in ("label_smoothing", "class_weights", "z_loss")]
+    values = [definition(*r, *chosen) if r[2].any() else 0.0 for r in zip(z, targets, mask, strict=True)]
+    slope = np.stack([slopes(*r, *chosen) for r in zip(z, targets, mask, strict=True)])
+    return np.array(values), lambda g: (
+        (slope * g[:, None]) @ w,
+        (slope * g[:, None]).T @ x,
+        (slope * g[:, None]).sum(0),
+    )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("smoothing", "weights", "z_loss", "masked"),
+    list(itertools.product(SMOOTHINGS, (None, CLASS_WEIGHTS), Z_LOSSES, MASKS)),
+)
+def test_every_combination_of_options(engine, smoothing, weights, z_loss, masked, rng, x64, op_by_op):
+    """Integer labels and soft targets: losses, their mean and the gradients of both."""
+    x, w, bias, labels, soft = problem(rng)
+    mask, given, g = mask_of(masked, rng), options(smoothing, weights, z_loss), rng.random(N)
+    where = {} if mask is None else {"where": jnp.asarray(mask)}
+    for targets, dense in ((labels, np.eye(V)[labels]), (soft, soft)):
+        expected, gradient = exact(x, w, bias, dense, mask, given)
+        loss = functools.partial(
+            linear.softmax_cross_entropy, labels=jnp.asarray(targets), block_size=BLOCK, engine=engine, **given, **where
+        )
+        found, pull = jax.vjp(lambda x, w, b, loss=loss: loss(x, w, bias=b), x, w, bias)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+        for one, other in zip(pull(jnp.asarray(g)), gradient(g), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-14)
+        mean = functools.partial(linear.mean_softmax_cross_entropy, labels=jnp.asarray(targets), block_size=BLOCK)
+        mean = functools.partial(mean, engine=engine, weights=jnp.asarray(g), **given, **where)
+        found, slope = jax.value_and_grad(lambda x, w, b, mean=mean: mean(x, w, bias=b), argnums=(0, 1, 2))(x, w, bias)
+        np.testing.assert_allclose(found, np.sum(g * expected) / np.sum(g), rtol=1e-12)
+        for one, other in zip(slope, gradient(g / np.sum(g)), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-14)
+
+
+def sums(engine):
+    """The mean of either engine as a function of all that moves, and the same from the logits."""
+    g, labels = jnp.linspace(0.5, 1.5, N), jnp.asarray([0, 1, 2, 3, 4, 9, 10])
+
+    def ours(o):
+        return linear.mean_softmax_cross_entropy(
+            *(o["x"], o["w"], o.get("targets", labels)),
+            **{k: v for k, v in o.items() if k not in ("x", "w", "targets")},
+            **({} if "weights" in o else {"weights": g}),
+            block_size=BLOCK,
+            engine=engine,
+        )
+
+    def plain(o):
+        z = o["x"] @ o["w"].T + o["bias"][None, :]
+        log_p = z - jnp.log(jnp.sum(jnp.exp(z), axis=1, keepdims=True))
+        t = o.get("targets", jax.nn.one_hot(labels, V, dtype=z.dtype))
+        e = o.get("label_smoothing", 0.0)
+        c = (1 - e) * t + e * jnp.sum(t, axis=1, keepdims=True) / V
+        c = c * o.get("class_weights", jnp.ones(V))[None, :]
+        level = jnp.log(jnp.sum(jnp.exp(z), axis=1))
+        loss = -jnp.sum(c * log_p, axis=1) + o.get("z_loss", 0.0) * level**2
+        w = o.get("weights", g)
+        return jnp.sum(w * loss) / jnp.sum(w)
+
+    return ours, plain
+
+
+def close(found, expected):
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("others", [(), ("targets", "class_weights", "label_smoothing", "z_loss", "weights")])
+def test_every_transform(engine, others, rng, x64, op_by_op):
+    """grad, jvp, all three Hessian products against the dense Hessian, in every argument that is differentiable."""
+    ours, plain = sums(engine)
+    at = {"x": rng.normal(size=(N, D)), "w": rng.normal(size=(V, D)), "bias": rng.normal(size=V)}
+    more = {"targets": rng.dirichlet(np.ones(V), size=N), "class_weights": rng.random(V), "label_smoothing": 0.1}
+    more |= {"z_loss": 0.05, "weights": rng.random(N) + 0.5}
+    at = jax.tree.map(jnp.asarray, at | {k: more[k] for k in others})
+    way = jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape)), at)
+    gradient, expected = jax.grad(ours), jax.grad(plain)
+    close(gradient(at), expected(at))
+    close(jax.jvp(ours, (at,), (way,)), jax.jvp(plain, (at,), (way,)))
+    flat, whole = ravel_pytree(at)
+    dense = jax.hessian(lambda v: plain(whole(v)))(flat)
+    product = whole(dense @ ravel_pytree(way)[0])
+
+    def along(o):
+        return sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(gradient(o)), jax.tree.leaves(way), strict=True))
+
+    close(jax.jvp(gradient, (at,), (way,))[1], product)
+    close(jax.grad(lambda o: jax.jvp(ours, (o,), (way,))[1])(at), product)
+    close(jax.grad(along)(at), product)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_vmap_and_jit_of_the_hessian_product(engine, rng, x64):
+    """Over features and over weights; the third derivative of one too."""
+    ours, plain = sums(engine)
+    x, w, bias = (jnp.asarray(rng.normal(size=s)) for s in ((2, N, D), (2, V, D), (V,)))
+
+    def product(f, x, w):
+        def of(x, w):
+            return f({"x": x, "w": w, "bias": bias})
+
+        return jax.jvp(jax.grad(of, argnums=(0, 1)), (x, w), (jnp.ones_like(x), jnp.ones_like(w)))[1]
+
+    found = jax.jit(jax.vmap(functools.partial(product, ours)))(x, w)
+    close(found, jax.vmap(functools.partial(product, plain))(x, w))
+
+
+def test_logsumexp(rng, x64, op_by_op):
+    """Value, gradient and second derivative, with a bias, masks and more than one leading axis."""
+    x, w, bias, *_ = problem(rng)
+    mask = mask_of("classes", rng)
+    for where, size in itertools.product((None, mask), (1, BLOCK, 100)):
+        z = x @ w.T + bias + (0.0 if where is None else np.where(where, 0.0, -np.inf))
+        given = {} if where is None else {"where": jnp.asarray(where)}
+        f = functools.partial(linear.logsumexp, w=w, bias=bias, block_size=size, **given)
+        np.testing.assert_allclose(f(x), np.logaddexp.reduce(z, axis=1), rtol=1e-14)
+        np.testing.assert_allclose(f(x.reshape(1, N, D))[0], f(x), rtol=1e-15)
+        p = np.exp(z - np.logaddexp.reduce(z, axis=1, keepdims=True))
+        np.testing.assert_allclose(jax.grad(lambda x, f=f: f(x).sum())(x), p @ w, rtol=1e-12)
+        hessian = jax.hessian(f)(x[0])
+        np.testing.assert_allclose(hessian, (w.T * p[0]) @ w - np.outer(p[0] @ w, p[0] @ w), rtol=1e-10, atol=1e-14)
+    assert linear.logsumexp(x, w, where=jnp.zeros(V, bool)).tolist() == [-np.inf] * N
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_tail_of_a_confident_row(engine, op_by_op):
+    """A margin of 30 in float32: the loss, and the gradient of the label as −Σ of the others."""
+    x, w = (
+        jnp.eye(3, dtype=jnp.float32)[:1],
+        jnp.asarray([[0.0, 1, 0], [30, 0, 1], [0, 0, 2], [-40, 1, 0]], jnp.float32),
+    )
+    for labels in (jnp.asarray([1]), jnp.eye(4)[1][None]):
+        loss = functools.partial(linear.softmax_cross_entropy, labels=labels, block_size=1, engine=engine)
+        tail = 2 * np.exp(-30.0) + np.exp(-70.0)
+        np.testing.assert_allclose(loss(x, w), tail, rtol=4e-6)
+        in_w = jax.grad(lambda w, loss=loss: loss(x, w).sum())(w)[:, 0]
+        np.testing.assert_allclose(in_w, [np.exp(-30.0), -tail, np.exp(-30.0), np.exp(-70.0)], rtol=4e-6)
+        mean = functools.partial(linear.mean_softmax_cross_entropy, labels=labels, block_size=1, engine=engine)
+        np.testing.assert_allclose(jax.grad(lambda w, mean=mean: mean(x, w))(w)[:, 0], in_w, rtol=4e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_labels_out_of_range_ignored_or_impossible(engine, op_by_op):
+    x, w = jnp.ones((5, 2), jnp.float32), jnp.asarray([[1.0, 0], [0, 1], [1, 1]], jnp.float32)
+    x = x.at[3].set(jnp.nan)
+    labels = jnp.asarray([-1, 3, 1, -100, 2])
+    loss = functools.partial(linear.softmax_cross_entropy, ignore_label=-100, block_size=2, engine=engine)
+    where = jnp.asarray([True, True, False])
+    found, pull = jax.vjp(lambda x: loss(x, w, labels, where=where), x)
+    assert np.isnan(found[:2]).all()
+    assert np.isfinite(found[2])
+    assert found[3] == 0
+    assert found[4] == np.inf
+    (slope,) = pull(jnp.ones(5))
+    assert np.isnan(slope[:2]).all()
+    assert np.isfinite(slope[2:]).all()
+    assert (slope[3] == 0).all()
+    kept = jnp.asarray([1, 0, -100, -100, 1])
+    mean = functools.partial(linear.mean_softmax_cross_entropy, ignore_label=-100, engine=engine, block_size=2)
+    value, (in_x, in_w) = jax.value_and_grad(lambda x, w: mean(x, w, kept), argnums=(0, 1))(x, w)
+    expected = loss(x, w, kept)
+    np.testing.assert_allclose(value, losses.mean(expected), rtol=1e-6)
+    assert np.isfinite(in_w).all()
+    assert (in_x[2:4] == 0).all()
+    none = jnp.full(5, -100)
+    value, slopes = jax.value_and_grad(lambda x, w: mean(x, w, none), argnums=(0, 1))(x, w)
+    assert value == 0
+    assert all((s == 0).all() for s in slopes)
+    assert mean(x, w, kept, weights=jnp.zeros(5)) == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_masked_class_may_hold_anything(engine, rng, op_by_op):
+    x, w = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((4, 3), (5, 3)))
+    w, bias = w.at[2].set(jnp.nan), jnp.zeros(5).at[2].set(jnp.nan)
+    where, labels = jnp.asarray([True, True, False, True, True]), jnp.asarray([0, 1, 3, 4])
+    left = np.array([0, 1, 3, 4])
+    for f in (linear.softmax_cross_entropy, linear.mean_softmax_cross_entropy):
+        of = functools.partial(f, engine=engine, block_size=2)
+        found, slope = jax.value_and_grad(lambda *a, of=of: of(*a, labels, where=where).sum(), argnums=(0, 1))(x, w)
+        small = jax.value_and_grad(lambda *a, of=of: of(*a, jnp.arange(4)).sum(), argnums=(0, 1))(x, w[left])
+        np.testing.assert_allclose(found, small[0], rtol=1e-6)
+        np.testing.assert_allclose(slope[0], small[1][0], rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(slope[1][left], small[1][1], rtol=1e-5, atol=1e-7)
+        assert (slope[1][2] == 0).all()
+        in_bias = jax.grad(lambda b, of=of: of(x, w, labels, where=where, bias=b).sum())(bias)
+        assert np.isfinite(in_bias).all()
+
+
+def of_whole_logits(x, w, labels, accumulate):
+    """Mean loss and gradients from the logits as one array, their gradient in the dtype of the operands."""
+    multiply = functools.partial(jnp.einsum, preferred_element_type=accumulate)
+
+    def mean(z):
+        return losses.mean(losses.softmax_cross_entropy_with_integer_labels(z, labels))
+
+    value, slope = jax.value_and_grad(mean)(multiply("nd,vd->nv", x, w))
+    slope = slope.astype(x.dtype)
+    return value, tuple(a.astype(x.dtype) for a in (multiply("nv,vd->nd", slope, w), multiply("nv,nd->vd", slope, x)))
+
+
+def errors(rng, n, d, v, size, *, scale=1.0, dominating=False, dtype=jnp.float32):
+    """Largest errors of mean and gradients against float64: ours by both engines, and those from the whole logits."""
+    x, w = (jnp.asarray(rng.normal(size=s), dtype) for s in ((n, d), (v, d)))
+    w = (w * jnp.asarray(scale, dtype)).at[0].multiply(10 if dominating else 1)
+    labels = jnp.asarray(rng.integers(0, v, n))
+    with jax.enable_x64(True):
+        wide = (jnp.asarray(np.asarray(a, np.float64)) for a in (x, w))
+        reference = jax.tree.map(np.asarray, of_whole_logits(*wide, labels, jnp.float64))
+
+    def error(found):
+        pairs = zip(jax.tree.leaves(found), jax.tree.leaves(reference), strict=True)
+        return max(float(np.max(np.abs(np.asarray(a, np.float64) - b))) for a, b in pairs)
+
+    def ours(engine):
+        mean = functools.partial(linear.mean_softmax_cross_entropy, labels=labels, engine=engine, block_size=size)
+        return error(jax.jit(jax.value_and_grad(mean, argnums=(0, 1)))(x, w))
+
+    return {e: ours(e) for e in ENGINES}, error(jax.jit(of_whole_logits, static_argnums=3)(x, w, labels, jnp.float32))
+
+
+@pytest.mark.parametrize(
+    ("shape", "given"),
+    [
+        ((37, 19, 301, 64), {}),
+        ((5, 8, 3, 64), {}),
+        ((64, 16, 1000, 128), {"dominating": True}),
+        pytest.param((64, 16, 1000, 999), {"scale": 1000.0}, marks=pytest.mark.slow),
+        ((40, 24, 130, 32), {"dtype": jnp.bfloat16}),
+    ],
+)
+def test_error_no_larger_than_that_of_the_whole_logits(shape, given, rng):
+    ours, whole = errors(rng, *shape, **given)
+    for engine, error in ours.items():
+        assert error <= whole + 1e-6, (engine, error, whole)
+
+
+def test_bfloat16_gradients_are_bfloat16_and_losses_float32(rng, op_by_op):
+    x, w = (jnp.asarray(rng.normal(size=s), jnp.bfloat16) for s in ((6, 4), (9, 4)))
+    labels = jnp.arange(6)
+    for engine in ENGINES:
+        f = functools.partial(linear.mean_softmax_cross_entropy, labels=labels, engine=engine, block_size=2)
+        value, slope = jax.value_and_grad(f, argnums=(0, 1))(x, w)
+        assert value.dtype == jnp.float32
+        assert [s.dtype for s in slope] == [jnp.bfloat16] * 2
+    half = linear.softmax_cross_entropy(x.astype(jnp.float16), w.astype(jnp.float16), labels)
+    assert half.dtype == jnp.float32
+    assert linear.logsumexp(x, w).dtype == jnp.float32
+
+
+def test_rows_of_any_rank(rng, op_by_op):
+    x, w = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((2, 3, 4), (5, 4)))
+    labels, soft = jnp.asarray([[0, 1, 2], [3, 4, 0]]), jnp.asarray(rng.dirichlet(np.ones(5), (2, 3)), jnp.float32)
+    where = jnp.asarray(rng.random((2, 1, 5)) < 2)
+    for engine, t in itertools.product(ENGINES, (labels, soft)):
+        f = functools.partial(linear.softmax_cross_entropy, w=w, engine=engine, block_size=2, where=where)
+        expected = f(x.reshape(6, 4), labels=t.reshape((6, *t.shape[2:])), where=jnp.ones(5, bool))
+        np.testing.assert_allclose(f(x, labels=t).reshape(6), expected, rtol=1e-6)
+        assert f(x[0, 0], labels=t[0, 0], where=None).shape == ()
+    none = linear.softmax_cross_entropy(jnp.zeros((0, 4)), w, jnp.zeros(0, int))
+    assert none.shape == (0,)
+    assert linear.mean_softmax_cross_entropy(jnp.zeros((0, 4)), w, jnp.zeros(0, int)) == 0
+
+
+X, W, IDS = np.zeros((4, 3), np.float32), np.zeros((5, 3), np.float32), np.zeros(4, int)
+
+
+@pytest.mark.parametrize(
+    ("args", "given", "error", "message"),
+    [
+        ((X, W.T, IDS), {}, ValueError, r"`w` looks like \[D, V\], as in jxent.regression: pass w.T"),
+        ((X, W[0], IDS), {}, ValueError, r"expected x \[..., D\] and w \[V, D\]"),
+        ((X, W[:0], IDS), {}, ValueError, "no classes"),
+        ((X, W, IDS[:3]), {}, ValueError, r"`labels` has shape \(3,\).*expected one class id per row, shape \(4,\)"),
+        ((X, W, X[:, 0]), {}, TypeError, r"expected integer class ids \(4,\).*floats of shape \(4, 5\)"),
+        ((X, W, np.zeros((4, 5))), {"ignore_label": 0}, ValueError, "ignore_label=0 needs integer labels"),
+        ((X, W, IDS), {"bias": np.zeros(3)}, ValueError, r"`bias` has shape \(3,\).*one number per class"),
+        ((X, W, IDS), {"class_weights": np.zeros((4, 5))}, ValueError, r"`class_weights` has shape \(4, 5\)"),
+        ((X, W, IDS), {"where": np.ones(5)}, TypeError, "expected bool"),
+        ((X, W, IDS), {"where": np.ones((3, 5), bool)}, ValueError, "does not broadcast to the logits"),
+        ((X, W, IDS), {"engine": "columns"}, ValueError, "engine='columns' is unknown"),
+        ((X, W, IDS), {"engine": "rows", "axis_name": "i"}, ValueError, "needs all classes on each device"),
+        ((X, W, IDS), {"block_size": 0}, ValueError, "block_size=0 must be an int of at least 1"),
+        ((X, W, IDS), {"label_smoothing": 1.5}, ValueError, r"expected a number in \[0, 1\]"),
+        ((X, W, IDS), {"z_loss": np.zeros(2)}, ValueError, "`z_loss` has shape"),
+        ((X * 1j, W, IDS), {}, TypeError, "expected real numbers"),
+    ],
+)
+def test_errors_say_what_to_do(args, given, error, message):
+    for f in (linear.softmax_cross_entropy, linear.mean_softmax_cross_entropy):
+        with pytest.raises(error, match=message):
+            f(*args, **given)
+
+
+def temporaries(f, *shapes):
+    """Bytes of temporary memory of a compiled function."""
+    args = [jax.ShapeDtypeStruct(shape, kind) for shape, kind in shapes]
+    return jax.jit(f).lower(*args).compile().memory_analysis().temp_size_in_bytes
+
+
+def test_memory_of_the_unreduced_loss_its_mean_and_a_hessian_product():
+    """N = 4096, D = 256, V = 32768 and twice that, in float32 with default blocks; 1074 MB with the logits."""
+    n, d, v = 4096, 256, 32768
+    x, labels, g = ((n, d), jnp.float32), ((n,), jnp.int32), ((n,), jnp.float32)
+
+    def gradient(x, w, labels, g):
+        return jax.vjp(lambda x, w: linear.softmax_cross_entropy(x, w, labels), x, w)[1](g)
+
+    def product(x, w, labels, g, u, v):
+        along = lambda x, w: sum(map(jnp.vdot, gradient(x, w, labels, g), (u, v)))  # noqa: E731
+        return jax.grad(along, argnums=(0, 1))(x, w)
+
+    mean = jax.value_and_grad(linear.mean_softmax_cross_entropy, argnums=(0, 1))
+    bound = 12 * n * (d + 1024)
+    found = [temporaries(gradient, x, ((k, d), jnp.float32), labels, g) for k in (v, 2 * v)]
+    assert max(found) <= bound
+    assert found[1] <= 1.01 * found[0]
+    w = ((v, d), jnp.float32)
+    assert temporaries(mean, x, w, labels) <= 12 * n * d + 4 * d * v + 12 * 256 * v
+    assert temporaries(product, x, w, labels, g, x, w) <= bound + 8 * d * v
+
+
+def largest(jaxpr):
+    """The number of elements of the largest array that a program forms."""
+    sizes = [0]
+    for eqn in jaxpr.eqns:
+        sizes += [getattr(v.aval, "size", 0) for v in eqn.outvars]
+        sizes += [largest(j) for j in jax.extend.core.jaxprs_in_params(eqn.params)]
+    return max(sizes)
+
+
+def test_the_engine_that_was_meant_ran():
+    """A block of classes of all rows, or a block of rows of all classes, is the largest array."""
+    n, d, v = 64, 2, 640
+    x, w, labels = jnp.zeros((n, d)), jnp.zeros((v, d)), jnp.zeros(n, int)
+    for f in (linear.softmax_cross_entropy, linear.mean_softmax_cross_entropy):
+        for engine, size, expected in (("classes", 32, n * 32), ("rows", 3, 3 * v), (None, 32, n * 32)):
+            of = functools.partial(f, engine=engine, block_size=size)
+            program = jax.make_jaxpr(jax.grad(lambda x, w, of=of: of(x, w, labels).sum(), argnums=(0, 1)))(x, w)
+            assert largest(program.jaxpr) == expected, (f.__name__, engine)
