@@ -1,15 +1,11 @@
 """Which engine computes, and in what blocks."""
 
-from typing import Literal
-
 import jax
 
 from jxent._numerics.primitives import is_sharded
 from jxent.linear._classes import Operands
 
-Engine = Literal["rows", "classes"]
-
-# Classes in a block, a multiple of STEP: with a block of two fifths of D + 1024 the loss and its gradient hold less than
+# Classes in a block, a multiple of STEP: with two fifths of D + 1024 the loss and its gradient hold less than
 # 12·N·(D + 1024) bytes in float32, and a Hessian product, which holds five such blocks, not much more.
 STEP, MOST_CLASSES = 128, 4096
 # Rows in a block, of which two arrays of all classes are held: where fewer fit, adding the gradient of `w` up once for
@@ -44,7 +40,7 @@ def _most_rows(o: Operands) -> int:
     return max(1, min(MOST_ROWS.get(jax.default_backend(), 8192), fit))
 
 
-def pick(engine: Engine | None, block_size: int | None, o: Operands, axis_name: str | None) -> Engine:
+def pick(engine: str | None, block_size: int | None, o: Operands, axis_name: str | None) -> str:
     """The engine of the mean."""
     if engine is not None:
         return engine

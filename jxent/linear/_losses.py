@@ -29,7 +29,7 @@ def logsumexp(
             `w` are both bfloat16 they are multiplied so, and everything else is float32.
         bias: `[V]`; −inf excludes a class.
         where: boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.
-        block_size: classes in a block; by default from 384 to 4096, more for larger D. Memory is that of a block of logits.
+        block_size: classes in a block, by default from 384 to 4096, more for larger D.
         axis_name: the mesh axis over which the classes are sharded, inside `jax.shard_map`: `w`, `bias` and `where`
             are those of this device, the result is that of all. One maximum and one sum cross the devices.
 
@@ -72,7 +72,7 @@ def softmax_cross_entropy(
     z_loss: ArrayLike | None = None,
     block_size: int | None = None,
     axis_name: str | None = None,
-    engine: _engines.Engine | None = None,
+    engine: str | None = None,
 ) -> Float[Array, "..."]:
     """Softmax cross-entropy −log softmax(x·wᵀ + bias)[label] per row, in nats, without the logits.
 
@@ -91,7 +91,7 @@ def softmax_cross_entropy(
             and are not at −inf.
         class_weights: `[V]`, one weight for each class, applied after smoothing.
         z_loss: ζ ≥ 0, a traced scalar: ζ·logsumexp² is added.
-        block_size: classes in a block, by default from 384 to 4096, more for larger D; with `engine="rows"`, rows in a block.
+        block_size: classes in a block, by default from 384 to 4096, more for larger D; with `engine="rows"` rows.
         axis_name: the mesh axis over which the classes are sharded, inside `jax.shard_map`: `w`, `bias`, `where`,
             `class_weights` and soft targets are those of this device, integer labels are ids among all classes. Loss
             and gradient together take three all-reduces. Rows sharded over another axis need no name.
@@ -140,7 +140,7 @@ def mean_softmax_cross_entropy(
     z_loss: ArrayLike | None = None,
     block_size: int | None = None,
     axis_name: str | None = None,
-    engine: _engines.Engine | None = None,
+    engine: str | None = None,
 ) -> Float[Array, ""]:
     """Mean softmax cross-entropy Σ g·loss/Σ g of a linear model, in nats, its gradient formed in the forward pass.
 
