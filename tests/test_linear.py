@@ -17,6 +17,12 @@ N, D, V, BLOCK = 7, 3, 11, 4
 ENGINES = ("classes", "rows")
 CLASS_WEIGHTS = np.linspace(0.0, 2.0, V)
 SMOOTHINGS, Z_LOSSES, MASKS = (None, 0.2, 1.0), (None, 0.01), (None, "classes", "logits")
+# Without any option and with all of them in the fast pass, with every mask.
+COMBINATIONS = [
+    pytest.param(*chosen, marks=[] if given == 0 or (given == 3 and chosen[0] == 0.2) else [pytest.mark.slow])
+    for chosen in itertools.product(SMOOTHINGS, (None, CLASS_WEIGHTS), Z_LOSSES, MASKS)
+    for given in [sum(option is not None for option in chosen[:3])]
+]
 
 
 def problem(rng):
@@ -74,7 +80,7 @@ def exact(x, w, bias, targets, mask, given):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("smoothing", "weights", "z_loss", "masked"),
-    list(itertools.product(SMOOTHINGS, (None, CLASS_WEIGHTS), Z_LOSSES, MASKS)),
+    COMBINATIONS,
 )
 def test_every_combination_of_options(engine, smoothing, weights, z_loss, masked, rng, x64, op_by_op):
     """Integer labels and soft targets: losses, their mean and the gradients of both."""
@@ -126,13 +132,16 @@ def sums(engine):
     return ours, plain
 
 
+ALL_OTHERS = ("targets", "class_weights", "label_smoothing", "z_loss", "weights")
+
+
 def close(found, expected):
     for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-13)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("others", [(), ("targets", "class_weights", "label_smoothing", "z_loss", "weights")])
+@pytest.mark.parametrize("others", [(), pytest.param(ALL_OTHERS, marks=pytest.mark.slow)])
 def test_every_transform(engine, others, rng, x64, op_by_op):
     """grad, jvp, all three Hessian products against the dense Hessian, in every argument that is differentiable."""
     ours, plain = sums(engine)
@@ -176,7 +185,7 @@ def test_logsumexp(rng, x64, op_by_op):
     """Value, gradient and second derivative, with a bias, masks and more than one leading axis."""
     x, w, bias, *_ = problem(rng)
     mask = mask_of("classes", rng)
-    for where, size in itertools.product((None, mask), (1, BLOCK, 100)):
+    for where, size in ((None, 1), (mask, BLOCK), (None, 100)):
         z = x @ w.T + bias + (0.0 if where is None else np.where(where, 0.0, -np.inf))
         given = {} if where is None else {"where": jnp.asarray(where)}
         f = functools.partial(linear.logsumexp, w=w, bias=bias, block_size=size, **given)
@@ -315,6 +324,7 @@ def test_bfloat16_gradients_are_bfloat16_and_losses_float32(rng, op_by_op):
     assert linear.logsumexp(x, w).dtype == jnp.float32
 
 
+@pytest.mark.slow
 def test_rows_of_any_rank(rng, op_by_op):
     x, w = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((2, 3, 4), (5, 4)))
     labels, soft = jnp.asarray([[0, 1, 2], [3, 4, 0]]), jnp.asarray(rng.dirichlet(np.ones(5), (2, 3)), jnp.float32)

@@ -117,7 +117,8 @@ label_loss = losses.softmax_cross_entropy_with_integer_labels
 for kind in (AxisType.Explicit, AxisType.Auto):
     mesh = jax.make_mesh((2, 2), ("rows", "classes"), axis_types=(kind, kind))
     with jax.set_mesh(mesh):
-        for spec in (P("rows", None), P(None, "classes"), P("rows", "classes")):
+        alone = (P("rows", None), P(None, "classes")) if kind == AxisType.Explicit else ()
+        for spec in (*alone, P("rows", "classes")):
             place = lambda a, spec=spec: jax.device_put(a, NamedSharding(mesh, P(*spec[: a.ndim])))
             for f, args in cases:
                 there = tuple(place(a) for a in args)
@@ -163,6 +164,9 @@ for dtype, tolerance in ((jnp.float32, 4e-6), (jnp.float64, 1e-13)):
                                           room.variation_of_information,
                                           lambda u, r=room: r.total_correlation(u, variables=(1, 2)),
                                           lambda u, r=room: r.dual_total_correlation(u, variables=(1, 2)))]
+        if dtype == jnp.float64:
+            # The sums in stages, which only float64 has, in one function of each kind.
+            cases = [c for c in cases if c[0] in (probs.entropy, logits.kl_divergence, probs.mutual_information)]
         slopes = [jax.jit(jax.grad(lambda *x, f=f: f(*x).sum())) for f, _ in cases]
         alone = [(f(*args), slope(*args)) for (f, args), slope in zip(cases, slopes)]
         kinds = (AxisType.Explicit, AxisType.Auto) if dtype == jnp.float32 else (AxisType.Explicit,)
@@ -180,13 +184,13 @@ print("same")
 
 @pytest.mark.slow
 def test_every_measure_of_sharded_arrays_is_the_same():
-    """Batch and categories, or a variable of a table, over explicit and auto mesh axes; explicit in float64 too."""
+    """Batch and categories, or a variable of a table, over explicit and auto mesh axes; some in float64 too."""
     assert fresh(SHARDED_MEASURES, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")
 
 
 @pytest.mark.slow
 def test_sharded_arrays_give_the_same_values():
-    """Explicit and auto mesh axes over rows and classes, and shard_map with check_vma, on 4 simulated devices."""
+    """Explicit axes over rows, classes and both, auto axes over both, and shard_map with check_vma, on 4 devices."""
     assert fresh(SHARDED, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")
 
 

@@ -10,7 +10,7 @@ from jxent.linear._classes import Operands
 STEP, MOST_CLASSES = 128, 4096
 # Rows in a block, of which two arrays of all classes are held: where fewer fit, adding the gradient of `w` up once for
 # each block costs more than forming the logits twice.
-MOST_ROWS, FEWEST_ROWS = {"cpu": 128}, {"cpu": 64}
+MOST_ROWS, FEWEST_ROWS = {"cpu": 192}, {"cpu": 64}
 BUDGET = 2**28
 
 
