@@ -120,12 +120,15 @@ def measure(size: Size, rounds: int) -> list[str]:
     """One table."""
     found = programs(size)
     seconds = interleaved(found, rounds)
-    with jax.enable_x64(True):
+    with jax.enable_x64(True):  # noqa: FBT003
         wide = [jnp.asarray(np.asarray(a, np.float64)) for a in inputs(size)[:2]]
         reference = jax.tree.map(np.asarray, with_gradient(materialised)(*wide, inputs(size)[2]))
     work = 6 * size.rows * size.features * size.classes
     lines = [f"N = {size.rows}, D = {size.features}, V = {size.classes}, {size.dtype}", ""]
-    lines += ["| | ms | × optax | × products | temporaries, MB | error | Gflop/s at 6NDV |", "|---|---|---|---|---|---|---|"]
+    lines += [
+        "| | ms | × optax | × products | temporaries, MB | error | Gflop/s at 6NDV |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, (function, args) in found.items():
         middle = statistics.median(seconds[name])
         memory = jax.jit(function).lower(*args).compile().memory_analysis().temp_size_in_bytes

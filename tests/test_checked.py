@@ -50,6 +50,8 @@ BAD, GOOD = jnp.asarray([[0.5, 0.5], [0.5, -0.5]]), jnp.asarray([[0.5, 0.5], [0.
         (linear.softmax_cross_entropy, (NAN, EYE, [0, 7]), {"ignore_label": 7}, None),
         (linear.logsumexp, (EYE, NAN), {}, r"linear.logsumexp\(\): `w` at index \(1, 1\) is nan"),
         (linear.logsumexp, (EYE, NAN), {"where": jnp.asarray([True, False])}, None),
+        (linear.logsumexp, (NAN, EYE), {"where": jnp.asarray([[True], [False]])}, None),
+        (linear.softmax_cross_entropy, (EYE, EYE, GOOD), {}, None),
         (linear.logsumexp, (EYE, EYE), {"bias": [-np.inf, np.inf]}, r"`bias` at index \(1,\) is inf"),
         (losses.sigmoid_binary_cross_entropy, ([0.0], [1.5]), {}, "`targets`.*1.5, expected a probability"),
         (losses.l2_loss, ([0.0], [np.nan]), {}, "`targets`.*nan, expected a number"),

@@ -16,7 +16,7 @@ from tests.test_losses import definition, options
 N, D, V, BLOCK = 7, 3, 11, 4
 ENGINES = ("classes", "rows")
 CLASS_WEIGHTS = np.linspace(0.0, 2.0, V)
-SMOOTHINGS, Z_LOSSES, MASKS = (None, 0.2, 1.0), (None, 0.01), (None, "classes", "logits")
+SMOOTHINGS, Z_LOSSES, MASKS = (None, 0.2, 1.0), (None, 0.01), (None, "classes", "logits", "rows")
 # Without any option and with all of them in the fast pass, with every mask.
 COMBINATIONS = [
     pytest.param(*chosen, marks=[] if given == 0 or (given == 3 and chosen[0] == 0.2) else [pytest.mark.slow])
@@ -43,6 +43,8 @@ def mask_of(kind, rng):
         mask = np.ones(V, bool)
         mask[[7, 8]] = False
         return mask
+    if kind == "rows":
+        return (np.arange(N) != 3)[:, None]
     mask = rng.random((N, V)) < 0.7
     mask[np.arange(N), [0, 1, 2, 3, 4, 10, 10]] = True
     mask[3] = False
@@ -167,7 +169,7 @@ def test_every_transform(engine, others, rng, x64, op_by_op):
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_vmap_and_jit_of_the_hessian_product(engine, rng, x64):
-    """Over features and over weights; the third derivative of one too."""
+    """Compiled; over features and weights together and over features alone."""
     ours, plain = sums(engine)
     x, w, bias = (jnp.asarray(rng.normal(size=s)) for s in ((2, N, D), (2, V, D), (V,)))
 
@@ -177,8 +179,9 @@ def test_vmap_and_jit_of_the_hessian_product(engine, rng, x64):
 
         return jax.jvp(jax.grad(of, argnums=(0, 1)), (x, w), (jnp.ones_like(x), jnp.ones_like(w)))[1]
 
-    found = jax.jit(jax.vmap(functools.partial(product, ours)))(x, w)
-    close(found, jax.vmap(functools.partial(product, plain))(x, w))
+    for axes, args in (((0, 0), (x, w)), ((0, None), (x, w[0]))):
+        found = jax.jit(jax.vmap(functools.partial(product, ours), in_axes=axes))(*args)
+        close(found, jax.vmap(functools.partial(product, plain), in_axes=axes)(*args))
 
 
 def test_logsumexp(rng, x64, op_by_op):
@@ -195,7 +198,57 @@ def test_logsumexp(rng, x64, op_by_op):
         np.testing.assert_allclose(jax.grad(lambda x, f=f: f(x).sum())(x), p @ w, rtol=1e-12)
         hessian = jax.hessian(f)(x[0])
         np.testing.assert_allclose(hessian, (w.T * p[0]) @ w - np.outer(p[0] @ w, p[0] @ w), rtol=1e-10, atol=1e-14)
-    assert linear.logsumexp(x, w, where=jnp.zeros(V, bool)).tolist() == [-np.inf] * N
+    for nothing in ({"where": jnp.zeros(V, bool)}, {"bias": jnp.full(V, -jnp.inf)}):
+        value, slope = jax.value_and_grad(lambda w, o=nothing: linear.logsumexp(x, w, block_size=BLOCK, **o).sum())(w)
+        assert value == -np.inf
+        assert (slope == 0).all()
+    empty, bad = jnp.arange(N)[:, None] != 2, jnp.asarray(x).at[2].set(jnp.nan)
+    found, pull = jax.vjp(lambda w: linear.logsumexp(bad, w, where=empty), w)
+    assert found[2] == -np.inf
+    assert np.isfinite(pull(jnp.ones(N))[0]).all()
+    moved = jax.jvp(lambda w: linear.logsumexp(bad, w, where=empty), (w,), (np.ones_like(w),))[1]
+    assert moved[2] == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_gradients_of_classes_that_are_alike(engine):
+    """Weights of zero: every class is the largest, and keeps the digits of its small probability."""
+    x, w = jnp.ones((1, 2), jnp.float32), jnp.zeros((50_000, 2), jnp.float32)
+    slope = jax.grad(lambda w: linear.mean_softmax_cross_entropy(x, w, jnp.asarray([7]), engine=engine))(w)[:, 0]
+    np.testing.assert_allclose(np.delete(slope, 7), 1 / 50_000, rtol=4e-6)
+    np.testing.assert_allclose(slope[7], 1 / 50_000 - 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_without_weight_or_class_may_hold_anything(engine, op_by_op):
+    """Values and gradients in every argument are those of rows that are not there."""
+    x, w = jnp.asarray([[1.0, 2.0], [jnp.nan, 1.0]]), jnp.asarray([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    labels, where = jnp.asarray([0, -1]), jnp.asarray([[True], [False]])
+    moving = (jnp.asarray(0.1), jnp.ones(3), jnp.asarray(0.01))
+
+    def loss(x, w, e, u, z, f=linear.softmax_cross_entropy, **given):
+        more = {"label_smoothing": e, "class_weights": u, "z_loss": z, "engine": engine, "block_size": 2}
+        return f(x, w, labels[: len(x)], **more, **given).sum()
+
+    everything = jax.value_and_grad(loss, argnums=(0, 1, 2, 3, 4))
+    found, expected = everything(x, w, *moving, where=where), everything(x[:1], w, *moving)
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
+    assert (found[1][0][1] == 0).all()
+    for one, other in zip(found[1][1:], expected[1][1:], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    mean = functools.partial(loss, f=linear.mean_softmax_cross_entropy, weights=jnp.zeros(2))
+    value, slopes = jax.value_and_grad(mean, argnums=(0, 1, 2, 3, 4))(x, w, *moving)
+    assert value == 0
+    assert all((s == 0).all() for s in slopes)
+
+
+def test_bfloat16_gradients_are_added_up_in_float32():
+    """1024 blocks of one row: in bfloat16 the sum would stop growing at 128."""
+    x, w, labels = jnp.ones((1024, 1), jnp.bfloat16), jnp.zeros((2, 1), jnp.bfloat16), jnp.zeros(1024, int)
+    for f in (linear.softmax_cross_entropy, linear.mean_softmax_cross_entropy):
+        total = lambda w, f=f: f(x, w, labels, engine="rows", block_size=1).sum()  # noqa: E731
+        share = 1024 if f is linear.softmax_cross_entropy else 1
+        assert jax.grad(total)(w)[:, 0].tolist() == [-0.5 * share, 0.5 * share]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -328,15 +381,18 @@ def test_bfloat16_gradients_are_bfloat16_and_losses_float32(rng, op_by_op):
 def test_rows_of_any_rank(rng, op_by_op):
     x, w = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((2, 3, 4), (5, 4)))
     labels, soft = jnp.asarray([[0, 1, 2], [3, 4, 0]]), jnp.asarray(rng.dirichlet(np.ones(5), (2, 3)), jnp.float32)
-    where = jnp.asarray(rng.random((2, 1, 5)) < 2)
+    where = jnp.asarray(rng.random((2, 1, 5)) < 0.5).at[0, 0, :3].set(True).at[1, 0, jnp.asarray([0, 3, 4])].set(True)
     for engine, t in itertools.product(ENGINES, (labels, soft)):
         f = functools.partial(linear.softmax_cross_entropy, w=w, engine=engine, block_size=2, where=where)
-        expected = f(x.reshape(6, 4), labels=t.reshape((6, *t.shape[2:])), where=jnp.ones(5, bool))
+        mask = jnp.broadcast_to(where, (2, 3, 5)).reshape(6, 5)
+        expected = f(x.reshape(6, 4), labels=t.reshape((6, *t.shape[2:])), where=mask)
         np.testing.assert_allclose(f(x, labels=t).reshape(6), expected, rtol=1e-6)
         assert f(x[0, 0], labels=t[0, 0], where=None).shape == ()
     none = linear.softmax_cross_entropy(jnp.zeros((0, 4)), w, jnp.zeros(0, int))
     assert none.shape == (0,)
     assert linear.mean_softmax_cross_entropy(jnp.zeros((0, 4)), w, jnp.zeros(0, int)) == 0
+    nothing = linear.mean_softmax_cross_entropy(jnp.zeros((3, 0)), w[:, :0], jnp.zeros(3, int))
+    np.testing.assert_allclose(nothing, np.log(5), rtol=1e-6)
 
 
 X, W, IDS = np.zeros((4, 3), np.float32), np.zeros((5, 3), np.float32), np.zeros(4, int)
@@ -357,6 +413,7 @@ X, W, IDS = np.zeros((4, 3), np.float32), np.zeros((5, 3), np.float32), np.zeros
         ((X, W, IDS), {"where": np.ones((3, 5), bool)}, ValueError, "does not broadcast to the logits"),
         ((X, W, IDS), {"engine": "columns"}, ValueError, "engine='columns' is unknown"),
         ((X, W, IDS), {"engine": "rows", "axis_name": "i"}, ValueError, "needs all classes on each device"),
+        ((X, W, np.zeros((4, 5), int)), {}, ValueError, r"per row pass floats of shape \(4, 5\)"),
         ((X, W, IDS), {"block_size": 0}, ValueError, "block_size=0 must be an int of at least 1"),
         ((X, W, IDS), {"label_smoothing": 1.5}, ValueError, r"expected a number in \[0, 1\]"),
         ((X, W, IDS), {"z_loss": np.zeros(2)}, ValueError, "`z_loss` has shape"),
@@ -395,6 +452,14 @@ def test_memory_of_the_unreduced_loss_its_mean_and_a_hessian_product():
     w = ((v, d), jnp.float32)
     assert temporaries(mean, x, w, labels) <= 12 * n * d + 4 * d * v + 12 * 256 * v
     assert temporaries(product, x, w, labels, g, x, w) <= bound + 8 * d * v
+
+    def with_options(x, w, labels, g, bias):
+        given = {"bias": bias, "class_weights": bias, "label_smoothing": 0.1, "z_loss": 1e-4, "ignore_label": -1}
+        return jax.vjp(lambda x, w: linear.softmax_cross_entropy(x, w, labels, where=bias > 0, **given), x, w)[1](g)
+
+    assert temporaries(with_options, x, w, labels, g, ((v,), jnp.float32)) <= bound
+    x, w = ((n, d), jnp.bfloat16), ((v, d), jnp.bfloat16)
+    assert temporaries(mean, x, w, labels) <= 12 * n * d + 4 * d * v + 12 * 256 * v
 
 
 def largest(jaxpr):

@@ -31,6 +31,11 @@ def test_every_array_function_stands_in_the_table():
     assert names == set(BY_NAME) | set(ELSEWHERE)
 
 
+def test_every_linear_function_is_tested():
+    names = {n.split(".")[1] for n, _ in FUNCTIONS if n.startswith("linear.")}
+    assert names == {"logsumexp", "mean_softmax_cross_entropy", "softmax_cross_entropy"}, "add it to test_linear.py"
+
+
 def test_every_measure_and_loss_has_a_closed_form():
     names = set(BY_NAME) | set(ELSEWHERE)
     without = {n for n in names if not hasattr(closed_form, n.split(".")[1] if "losses" in n else n.replace(".", "_"))}

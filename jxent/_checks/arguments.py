@@ -149,13 +149,19 @@ def row_pairs(first_name: str, first: ArrayLike, second_name: str, second: Array
     return a, b
 
 
+def boolean(name: str, value: ArrayLike) -> Array:
+    """A mask, which numbers are not."""
+    mask = jnp.asarray(value)
+    if mask.dtype != jnp.bool_:
+        raise TypeError(f"`{name}` has dtype {mask.dtype}, expected bool; write `{name} != 0`")
+    return mask
+
+
 def participation(where: ArrayLike | None, array: Array) -> Array | None:
     """The mask of the elements that take part, broadcast to the operand as `jnp.sum(where=)` does."""
     if where is None:
         return None
-    mask = jnp.asarray(where)
-    if mask.dtype != jnp.bool_:
-        raise TypeError(f"`where` has dtype {mask.dtype}, expected bool; write `where != 0`")
+    mask = boolean("where", where)
     try:
         shape = np.broadcast_shapes(mask.shape, array.shape)
     except ValueError:
@@ -213,7 +219,10 @@ def class_labels(labels: ArrayLike, rows: tuple[int, ...], beside: str, *, soft:
             f"distribution per row {soft}, for ids stored as floats labels.astype(int)"
         )
     if ids.shape != rows:
-        raise ValueError(f"`labels` has shape {ids.shape} and {beside}: expected one class id per row, shape {rows}")
+        one_hot = f"; for a distribution per row {soft}" if ids.ndim == len(rows) + 1 else ""
+        raise ValueError(
+            f"`labels` has shape {ids.shape} and {beside}: expected one class id per row, shape {rows}{one_hot}"
+        )
     if ids.dtype.itemsize >= 4 and ids.dtype != jnp.int32:
         # Saturated, not wrapped: what was out of range stays out of range.
         limits = jnp.iinfo(jnp.int32)
@@ -222,33 +231,37 @@ def class_labels(labels: ArrayLike, rows: tuple[int, ...], beside: str, *, soft:
     return ids.astype(jnp.int32)
 
 
-def weights_like(weights: ArrayLike, values: Array) -> Array:
-    """Weights broadcast to the values, of their dtype."""
+def weights_like(weights: ArrayLike, values: Array, name: str = "values") -> Array:
+    """Weights broadcast to the values, of their dtype; `name` is what the caller calls those."""
     w = as_float("weights", weights)
     if w.ndim > values.ndim or any(
         m not in (1, n) for m, n in zip(reversed(w.shape), reversed(values.shape), strict=False)
     ):
-        raise ValueError(f"`weights` has shape {w.shape}, which does not broadcast to `values` {values.shape}")
+        raise ValueError(f"`weights` has shape {w.shape}, which does not broadcast to `{name}` {values.shape}")
     if w.ndim not in (0, values.ndim):
         raise ValueError(
-            f"`weights` has shape {w.shape} and `values` {values.shape}: the ranks differ and nothing is broadcast "
+            f"`weights` has shape {w.shape} and `{name}` {values.shape}: the ranks differ and nothing is broadcast "
             f"in silence; add axes of size 1"
         )
     return jnp.broadcast_to(w.astype(values.dtype), values.shape)
+
+
+def per_class(name: str, value: ArrayLike, classes: tuple[int, ...], beside: str, like: Array) -> Array:
+    """One number for each class, in the dtype of the operands; `beside` names what has the classes."""
+    array = as_float(name, value)
+    if array.shape != classes:
+        raise ValueError(
+            f"`{name}` has shape {array.shape} and {beside}: expected one number per class, shape {classes}"
+        )
+    return array.astype(like.dtype)
 
 
 def weights_of_classes(weights: ArrayLike | None, z: Array, axes: tuple[int, ...]) -> Array | None:
     """One weight for each class, of the rank and dtype of the logits."""
     if weights is None:
         return None
-    w = as_float("class_weights", weights)
-    expected = tuple(z.shape[a] for a in axes)
-    if w.shape != expected:
-        raise ValueError(
-            f"`class_weights` has shape {w.shape} and `logits` {z.shape}: expected one weight per class, shape "
-            f"{expected}"
-        )
-    return w.astype(z.dtype).reshape(tuple(n if a in axes else 1 for a, n in enumerate(z.shape)))
+    w = per_class("class_weights", weights, tuple(z.shape[a] for a in axes), f"`logits` {z.shape}", z)
+    return w.reshape(tuple(n if a in axes else 1 for a, n in enumerate(z.shape)))
 
 
 def ignored_rows(labels: ArrayLike, ignore_label: int | None) -> Array | None:

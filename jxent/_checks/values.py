@@ -144,13 +144,23 @@ def _of_model(
     if argument == "labels" and value.dtype.kind in "iu":
         # Sharded classes: ids of all of them, of which this device knows its own.
         return None if options.get("axis_name") else _labels(value, values["w"].shape[0], options)
+    rows, classes = values["x"].shape[:-1], values["w"].shape[0]
+    labels = values.get("labels", np.zeros(rows, int))
+    try:
+        part: Numbers | None = None if where is None else np.broadcast_to(where, (*rows, classes))
+    except ValueError:
+        return None  # the function itself says what is wrong with a shape
     if argument == "labels":
-        part = here if where is None else np.broadcast_to(where, value.shape)
+        if value.shape != (*rows, classes):
+            return None
+        part = here if part is None else part
         return _probabilities(value, part, None if options.get("axis_name") else (value.ndim - 1,))
-    if argument == "x" and options.get("ignore_label") is not None:
-        here = np.broadcast_to((values["labels"] != options["ignore_label"])[..., None], value.shape)
-    if argument in ("w", "bias") and where is not None and where.ndim == 1:
-        here = np.broadcast_to(where.reshape((-1,) + (1,) * (value.ndim - 1)), value.shape)
+    if argument == "x" and part is not None:
+        here &= np.any(part, axis=-1, keepdims=True)
+    if argument == "x" and labels.shape == rows and options.get("ignore_label") is not None:
+        here &= np.expand_dims(labels != options["ignore_label"], -1)
+    if argument in ("w", "bias") and part is not None and value.shape[:1] == (classes,):
+        here &= np.any(part, axis=tuple(range(part.ndim - 1))).reshape((-1,) + (1,) * (value.ndim - 1))
     if argument == "bias":
         return _first(here & (np.isnan(value) | (value == np.inf)), value, "expected a finite number or -inf")
     return _first(here & ~np.isfinite(value), value, "expected a finite number")

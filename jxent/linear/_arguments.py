@@ -1,21 +1,21 @@
 """What the public functions take, checked and brought to the shapes and dtypes that the engines compute in."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._checks import as_float, class_labels, common_float, ignored_rows, parameter
-from jxent.linear._classes import Operands
+from jxent._checks import as_float, boolean, class_labels, common_float, ignored_rows, parameter, per_class
+from jxent.linear._classes import Operands, together
 
 
 class Options(NamedTuple):
     """The traced options of a softmax loss; None where not given."""
 
-    label_smoothing: Array | None
-    z_loss: Array | None
+    label_smoothing: Array | None = None
+    z_loss: Array | None = None
 
 
 class Problem(NamedTuple):
@@ -25,6 +25,20 @@ class Problem(NamedTuple):
     options: Options
     in_range: Array | None
     axis_name: str | None
+
+    def together(self) -> Operands:
+        """The operands as the engine over classes wants them inside `shard_map`."""
+        return together(self.operands, self.axis_name)
+
+    def without(self, rows: Array | None) -> "Problem":
+        """The same with rows that take no part: they may hold anything, and give 0."""
+        if rows is None:
+            return self
+        o = self.operands
+        # 0·NaN would reach the gradient of w.
+        x = jnp.where(rows[..., None], 0.0, o.x)
+        operands = o._replace(x=x, idle=rows if o.idle is None else o.idle | rows)
+        return self._replace(operands=operands, in_range=None if self.in_range is None else self.in_range | rows)
 
 
 def factors(x: ArrayLike, w: ArrayLike) -> tuple[Array, Array]:
@@ -43,25 +57,11 @@ def factors(x: ArrayLike, w: ArrayLike) -> tuple[Array, Array]:
     return rows, weights
 
 
-def per_class(name: str, value: ArrayLike | None, w: Array, dtype: Any) -> Array | None:
-    """One number for each class."""
-    if value is None:
-        return None
-    array = as_float(name, value)
-    if array.shape != (w.shape[0],):
-        raise ValueError(
-            f"`{name}` has shape {array.shape} and `w` {w.shape}: expected one number per class, shape {(w.shape[0],)}"
-        )
-    return array.astype(dtype)
-
-
 def class_mask(where: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
     """The mask of the classes that take part: `[V]`, or of the rank of the logits with axes of size 1."""
     if where is None:
         return None
-    mask = jnp.asarray(where)
-    if mask.dtype != jnp.bool_:
-        raise TypeError(f"`where` has dtype {mask.dtype}, expected bool; write `where != 0`")
+    mask = boolean("where", where)
     full = (1,) * (len(shape) - mask.ndim) + mask.shape
     if len(full) != len(shape) or any(m not in (1, n) for m, n in zip(full, shape, strict=True)):
         raise ValueError(f"`where` has shape {mask.shape}, which does not broadcast to the logits {shape}")
@@ -81,6 +81,7 @@ def problem(
     x: ArrayLike,
     w: ArrayLike,
     labels: ArrayLike,
+    *,
     bias: ArrayLike | None,
     where: ArrayLike | None,
     ignore_label: int | None,
@@ -93,32 +94,45 @@ def problem(
     rows, weights = factors(x, w)
     shape = (*rows.shape[:-1], weights.shape[0])
     mask = class_mask(where, shape)
+    empty = None if mask is None else without_classes(mask, shape, axis_name)
     given = jnp.asarray(labels)
-    ids = targets = in_range = idle = None
+    ids = targets = in_range = ignored = None
     if jnp.issubdtype(given.dtype, jnp.floating) and given.shape == shape:
         if ignore_label is not None:
             raise ValueError(f"ignore_label={ignore_label!r} needs integer labels; `labels` holds soft targets {shape}")
         targets = given.astype(rows.dtype)
     else:
         ids, in_range = _class_ids(given, shape, axis_name)
-        idle = ignored_rows(given, ignore_label)
-        in_range = in_range if idle is None else in_range | idle
-    if mask is not None:
-        empty = jnp.broadcast_to(count(mask, axis_name) == 0, shape[:-1])
-        idle = empty if idle is None else idle | empty
-    if idle is not None:
-        # An idle row may hold anything: 0·NaN would reach the gradient of w.
-        rows = jnp.where(idle[..., None], 0.0, rows)
-    bias, class_weights = (
-        per_class(name, value, weights, rows.dtype)
-        for name, value in (("bias", bias), ("class_weights", class_weights))
+        ignored = ignored_rows(given, ignore_label)
+    operands = Operands(
+        rows,
+        weights,
+        vector("bias", bias, weights, rows),
+        mask,
+        None,
+        ids,
+        targets,
+        vector("class_weights", class_weights, weights, rows, mask),
     )
     smoothing, level = (
         None if value is None else parameter(name, value, rows)
         for name, value in (("label_smoothing", label_smoothing), ("z_loss", z_loss))
     )
-    operands = Operands(rows, weights, bias, mask, idle, ids, targets, class_weights)
-    return Problem(operands, Options(smoothing, level), in_range, axis_name)
+    found = Problem(operands, Options(smoothing, level), in_range, axis_name)
+    return found.without(ignored).without(empty)
+
+
+def vector(name: str, value: ArrayLike | None, w: Array, like: Array, mask: Array | None = None) -> Array | None:
+    """One number for each class, 0 where no row takes part in it."""
+    if value is None:
+        return None
+    array = per_class(name, value, w.shape[:1], f"`w` {w.shape}", like)
+    return array if mask is None or mask.ndim > 1 else jnp.where(mask, array, 0.0)
+
+
+def without_classes(mask: Array, shape: tuple[int, ...], axis_name: str | None) -> Array:
+    """Which rows no class is left to, on any device."""
+    return jnp.broadcast_to(count(mask, axis_name) == 0, shape[:-1])
 
 
 def _class_ids(labels: Array, shape: tuple[int, ...], axis_name: str | None) -> tuple[Array, Array]:

@@ -62,11 +62,12 @@ def product(x: Array, w: Array) -> Array:
     """x·wᵀ `[..., B]`, accumulated in float32 or wider.
 
     bfloat16 operands are held as float32 and multiplied as bfloat16, so that the transposed product rounds the
-    gradient of the logits likewise, and a gradient that is summed over blocks is summed in float32.
+    gradient of the logits likewise, and a gradient that is summed over blocks is summed in float32. XLA:CPU has no such
+    product for small operands: there what is held is multiplied, with the same result.
     """
     precision = None
     if w.dtype == jnp.bfloat16:
-        precision = lax.DotAlgorithmPreset.BF16_BF16_F32
+        precision = None if jax.default_backend() == "cpu" else lax.DotAlgorithmPreset.BF16_BF16_F32
         w = w.astype(x.dtype)
     return lax.dot_general(x, w, (((x.ndim - 1,), (1,)), ((), ())), precision=precision, preferred_element_type=x.dtype)
 
@@ -109,9 +110,15 @@ def beside(vector: Array, like: Array) -> Array:
     return vector.reshape((1,) * (like.ndim - vector.ndim) + vector.shape)
 
 
-def logits_of(b: Operands) -> Array:
+def narrow_product(x: Array, w: Array) -> Array:
+    """x·wᵀ of operands in the dtype of `w`, where nothing is differentiated through it."""
+    narrow = x.astype(w.dtype)
+    return lax.dot_general(narrow, w, (((x.ndim - 1,), (1,)), ((), ())), preferred_element_type=x.dtype)
+
+
+def logits_of(b: Operands, multiply: Callable[[Array, Array], Array] = product) -> Array:
     """One block of logits, −∞ where a class takes no part; 0 throughout an idle row, which keeps NaN from it."""
-    z = product(b.x, clean(b.w, b.where))
+    z = multiply(b.x, clean(b.w, b.where))
     if b.bias is not None:
         z = z + beside(b.bias, z)
     if b.where is None:
@@ -216,7 +223,7 @@ def _over_blocks(
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def rows(plan: Plan, o: Operands) -> Rows:
+def per_row(plan: Plan, o: Operands) -> Rows:
     """Log-probabilities and losses of each row; all operands vary over the same mesh axes."""
     state = _over_blocks(plan.block, o.w.shape[0], lambda start, size: _start(plan, block_of(o, start, size)), _merge)
     if plan.axis_name is not None:
@@ -228,9 +235,10 @@ def rows(plan: Plan, o: Operands) -> Rows:
 
 @jax.custom_jvp
 def _slope(z: Array, c: Array, mass: Array, top: Array, log_sum: Array) -> Array:
-    """(Σc)·p − c; for the largest class (Σc)·(p − 1) + (Σc − c), which keeps its digits where p rounds to 1."""
+    """(Σc)·p − c; where the largest class has most of the mass, (Σc)·(p − 1) + (Σc − c), which keeps the digits."""
     d = z - top
-    return jnp.where(d == 0.0, mass * jnp.expm1(-log_sum) + (mass - c), mass * jnp.exp(d - log_sum) - c)
+    certain = (d == 0.0) & (2.0 * c > mass)
+    return jnp.where(certain, mass * jnp.expm1(-log_sum) + (mass - c), mass * jnp.exp(d - log_sum) - c)
 
 
 @_slope.defjvp
@@ -240,10 +248,10 @@ def _slope_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Arr
     return _slope(z, c, mass, top, log_sum), mass * p * (dz - dtop - dlog_sum) + p * dmass - dc
 
 
-@functools.partial(rows.defjvp, symbolic_zeros=True)
-def _rows_jvp(plan: Plan, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Rows, Rows]:
+@functools.partial(per_row.defjvp, symbolic_zeros=True)
+def _per_row_jvp(plan: Plan, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Rows, Rows]:
     (o,), (do,) = primals, tangents
-    value = rows(plan, o)
+    value = per_row(plan, o)
     seen = together(value, plan.axis_name) if plan.axis_name is not None else value
     moves = Moves(*(None if t is None or is_symbolic_zero(t) else t for t in (getattr(do, n) for n in Moves._fields)))
 
@@ -288,7 +296,9 @@ def _tangents(plan: Plan, b: Operands, moves: Moves, seen: Rows) -> Any:
     losses, masses, dlog_sum = [zero for _ in sets], [zero for _ in sets], zero
     dz = _logit_tangents(b, moves, z)
     if dz is not None:
-        dlog_sum = jnp.sum(jnp.exp((z - top) - log_sum) * dz, axis=-1)
+        # A row of only −∞ has p = 0.
+        p = jnp.exp((z - top) - jnp.where(log_sum == -jnp.inf, 0.0, log_sum))
+        dlog_sum = jnp.sum(p * dz, axis=-1)
         for i, (c, mass) in enumerate(zip(sets, seen.masses, strict=True)):
             losses[i] = jnp.sum(_slope(z, c, mass[..., None], top, log_sum) * dz, axis=-1)
     if moves.targets is not None or moves.class_weights is not None:

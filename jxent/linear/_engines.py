@@ -18,6 +18,8 @@ def check(engine: str | None, block_size: int | None, axis_name: str | None) -> 
     """Refuse an engine that does not exist or does not serve, and a block of no size."""
     if engine not in ("rows", "classes", None):
         raise ValueError(f"engine={engine!r} is unknown, expected 'rows', 'classes', or None to pick by size")
+    if axis_name is not None and not isinstance(axis_name, str):
+        raise TypeError(f"axis_name={axis_name!r} must be the name of one mesh axis, such as 'classes', or None")
     if engine == "rows" and axis_name is not None:
         raise ValueError(f"engine='rows' needs all classes on each device: with axis_name={axis_name!r} leave it out")
     if block_size is not None and (isinstance(block_size, bool) or not isinstance(block_size, int) or block_size < 1):

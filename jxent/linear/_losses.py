@@ -7,8 +7,8 @@ from jaxtyping import Array, Float
 from jxent import losses
 from jxent._checks import SOFTMAX_OPTIONS, public, weights_like
 from jxent.linear import _classes, _engines, _reduce
-from jxent.linear._arguments import class_mask, factors, per_class, problem
-from jxent.linear._classes import Operands, Plan, together
+from jxent.linear._arguments import Options, Problem, class_mask, factors, problem, vector, without_classes
+from jxent.linear._classes import Operands, Plan
 
 
 @public()
@@ -51,11 +51,14 @@ def logsumexp(
     """
     _engines.check(None, block_size, axis_name)
     rows, weights = factors(x, w)
-    mask = class_mask(where, (*rows.shape[:-1], weights.shape[0]))
-    operands = Operands(rows, weights, per_class("bias", bias, weights, rows.dtype), mask)
-    plan = Plan(_engines.class_block(block_size, operands), axis_name)
-    found = _classes.rows(plan, together(operands, axis_name))
-    return found.top + found.log_sum
+    shape = (*rows.shape[:-1], weights.shape[0])
+    mask = class_mask(where, shape)
+    given = Problem(Operands(rows, weights, vector("bias", bias, weights, rows), mask), Options(), None, axis_name)
+    if mask is not None:
+        given = given.without(without_classes(mask, shape, axis_name))
+    found = _classes.per_row(Plan(_engines.class_block(block_size, given.operands), axis_name), given.together())
+    total = found.top + found.log_sum
+    return total if given.operands.idle is None else jnp.where(given.operands.idle, -jnp.inf, total)
 
 
 @public(domain=SOFTMAX_OPTIONS, static=("engine",))
@@ -94,7 +97,8 @@ def softmax_cross_entropy(
         block_size: classes in a block, by default from 384 to 4096, more for larger D; with `engine="rows"` rows.
         axis_name: the mesh axis over which the classes are sharded, inside `jax.shard_map`: `w`, `bias`, `where`,
             `class_weights` and soft targets are those of this device, integer labels are ids among all classes. Loss
-            and gradient together take three all-reduces. Rows sharded over another axis need no name.
+            and gradient take three all-reduces, and one or two more with a mask or smoothing. Rows sharded over
+            another axis need no name.
         engine: "classes" forms the logits in blocks of classes, the default; "rows" in blocks of rows, whose memory
             grows with V.
 
@@ -117,8 +121,14 @@ def softmax_cross_entropy(
     """
     _engines.check(engine, block_size, axis_name)
     given = problem(
-        *(x, w, labels, bias, where, ignore_label, label_smoothing, class_weights, z_loss),
-        axis_name,
+        *(x, w, labels),
+        bias=bias,
+        where=where,
+        ignore_label=ignore_label,
+        label_smoothing=label_smoothing,
+        class_weights=class_weights,
+        z_loss=z_loss,
+        axis_name=axis_name,
     )
     if engine == "rows":
         return _reduce.by_rows(given, block_size)
@@ -165,8 +175,9 @@ def mean_softmax_cross_entropy(
         axis_name: the mesh axis over which the classes are sharded, as in `softmax_cross_entropy`. The mean is that of
             the rows of this device: `jax.lax.pmean` over an axis of rows averages the devices.
         engine: "rows" forms the gradient in the forward pass, a block of rows of all classes at a time; "classes" is
-            the mean of `softmax_cross_entropy`. None takes "rows" where a block of enough rows is small beside the
-            gradient of `w`, and on sharded operands "classes".
+            the mean of `softmax_cross_entropy`. None takes "rows" where enough rows of all classes fit into 256 MB,
+            and "classes" on operands that explicit mesh axes shard. Rows that are sharded over auto axes outside
+            `shard_map` need `engine="classes"`: a block of rows would lie on one device.
 
     Returns:
         A scalar, in float32 or, for float64 operands, float64.
@@ -184,11 +195,19 @@ def mean_softmax_cross_entropy(
     """
     _engines.check(engine, block_size, axis_name)
     given = problem(
-        *(x, w, labels, bias, where, ignore_label, label_smoothing, class_weights, z_loss),
-        axis_name,
+        *(x, w, labels),
+        bias=bias,
+        where=where,
+        ignore_label=ignore_label,
+        label_smoothing=label_smoothing,
+        class_weights=class_weights,
+        z_loss=z_loss,
+        axis_name=axis_name,
     )
     if weights is not None:
-        weights = weights_like(weights, jnp.zeros(given.operands.x.shape[:-1], given.operands.x.dtype))
+        rows = given.operands.x.shape[:-1]
+        weights = weights_like(weights, jnp.zeros(rows, given.operands.x.dtype), "the rows")
+        given = given.without(jnp.broadcast_to(jnp.sum(weights) == 0, rows))
     if _engines.pick(engine, block_size, given.operands, axis_name) == "classes":
         return losses.mean(_reduce.by_classes(given, block_size), weights)
     return _reduce.mean_by_rows(given, weights, block_size)

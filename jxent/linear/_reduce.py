@@ -1,5 +1,6 @@
 """From operands and options to losses, by either engine."""
 
+import math
 from typing import Any, cast
 
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ def by_classes(given: Problem, block_size: int | None) -> Array:
     """The losses of all rows `[...]` by the engine over classes."""
     o, options, axis_name = given.operands, given.options, given.axis_name
     plan = Plan(_engines.class_block(block_size, o), axis_name, spread=options.label_smoothing is not None)
-    found = _classes.rows(plan, together(o, axis_name))
+    found = _classes.per_row(plan, given.together())
     loss = found.losses[0]
     if options.label_smoothing is not None:
         kept = 1.0 - options.label_smoothing
@@ -37,6 +38,9 @@ def _share(o: Operands, axis_name: str | None) -> Array:
     possible = None if o.bias is None else o.bias != -jnp.inf
     if o.where is not None:
         possible = o.where if possible is None else beside(possible, o.where) & o.where
+    if possible is not None:
+        # A mask of rows alone holds for every class.
+        possible = jnp.broadcast_to(possible, (*possible.shape[:-1], o.w.shape[0]))
     if possible is None:
         devices = 1 if axis_name is None else lax.axis_size(axis_name)
         classes = jnp.asarray(o.w.shape[0] * devices, o.x.dtype)
@@ -73,12 +77,12 @@ def _flat(o: Operands) -> Operands:
     rows = o.x.shape[:-1]
 
     def flat(a: Array | None) -> Array | None:
-        return None if a is None else a.reshape((-1, *a.shape[len(rows) :]))
+        return None if a is None else a.reshape((math.prod(rows), *a.shape[len(rows) :]))
 
     where = o.where
     if where is not None and where.ndim > 1:
         where = flat(jnp.broadcast_to(where, (*rows, where.shape[-1])))
-    x = o.x.reshape((-1, o.x.shape[-1]))
+    x = o.x.reshape((math.prod(rows), o.x.shape[-1]))
     return o._replace(x=x, where=where, idle=flat(o.idle), labels=flat(o.labels), targets=flat(o.targets))
 
 

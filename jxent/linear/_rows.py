@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics.primitives import is_symbolic_zero
-from jxent.linear._classes import Operands, clean, logits_of
+from jxent.linear._classes import Operands, clean, logits_of, narrow_product
 
 # Losses `[R]` of a block of rows, from its logits, its operands and the traced options.
 RowLosses = Callable[[Array, Operands, Any], Array]
@@ -66,11 +66,16 @@ def _over_blocks(block: int, count: int, of: Callable[[Array | int, int], tuple[
 
 def losses(program: Program, o: Operands, options: Any) -> Array:
     """The losses of all rows `[N]`, a block of rows at a time, whose logits are formed again in the derivative."""
+    narrow = o.w.dtype
 
     @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(3,))
     def of(start: Array | int, o: Operands, options: Any, size: int) -> Array:
         b = _cut(o, start, size)
+        b = b._replace(w=b.w.astype(narrow))
         return program.losses(logits_of(b), b, options)
+
+    # Held in float32, in which its gradient is added up over the blocks.
+    o = o._replace(w=o.w.astype(o.x.dtype))
 
     return _over_blocks(program.block, o.x.shape[0], lambda start, size: ((), of(start, o, options, size)))[1]
 
@@ -117,7 +122,7 @@ def _gradient(program: Program, names: tuple[str, ...], o: Operands, options: An
     def of(start: Array | int, size: int) -> tuple[Any, Any]:
         b, part = _cut(o, start, size), lax.dynamic_slice_in_dim(g, start, size)
         inner = tuple(name for name in names if name in ("targets", "class_weights", "options"))
-        z = logits_of(b)
+        z = logits_of(b, narrow_product)
         loss, pull = jax.vjp(lambda z, m: program.losses(z, *_with(b, options, m)), z, _of(b, options, inner))
         dz, rest = pull(part)
         sums, kept = {"total": jnp.sum(part * loss)}, {"losses": loss}

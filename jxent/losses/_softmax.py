@@ -1,5 +1,7 @@
 """Softmax cross-entropy with a distribution per row, or with one class id per row, and its divergence form."""
 
+import functools
+
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
@@ -151,12 +153,12 @@ def softmax_cross_entropy_with_integer_labels(
     if z_loss is not None:
         level = parts.shift + parts.log_sum
         loss = loss + parameter("z_loss", z_loss, z) * level * level
-    # A factor, since a choice would have gradient 0; it is 1 on ignored rows, where 0·NaN would be NaN.
-    counted = in_range if ignored is None else in_range | ignored
+    # A factor, since a choice would have gradient 0; it is 1 on rows that are left out, where 0·NaN would be NaN.
+    left_out = [rows for rows in (None if some is None else ~some, ignored) if rows is not None]
+    counted = functools.reduce(jnp.logical_or, left_out, in_range)
     loss = loss * jnp.where(counted, 1.0, jnp.nan).astype(loss.dtype)
-    for takes_part in (some, None if ignored is None else ~ignored):
-        if takes_part is not None:
-            loss = jnp.where(takes_part, loss, 0.0)
+    for rows in left_out:
+        loss = jnp.where(rows, 0.0, loss)
     return jnp.squeeze(loss, ax)
 
 
