@@ -67,11 +67,21 @@ def rng():
     return np.random.default_rng(20240229)
 
 
-def pytest_collection_modifyitems(items):
-    """In float64 all functions but those of the core are tested in the slow pass."""
+def later(item):
+    """Whether a test is that of one function in float64, and the function not of the core."""
     from tests.table import CORE
 
+    given = item.callspec.params if hasattr(item, "callspec") else {}
+    precision = given.get("dtype", given.get("dtype_by_turns"))
+    return precision == "float64" and getattr(given.get("entry"), "name", "") not in {"", *CORE}
+
+
+def pytest_collection_modifyitems(config, items):
+    """In float64 all functions but those of the core are tested in the slow pass, or by another test."""
+    elsewhere = [item for item in items if later(item) and item.get_closest_marker("float64_of_core")]
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
     for item in items:
-        given = item.callspec.params if hasattr(item, "callspec") else {}
-        if given.get("dtype") == "float64" and getattr(given.get("entry"), "name", "") not in {"", *CORE}:
+        if later(item):
             item.add_marker(pytest.mark.slow)

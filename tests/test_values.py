@@ -57,6 +57,7 @@ def of_table(entry, row, expected, dtype):
     return TOLERANCE[dtype.name] * scale + 4 * eps * np.sqrt(scale) + (8 * eps) ** 2
 
 
+@pytest.mark.float64_of_core
 @pytest.mark.parametrize("entry", by_turns(TABLE))
 def test_each_row_alone_gives_the_value_of_the_batch(entry, dtype_by_turns):
     """A batch may take another path than its rows: both have to be right."""
