@@ -34,7 +34,7 @@ DYADIC = table_of([(2 * a + b, 2 * b + c, 2 * c + a) for a, b, c in BITS], (4, 4
 TRIADIC = table_of([(2 * a + c, 2 * b + c, 2 * (a ^ b) + c) for a, b, c in BITS], (4, 4, 4))
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", PROBS_FIRST)
 def test_example_of_the_textbook(room, x64):
     """Cover and Thomas, Elements of Information Theory, 2nd ed., example 2.2.1; X are the columns."""
     t = as_given(room, np.array([[4, 2, 1, 1], [2, 4, 1, 1], [2, 2, 2, 2], [8, 0, 0, 0]]) / 32)
@@ -233,6 +233,7 @@ def test_margins_at_the_boundary():
     np.testing.assert_allclose(logits.marginal(tail, 0)[0], -np.exp(-30.0), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_derivatives_of_margins_and_conditionals(rng, x64):
     t = jnp.asarray(random_table(rng, (2, 3)))
     plain = {

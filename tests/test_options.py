@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.table import BY_NAME, INPUTS, TABLE, arrays, batch, by_turns, differentiable
+from tests.table import BY_NAME, INPUTS, TABLE, arrays, batch, by_turns, core_first, differentiable
 from tests.test_values import worst
 
 IDS = [entry.name for entry in TABLE]
@@ -21,10 +21,14 @@ def options(entry):
     return inspect.signature(entry.public).parameters
 
 
+# Options whose tests compile most: in the fast pass of the core alone.
+SLOWLY = ("where", "base")
+
+
 def having(name, among=TABLE):
     # What concerns the cells of joint tables is in test_joint.py.
     chosen = [e for e in among if name in options(e) and not (e.joint and name in ("where", "keepdims"))]
-    return pytest.mark.parametrize("entry", by_turns(chosen))
+    return pytest.mark.parametrize("entry", (core_first if name in SLOWLY else by_turns)(chosen))
 
 
 @having("base")
