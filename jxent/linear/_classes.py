@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics.primitives import is_symbolic_zero, lowest, tiny, varying
+from jxent.linear._blocks import over_blocks
 
 
 class Plan(NamedTuple):
@@ -110,12 +111,6 @@ def beside(vector: Array, like: Array) -> Array:
     return vector.reshape((1,) * (like.ndim - vector.ndim) + vector.shape)
 
 
-def narrow_product(x: Array, w: Array) -> Array:
-    """x·wᵀ of operands in the dtype of `w`, where nothing is differentiated through it."""
-    narrow = x.astype(w.dtype)
-    return lax.dot_general(narrow, w, (((x.ndim - 1,), (1,)), ((), ())), preferred_element_type=x.dtype)
-
-
 def logits_of(b: Operands, multiply: Callable[[Array, Array], Array] = product) -> Array:
     """One block of logits, −∞ where a class takes no part; 0 throughout an idle row, which keeps NaN from it."""
     z = multiply(b.x, clean(b.w, b.where))
@@ -201,31 +196,14 @@ def _across(state: _State, axis_name: str) -> _State:
     return _State(top, sums[0] + (sums[1] - 1.0), tuple(sums[2 : 2 + count]), tuple(sums[2 + count :]))
 
 
-def _over_blocks(
-    block: int, classes: int, of: Callable[[Array | int, int], Any], merge: Callable[[Any, Any], Any]
-) -> Any:
-    """Merge what `of(start, size)` gives for each block of classes.
-
-    The first block takes what the others leave over, so that no block holds a class twice or none; it starts the
-    carry, which a constant could not inside `shard_map`.
-    """
-    block = min(block, classes)
-    more = (classes - 1) // block
-    first = classes - more * block
-    total = of(0, first)
-    if more == 0:
-        return total
-
-    def step(total: Any, i: Array) -> tuple[Any, None]:
-        return merge(total, of(first + i * block, block)), None
-
-    return lax.scan(step, total, jnp.arange(more, dtype=jnp.int32))[0]
-
-
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def per_row(plan: Plan, o: Operands) -> Rows:
     """Log-probabilities and losses of each row; all operands vary over the same mesh axes."""
-    state = _over_blocks(plan.block, o.w.shape[0], lambda start, size: _start(plan, block_of(o, start, size)), _merge)
+
+    def of(start: Array | int, size: int) -> tuple[_State, tuple[()]]:
+        return _start(plan, block_of(o, start, size)), ()
+
+    state = over_blocks(plan.block, o.w.shape[0], of, _merge)[0]
     if plan.axis_name is not None:
         state = _across(state, plan.axis_name)
     log_sum = jnp.log1p(state.rest)
@@ -257,15 +235,11 @@ def _per_row_jvp(plan: Plan, primals: Sequence[Any], tangents: Sequence[Any]) ->
 
     # Each block of logits is formed again when it is asked for, in the transpose too, instead of being stored.
     @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(4,))
-    def of(start: Array | int, o: Operands, moves: Moves, seen: Rows, size: int) -> Any:
-        return _tangents(plan, block_of(o, start, size), _moves_of(moves, start, size), seen)
+    def of(start: Array | int, o: Operands, moves: Moves, seen: Rows, size: int) -> tuple[Any, tuple[()]]:
+        return _tangents(plan, block_of(o, start, size), _moves_of(moves, start, size), seen), ()
 
-    def merge(a: Any, b: Any) -> Any:
-        return jax.tree.map(jnp.add, a, b)
-
-    losses, masses, log_sum = _over_blocks(
-        plan.block, o.w.shape[0], lambda start, size: of(start, o, moves, seen, size), merge
-    )
+    tangents, _ = over_blocks(plan.block, o.w.shape[0], lambda start, size: of(start, o, moves, seen, size))
+    losses, masses, log_sum = tangents
     if plan.axis_name is not None:
         losses, masses, log_sum = _sum_across((losses, masses, log_sum), plan.axis_name)
     return value, Rows(losses, masses, jnp.zeros_like(value.top), log_sum)

@@ -38,13 +38,12 @@ def _share(o: Operands, axis_name: str | None) -> Array:
     possible = None if o.bias is None else o.bias != -jnp.inf
     if o.where is not None:
         possible = o.where if possible is None else beside(possible, o.where) & o.where
-    if possible is not None:
-        # A mask of rows alone holds for every class.
-        possible = jnp.broadcast_to(possible, (*possible.shape[:-1], o.w.shape[0]))
     if possible is None:
         devices = 1 if axis_name is None else lax.axis_size(axis_name)
         classes = jnp.asarray(o.w.shape[0] * devices, o.x.dtype)
     else:
+        # A mask of rows alone holds for every class.
+        possible = jnp.broadcast_to(possible, (*possible.shape[:-1], o.w.shape[0]))
         classes = jnp.maximum(count(possible, axis_name), 1).astype(o.x.dtype)
     if o.targets is None:
         return 1.0 / classes

@@ -14,7 +14,8 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics.primitives import is_symbolic_zero
-from jxent.linear._classes import Operands, clean, logits_of, narrow_product
+from jxent.linear._blocks import over_blocks
+from jxent.linear._classes import Operands, clean, logits_of
 
 # Losses `[R]` of a block of rows, from its logits, its operands and the traced options.
 RowLosses = Callable[[Array, Operands, Any], Array]
@@ -47,23 +48,6 @@ def _cut(o: Operands, start: Array | int, size: int) -> Operands:
     return o._replace(x=x, where=where, idle=cut(o.idle), labels=cut(o.labels), targets=cut(o.targets))
 
 
-def _over_blocks(block: int, count: int, of: Callable[[Array | int, int], tuple[Any, Any]]) -> tuple[Any, Any]:
-    """Sums and stacked results of `of(start, size)` for each block; the first takes what the others leave over."""
-    more = max(0, (count - 1) // block)
-    first = count - more * block
-    total, head = of(0, first)
-    if more == 0:
-        return total, head
-
-    def step(total: Any, i: Array) -> tuple[Any, Any]:
-        part, kept = of(first + i * block, block)
-        return jax.tree.map(jnp.add, total, part), kept
-
-    total, tail = lax.scan(step, total, jnp.arange(more, dtype=jnp.int32))
-    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b.reshape((more * block, *b.shape[2:]))]), head, tail)
-    return total, joined
-
-
 def losses(program: Program, o: Operands, options: Any) -> Array:
     """The losses of all rows `[N]`, a block of rows at a time, whose logits are formed again in the derivative."""
     narrow = o.w.dtype
@@ -76,8 +60,7 @@ def losses(program: Program, o: Operands, options: Any) -> Array:
 
     # Held in float32, in which its gradient is added up over the blocks.
     o = o._replace(w=o.w.astype(o.x.dtype))
-
-    return _over_blocks(program.block, o.x.shape[0], lambda start, size: ((), of(start, o, options, size)))[1]
+    return over_blocks(program.block, o.x.shape[0], lambda start, size: ((), of(start, o, options, size)))[1]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -122,7 +105,7 @@ def _gradient(program: Program, names: tuple[str, ...], o: Operands, options: An
     def of(start: Array | int, size: int) -> tuple[Any, Any]:
         b, part = _cut(o, start, size), lax.dynamic_slice_in_dim(g, start, size)
         inner = tuple(name for name in names if name in ("targets", "class_weights", "options"))
-        z = logits_of(b, narrow_product)
+        z = logits_of(b, lambda x, w: _product(x.astype(w.dtype), w, (1, 1), x.dtype))
         loss, pull = jax.vjp(lambda z, m: program.losses(z, *_with(b, options, m)), z, _of(b, options, inner))
         dz, rest = pull(part)
         sums, kept = {"total": jnp.sum(part * loss)}, {"losses": loss}
@@ -139,7 +122,7 @@ def _gradient(program: Program, names: tuple[str, ...], o: Operands, options: An
         sums |= {name: rest[name] for name in inner if name != "targets"}
         return sums, kept
 
-    sums, kept = _over_blocks(program.block, o.x.shape[0], of)
+    sums, kept = over_blocks(program.block, o.x.shape[0], of)
     found = sums | kept
     return Gradient(found["total"], found["losses"], {name: found[name] for name in names})
 
