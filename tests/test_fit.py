@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from jxent import data, regression
-from jxent.regression import ConvergenceWarning, _fit, _loop
+from jxent.regression import ConvergenceWarning, _fit, _loop, _solvers
 from tests.test_regression import numpy_objective, primitives
 
 # One object each for the whole module: every new object would compile anew.
@@ -151,6 +151,7 @@ def arguments(monkeypatch, **options):
 
     with monkeypatch.context() as patch:
         patch.setattr(_fit._loop, "run", catch)
+        patch.setattr(_fit._solvers, "run", catch)
         with pytest.raises(CaughtError):
             regression.fit(*rows(), **options)
     return caught
@@ -158,7 +159,10 @@ def arguments(monkeypatch, **options):
 
 def program(monkeypatch, **options):
     """The jaxpr of the compiled program of a fit."""
-    traced = jax.make_jaxpr(_loop.run, static_argnums=(0, 1, 2, 3))(*arguments(monkeypatch, **options)).jaxpr
+    given = arguments(monkeypatch, **options)
+    named = isinstance(given[0], str)
+    run, static = (_solvers.run, (0, 1, 2)) if named else (_loop.run, (0, 1, 2, 3))
+    traced = jax.make_jaxpr(run, static_argnums=static)(*given).jaxpr
     (call,) = traced.eqns
     return call.params["jaxpr"].jaxpr
 
@@ -167,12 +171,26 @@ def whiles(equations):
     return [e for e in equations if e.primitive.name == "while"]
 
 
-def test_lbfgs_is_one_program_with_one_while(monkeypatch):
-    jaxpr = program(monkeypatch)
+@pytest.mark.parametrize("solver", ["lbfgs", "newton"])
+def test_a_solver_of_our_own_is_one_program_with_one_while(monkeypatch, solver):
+    jaxpr = program(monkeypatch, optimizer=solver)
     assert len(whiles(jaxpr.eqns)) == 1
     inner = list(primitives(whiles(jaxpr.eqns)[0].params["body_jaxpr"].jaxpr))
-    assert inner.count("while") >= 1  # the line search
+    # The line search; for Newton the conjugate gradients too.
+    assert inner.count("while") == {"lbfgs": 1, "newton": 2}[solver]
     assert list(primitives(jaxpr)).count("while") == 1 + inner.count("while")
+
+
+@pytest.mark.parametrize(("solver", "products"), [("lbfgs", 2), ("newton", 1)])
+def test_a_line_search_makes_no_product_with_the_features(monkeypatch, solver, products):
+    jaxpr = program(monkeypatch, optimizer=solver)
+    body = whiles(jaxpr.eqns)[0].params["body_jaxpr"].jaxpr
+    direct = [e for e in body.eqns if e.primitive.name == "dot_general" and e.invars[1].aval.shape == (60, 4)]
+    assert (
+        len(direct) == products
+    )  # along the direction, unless conjugate gradients had that, and back for the gradient
+    searches = [e.params["body_jaxpr"].jaxpr for e in body.eqns if e.primitive.name == "while"]
+    assert "dot_general" not in list(primitives(searches[-1]))
 
 
 @pytest.mark.parametrize(
@@ -385,7 +403,7 @@ def test_separation_of_distributions():
     x = jnp.eye(2)
     params = regression.Params(jnp.eye(2), jnp.zeros(2))
     sure, unsure = jnp.eye(2), jnp.asarray([[0.9, 0.1], [0.0, 1.0]])
-    separates = jax.jit(lambda params, targets: _loop._separates(params, _loop.Data(x, targets, jnp.ones(2))))
+    separates = jax.jit(lambda params, targets: _loop.separates(params, _loop.Data(x, targets, jnp.ones(2))))
     assert separates(params, sure)
     assert not separates(params, unsure)
     assert not separates(regression.init(2, 2), sure)  # a tie
@@ -490,17 +508,22 @@ REFUSED = {
     "weights sum to 0": ({"sample_weight": np.zeros(60)}, ValueError, "sum 0, expected entries >= 0 and a positive"),
     "weights of another shape": ({"sample_weight": np.ones(3)}, ValueError, r"shape \(3,\), expected \[60\]"),
     "NaN in weights": ({"sample_weight": np.full(60, np.nan)}, ValueError, "`sample_weight` has 60 non-finite"),
-    "optimizer name": ({"optimizer": "adam"}, ValueError, "optimizer='adam' is not known; expected 'lbfgs' or"),
-    "optimizer type": ({"optimizer": 0.1}, TypeError, "`optimizer` is a float, expected 'lbfgs' or"),
+    "optimizer name": (
+        {"optimizer": "adam"},
+        ValueError,
+        "optimizer='adam' is not known; expected 'lbfgs', 'newton' or",
+    ),
+    "optimizer type": ({"optimizer": 0.1}, TypeError, "`optimizer` is a float, expected 'lbfgs', 'newton' or"),
     "optimizer not called": ({"optimizer": optax.adam}, TypeError, "`optimizer` is a function"),
     "float max_steps": ({"max_steps": 10.0}, TypeError, r"max_steps=10.0 must be a Python int"),
     "negative max_steps": ({"max_steps": -1}, ValueError, "max_steps=-1 must be at least 0"),
     "bool max_steps": ({"max_steps": True}, TypeError, "max_steps=True must be a Python int"),
     "batch without key": ({"batch_size": 8}, ValueError, r"needs key=jax.random.key\(seed\)"),
     "batch too large": ({"batch_size": 61, "key": KEY}, ValueError, "batch_size=61 .* at most 60, the number of rows"),
+    "batch for a solver of all rows": ({"batch_size": 8, "key": KEY}, ValueError, "takes all rows at every step"),
     "empty batch": ({"batch_size": 0, "key": KEY}, ValueError, "batch_size=0 must be at least 1"),
-    "int key": ({"batch_size": 8, "key": 0}, TypeError, r"`key` is int, expected one typed key"),
-    "many keys": ({"batch_size": 8, "key": jax.random.split(KEY)}, TypeError, "expected one typed key"),
+    "int key": ({"key": 0}, TypeError, r"`key` is int, expected one typed key"),
+    "many keys": ({"key": jax.random.split(KEY)}, TypeError, "expected one typed key"),
     "negative l2": ({"l2": -0.1}, ValueError, "l2=-0.1 must be a number >= 0"),
     "infinite l2": ({"l2": np.inf}, ValueError, "l2=inf must be a number >= 0"),
     "l2 of rank 1": ({"l2": np.ones(4)}, ValueError, r"`l2` has shape \(4,\), expected a scalar"),

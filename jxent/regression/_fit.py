@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jxent._checks import Numbers, is_traced
-from jxent.regression import _loop, _validate
+from jxent.regression import _loop, _solvers, _validate
 from jxent.regression._model import Params, init
+from jxent.regression._validate import ClassWeight
 
 
 class ConvergenceWarning(UserWarning):
@@ -45,6 +46,7 @@ def fit(
     optimizer: str | optax.GradientTransformation = "lbfgs",
     l2: ArrayLike = 0.0,
     sample_weight: Numbers | None = None,
+    class_weight: ClassWeight = None,
     num_classes: int | None = None,
     params: Params | None = None,
     max_steps: int = 1000,
@@ -61,15 +63,19 @@ def fit(
     Args:
         x: features `[N, D]`; their floating dtype is the one computed in. Scale them to a range near 1.
         labels: integer class ids `[N]`, or a distribution per row `[N, K]`.
-        optimizer: "lbfgs", or any `optax.GradientTransformation` (reuse one object: a new one compiles anew).
+        optimizer: "lbfgs", whose line search costs no product with the features; "newton", conjugate gradients on
+            Hessian products, for tight tolerances; or any `optax.GradientTransformation` (reuse one object: a new
+            one compiles anew).
         l2: penalty on the weights, traced; the bias is not penalised. scikit-learn's C is 1/(l2·N).
         sample_weight: non-negative weights `[N]` of the rows in the mean; None is 1 for each.
+        class_weight: non-negative weights of the classes, `[K]`, by which those of their rows are multiplied, or
+            "balanced", N/(K·rows of the class); for class ids only. None is 1 for each.
         num_classes: K; None takes the largest class id + 1.
-        params: where to start; None is zeros.
+        params: where to start, as from an earlier fit; None is zeros.
         max_steps: largest number of parameter updates.
         tolerance: largest absolute gradient entry that counts as converged; None is 1e-6 in float32 and
             1e-10 in float64.
-        batch_size: rows per step, drawn without replacement within an epoch; None is all of them.
+        batch_size: rows per step, drawn without replacement within an epoch, for an optax optimizer; None is all.
         key: a `jax.random.key` for the order of the minibatches; needed with `batch_size`.
         progress: show a bar (extra `train`); the loop stays compiled.
 
@@ -81,10 +87,11 @@ def fit(
         ValueError: for empty or non-finite data, labels out of range, shapes or options that do not fit.
         FloatingPointError: if the objective becomes infinite or NaN; the message has the step.
 
-    Edge cases: stopping at `max_steps` warns with `ConvergenceWarning`, and so does l2 = 0 on separable
-    data, where there is no minimum: `converged` is then False. Under a caller's `jit` or `vmap` values are
-    not checked and nothing is warned or raised: read `converged`; `history` then has length
-    `max_steps + 1`, NaN after the last step, and `num_classes` must be given.
+    Edge cases: stopping at `max_steps`, or where rounding allows no further step, warns with
+    `ConvergenceWarning`, and so does l2 = 0 on separable data, where there is no minimum: `converged` is
+    then False. Under a caller's `jit` or `vmap` values are not checked and nothing is warned or raised: read
+    `converged`; `history` then has length `max_steps + 1`, NaN after the last step, and `num_classes` must
+    be given.
 
     Gradient: none is promised through the loop.
 
@@ -97,35 +104,35 @@ def fit(
     Reference: D. C. Liu and J. Nocedal, On the limited memory BFGS method for large scale optimization,
     Mathematical Programming 45 (1989).
     """
-    problem = _validate.problem(x, labels, sample_weight, num_classes)
+    problem = _validate.problem(x, labels, sample_weight, num_classes, class_weight)
     solver = _validate.solver(optimizer)
-    _validate.options(max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2, n=len(problem.x))
+    _validate.options(
+        solver, max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2, n=len(problem.x)
+    )
     start = (
         _validate.start(params, problem)
         if params is not None
         else init(problem.x.shape[1], problem.num_classes, dtype=problem.x.dtype)
     )
-    if tolerance is None:
-        tolerance = 1e-6 if problem.x.dtype == jnp.float32 else 1e-10
+    tolerance = default_tolerance(problem.x.dtype) if tolerance is None else tolerance
+    limits = (jnp.asarray(l2, problem.x.dtype), jnp.asarray(tolerance, problem.x.dtype))
     with _loop.progress_bar(max_steps, enabled=progress) as bar:
-        outcome = _loop.run(
-            solver,
-            max_steps,
-            batch_size,
-            progress,
-            start,
-            problem.data,
-            jnp.asarray(l2, problem.x.dtype),
-            jnp.asarray(tolerance, problem.x.dtype),
-            jax.random.key(0) if key is None else key,
-            bar,
-        )
+        if isinstance(solver, str):
+            outcome = _solvers.run(solver, max_steps, progress, start, problem.data, *limits, bar)
+        else:
+            order = jax.random.key(0) if key is None else key
+            outcome = _loop.run(solver, max_steps, batch_size, progress, start, problem.data, *limits, order, bar)
         if not is_traced(outcome.num_steps):
             jax.block_until_ready(outcome)
     if is_traced(outcome.num_steps):
         made = jnp.arange(max_steps + 1, dtype=outcome.num_steps.dtype) <= outcome.num_steps
         return Fit(*outcome[:5])._replace(history=jnp.where(made, outcome.history, jnp.nan))
     return _report(outcome, max_steps, tolerance)
+
+
+def default_tolerance(dtype: DTypeLike) -> float:
+    """The largest gradient entry that counts as converged, where the caller names none."""
+    return 1e-6 if dtype == jnp.float32 else 1e-10
 
 
 def _report(outcome: _loop.Outcome, max_steps: int, tolerance: float) -> Fit:
@@ -154,6 +161,12 @@ def _why_not(outcome: _loop.Outcome, max_steps: int, tolerance: float) -> str:
         return (
             f"fit(): there is no minimum: l2 = 0 and the classes are separated without error, so that ever larger "
             f"weights fit ever better; stopped after {steps} steps at gradient {norm:.3g}; give l2 > 0"
+        )
+    if steps < max_steps:
+        return (
+            f"fit(): rounding in {outcome.grad_norm.dtype} allows no further step after {steps}: the largest gradient "
+            f"entry is {norm:.3g}, tolerance {tolerance:.3g}; scale the features, compute in float64, or raise "
+            f"tolerance or l2"
         )
     return (
         f"fit(): not converged after {steps} of at most {max_steps} steps: the largest gradient entry is {norm:.3g}, "

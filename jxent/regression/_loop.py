@@ -77,19 +77,13 @@ def run(
     def body(carry: _Carry) -> _Carry:
         after = step(extended, full, carry)
         if progress:
-            # A report leaves the device now and then, not at every step.
-            every = max(1, max_steps // 100)
-            lax.cond(
-                after.step % every == 0,
-                lambda: jax.debug.callback(_tick, bar, after.step, after.value),
-                lambda: None,
-            )
+            report(bar, max_steps, after.step, after.value)
         return after
 
     last = lax.while_loop(unfinished, body, first)
     grad = last.grad if batch_size is None else jax.grad(full)(last.params)
     norm = _largest(grad)
-    separated = (l2 == 0) & _separates(last.params, data)
+    separated = (l2 == 0) & separates(last.params, data)
     converged = (norm <= tolerance) & jnp.isfinite(last.value) & ~separated
     return Outcome(last.params, last.history, norm, last.step, converged, separated)
 
@@ -181,7 +175,7 @@ def _batch_step(
     return _Carry(params, state, value, grad, history, step, order)
 
 
-def _separates(params: Params, data: Data) -> Array:
+def separates(params: Params, data: Data) -> Array:
     """Whether every row that counts has its whole mass on one class, and that class the strictly largest score."""
     scores = logits(params, data.x)
     if data.targets.ndim == 1:
@@ -197,6 +191,12 @@ def _separates(params: Params, data: Data) -> Array:
 
 _bars: dict[int, Any] = {}
 _bar_ids = itertools.count()
+
+
+def report(bar: Array, max_steps: int, step: Array, value: Array) -> None:
+    """Move the bar, at every hundredth of the way: a report leaves the device."""
+    every = max(1, max_steps // 100)
+    lax.cond(step % every == 0, lambda: jax.debug.callback(_tick, bar, step, value), lambda: None)
 
 
 def _tick(bar: Array, step: Array, value: Array) -> None:

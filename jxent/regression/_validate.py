@@ -1,6 +1,6 @@
 """What `fit` refuses before it trains, and why."""
 
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +12,8 @@ from jaxtyping import Array
 from jxent._checks import Numbers, as_float, is_traced
 from jxent.regression._loop import Data
 from jxent.regression._model import Params
+
+ClassWeight = Numbers | Literal["balanced"] | None
 
 
 class Problem(NamedTuple):
@@ -26,7 +28,13 @@ class Problem(NamedTuple):
         return self.data.x
 
 
-def problem(x: Numbers, labels: Numbers, sample_weight: Numbers | None, num_classes: int | None) -> Problem:
+def problem(
+    x: Numbers,
+    labels: Numbers,
+    sample_weight: Numbers | None,
+    num_classes: int | None,
+    class_weight: ClassWeight = None,
+) -> Problem:
     """Check features, labels and weights; what needs values is left out under a caller's trace."""
     if num_classes is not None:
         _whole("num_classes", num_classes, 2, None)
@@ -48,6 +56,10 @@ def problem(x: Numbers, labels: Numbers, sample_weight: Numbers | None, num_clas
     weights = jnp.ones(features.shape[0], features.dtype)
     if sample_weight is not None:
         weights = _row_weights(sample_weight, features)
+    if class_weight is not None:
+        weights = weights * _of_classes(class_weight, targets, weights, num_classes)
+        if not is_traced(weights) and float(np.asarray(weights).sum()) == 0:
+            raise ValueError("fit(): the weights of all rows, by `sample_weight` and `class_weight`, are 0")
     return Problem(Data(features, targets, weights), num_classes)
 
 
@@ -145,28 +157,55 @@ def _row_weights(sample_weight: Numbers, features: Array) -> Array:
     return weights
 
 
-def solver(optimizer: str | optax.GradientTransformation) -> optax.GradientTransformation:
-    """The optax transformation of a name, or the transformation itself."""
+def _of_classes(class_weight: Numbers | str, ids: Array, weights: Array, num_classes: int) -> Array:
+    """The weight of the class of every row."""
+    if ids.ndim != 1:
+        raise ValueError(
+            f"fit(): class_weight is for class ids, and `labels` has shape {ids.shape}; weigh distributions by row, "
+            f"with sample_weight"
+        )
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise ValueError(f"fit(): class_weight={class_weight!r} is not known; expected 'balanced' or K numbers")
+        rows = jnp.zeros(num_classes, weights.dtype).at[ids].add(weights)
+        # A class that no row has takes no part, also in how many there are.
+        present = jnp.sum(rows > 0).astype(rows.dtype)
+        per_class = jnp.where(rows > 0, jnp.sum(rows) / (present * jnp.where(rows > 0, rows, 1.0)), 0.0)
+        return jnp.take(per_class, ids)
+    per_class = as_float("class_weight", _numbers("class_weight", class_weight)).astype(weights.dtype)
+    if per_class.shape != (num_classes,):
+        raise ValueError(
+            f"fit(): `class_weight` has shape {per_class.shape}, expected [{num_classes}], one number per class"
+        )
+    if not is_traced(per_class):
+        _refuse_non_finite("class_weight", per_class)
+        if float(np.asarray(per_class).min()) < 0:
+            raise ValueError(f"fit(): `class_weight` has least entry {np.asarray(per_class).min():.6g}, expected >= 0")
+    return jnp.take(per_class, ids)
+
+
+SOLVERS = ("lbfgs", "newton")
+
+
+def solver(optimizer: str | optax.GradientTransformation) -> str | optax.GradientTransformation:
+    """The name of a solver of our own, or an optax transformation."""
     if isinstance(optimizer, str):
-        if optimizer != "lbfgs":
+        if optimizer not in SOLVERS:
             raise ValueError(
-                f"fit(): optimizer={optimizer!r} is not known; expected 'lbfgs' or an optax.GradientTransformation "
-                f"such as optax.adam(1e-2)"
+                f"fit(): optimizer={optimizer!r} is not known; expected 'lbfgs', 'newton' or an "
+                f"optax.GradientTransformation such as optax.adam(1e-2)"
             )
-        return _LBFGS
+        return optimizer
     if not (hasattr(optimizer, "init") and hasattr(optimizer, "update")):
         raise TypeError(
-            f"fit(): `optimizer` is a {type(optimizer).__name__}, expected 'lbfgs' or an optax.GradientTransformation "
-            f"such as optax.adam(1e-2)"
+            f"fit(): `optimizer` is a {type(optimizer).__name__}, expected 'lbfgs', 'newton' or an "
+            f"optax.GradientTransformation such as optax.adam(1e-2)"
         )
     return optimizer
 
 
-# One object for all fits: the compiled program is found by the identity of its optimizer.
-_LBFGS = cast("optax.GradientTransformation", optax.lbfgs())
-
-
 def options(
+    solver: str | optax.GradientTransformation,
     *,
     max_steps: int,
     tolerance: float | None,
@@ -188,6 +227,11 @@ def options(
         _whole("batch_size", batch_size, 1, n)
         if key is None:
             raise ValueError("fit(): batch_size= needs key=jax.random.key(seed) for the order of the minibatches")
+        if isinstance(solver, str):
+            raise ValueError(
+                f"fit(): optimizer={solver!r} takes all rows at every step, and batch_size={batch_size}: for "
+                f"minibatches give an optax.GradientTransformation such as optax.adam(1e-2)"
+            )
     if key is not None and not (
         isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ()
     ):

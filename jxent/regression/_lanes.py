@@ -1,0 +1,148 @@
+"""The objective of softmax regression on lanes: several problems that share their features.
+
+A lane is a penalty, a set of row weights and a pair of parameters. Classes come before rows, `[L, K, N]`, so that all
+lanes together are one matrix product with the features, and sums over a few classes run along many rows.
+
+Logits are linear in the parameters. What a line search asks for is therefore evaluated on the scores at hand and
+those of the direction, in O(NK), with no product with the features.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+
+class Point(NamedTuple):
+    """Parameters of every lane, or a gradient or direction: weights `[L, K, D]`, bias `[L, K]`."""
+
+    weights: Array
+    bias: Array
+
+
+class Task(NamedTuple):
+    """What the lanes minimise: Σ share·loss + l2/2·‖weights‖², each lane its own.
+
+    Attributes:
+        x: features `[N, D]`.
+        anchor: the class of each row that differences are formed against, `[N]`, as numbers of the dtype of `x`:
+            a comparison of integers in a fused loop is slow on a CPU.
+        soft: targets `[K, N]`, or None where the anchor is the label.
+        share: weight of each row, divided by their sum, `[L, N]`.
+        l2: `[L]`.
+    """
+
+    x: Array
+    anchor: Array
+    soft: Array | None
+    share: Array
+    l2: Array
+
+
+def task(x: Array, targets: Array, share: Array, l2: Array) -> Task:
+    """The task of class ids `[N]` or distributions `[N, K]`."""
+    if targets.ndim == 1:
+        return Task(x, targets.astype(x.dtype), None, share, l2)
+    return Task(x, jnp.argmax(targets, axis=1).astype(x.dtype), targets.T.astype(x.dtype), share, l2)
+
+
+def scores(x: Array, point: Point) -> Array:
+    """X·W + b of every lane, `[L, K, N]`."""
+    # An accelerator may else round float32 operands to 10 bits, and a gradient never reach its tolerance.
+    product = lax.dot_general(point.weights, x, (((2,), (1,)), ((), ())), precision=lax.Precision.HIGHEST)
+    return product + point.bias[:, :, None]
+
+
+def pull(x: Array, residual: Array) -> Point:
+    """What changes of the scores `[L, K, N]` are in the parameters: the transpose of `scores`."""
+    product = lax.dot_general(residual, x, (((2,), (0,)), ((), ())), precision=lax.Precision.HIGHEST)
+    return Point(product, jnp.sum(residual, axis=2))
+
+
+def is_anchor(task: Task, classes: int) -> Array:
+    """Where each row's anchor is, `[1, K, N]`."""
+    return (jnp.arange(classes, dtype=task.anchor.dtype)[:, None] == task.anchor[None, :])[None]
+
+
+def losses(task: Task, z: Array) -> tuple[Array, Array]:
+    """The loss of every row `[L, N]`, and its slope in the scores `[L, K, N]`: softmax − targets.
+
+    Both keep their tails: the slope at the anchor is minus the sum of the others, not p − 1, and the loss of a row
+    that is almost certain is log1p of what the other classes have.
+    """
+    own = is_anchor(task, z.shape[1])
+    top = jnp.max(z, axis=1, keepdims=True)
+    mine = jnp.sum(jnp.where(own, z, 0.0), axis=1, keepdims=True)
+    e = jnp.exp(z - top)
+    rest = jnp.sum(jnp.where(own, 0.0, e), axis=1, keepdims=True)
+    lead = top - mine
+    total = rest + jnp.exp(-lead)
+    against = jnp.where(lead == 0, jnp.log1p(rest), jnp.log(total) + lead)[:, 0]
+    if task.soft is None:
+        return against, jnp.where(own, -rest, e) / total
+    t = task.soft[None]
+    mass = jnp.sum(t, axis=1, keepdims=True)
+    others = jnp.where(own, 0.0, e / total * mass - t)
+    slope = jnp.where(own, -jnp.sum(others, axis=1, keepdims=True), others)
+    return against * mass[:, 0] + jnp.sum(t * (mine - z), axis=1), slope
+
+
+def evaluate(task: Task, z: Array) -> tuple[Array, Array]:
+    """The data's part of the objective `[L]`, and the slope of every row's loss `[L, K, N]`."""
+    rows, slope = losses(task, z)
+    return jnp.sum(task.share * rows, axis=1), slope
+
+
+def gradient(task: Task, point: Point, slope: Array) -> Point:
+    """The gradient of the objective, from the slope of the losses in the scores."""
+    data = pull(task.x, task.share[:, None, :] * slope)
+    return Point(data.weights + task.l2[:, None, None] * point.weights, data.bias)
+
+
+def penalty(task: Task, point: Point) -> Array:
+    """l2/2·‖weights‖², `[L]`."""
+    return 0.5 * task.l2 * jnp.sum(jnp.square(point.weights), axis=(1, 2))
+
+
+def probabilities(task: Task, slope: Array) -> Array:
+    """Softmax of the scores, from the slope of the losses."""
+    return slope + (is_anchor(task, slope.shape[1]).astype(slope.dtype) if task.soft is None else task.soft[None])
+
+
+def curvature(task: Task, p: Array, move: Array) -> Array:
+    """The Hessian of the losses in the scores times a change of the scores: p·(move − Σ p·move), times the share.
+
+    Moves are measured from that of the anchor: where its class is almost certain, what is left is small, not the
+    difference of two equal numbers.
+    """
+    own = is_anchor(task, p.shape[1])
+    from_anchor = move - jnp.sum(jnp.where(own, move, 0.0), axis=1, keepdims=True)
+    mean = jnp.sum(jnp.where(own, 0.0, p * from_anchor), axis=1, keepdims=True)
+    return task.share[:, None, :] * p * (from_anchor - mean)
+
+
+def dot(a: Point, b: Point) -> Array:
+    """Inner product, `[L]`."""
+    return jnp.sum(a.weights * b.weights, axis=(1, 2)) + jnp.sum(a.bias * b.bias, axis=1)
+
+
+def moved(a: Point, t: Array, b: Point) -> Point:
+    """A + t·b, with a number t for every lane."""
+    return Point(a.weights + t[:, None, None] * b.weights, a.bias + t[:, None] * b.bias)
+
+
+def scaled(t: Array, a: Point) -> Point:
+    """T·a."""
+    return Point(t[:, None, None] * a.weights, t[:, None] * a.bias)
+
+
+def chosen(which: Array, a: Any, b: Any) -> Any:
+    """Of the lanes where `which` a, of the others b; any pytree with the lanes first."""
+    return jax.tree.map(lambda u, v: jnp.where(which.reshape(which.shape + (1,) * (u.ndim - 1)), u, v), a, b)
+
+
+def largest(gradient: Point) -> Array:
+    """Largest absolute entry, `[L]`."""
+    return jnp.maximum(jnp.max(jnp.abs(gradient.weights), axis=(1, 2)), jnp.max(jnp.abs(gradient.bias), axis=1))

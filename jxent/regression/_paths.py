@@ -1,0 +1,139 @@
+"""The compiled program of `fit_path`: groups of neighbouring penalties, each started where the one before points to."""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from jxent.regression import _descent, _lanes
+from jxent.regression._lanes import Point, Task
+from jxent.regression._loop import Data
+from jxent.regression._solvers import METHODS
+
+# Bytes of the scores of one group: on a CPU they should stay in its cache, an accelerator wants wide products.
+ON_CPU, ON_ACCELERATOR = 4 << 20, 256 << 20
+# A start is extrapolated from three lanes of the group before, unless their weights would magnify what is rounded.
+MAGNIFIED = 30.0
+
+
+class Solved(NamedTuple):
+    """Of every lane, `[penalties, folds, ...]`, in the order of falling penalties."""
+
+    point: Point
+    objective: Array
+    norm: Array
+    steps: Array
+    score: Array
+
+
+class Refit(NamedTuple):
+    """The whole data at the penalty that the folds chose, and the index of that."""
+
+    best: Array
+    point: Point
+    norm: Array
+
+
+def group_size(rows: int, classes: int, folds: int, penalties: int, itemsize: int) -> int:
+    """How many penalties are solved together."""
+    room = ON_CPU if jax.default_backend() == "cpu" else ON_ACCELERATOR
+    return int(min(max(1, room // (rows * classes * folds * itemsize)), penalties))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def run(
+    solver: str,
+    max_steps: int,
+    folds: int,
+    classes: int,
+    data: Data,
+    fold_of: Array,
+    l2s: Array,
+    tolerance: Array,
+) -> tuple[Solved, Refit]:
+    """All penalties, from the largest to the smallest, and all folds; `folds` 0 trains on all rows."""
+    n, d = data.x.shape
+    count, lanes = l2s.shape[0], max(folds, 1)
+    size = group_size(n, classes, lanes, count, data.x.dtype.itemsize)
+    groups = -(-count // size)
+    padded = jnp.concatenate([l2s, jnp.full((groups * size - count,), l2s[-1])])
+    logs = jnp.log(jnp.maximum(padded, jnp.finfo(l2s.dtype).tiny))
+    method = METHODS[solver]()
+    training, held_out = _shares(data.weights, fold_of, folds)
+
+    def lane_wise(share: Array, l2: Array) -> Task:
+        return _lanes.task(data.x, data.targets, share, jnp.repeat(l2, lanes))
+
+    def solve(task: Task, start: Point) -> _descent.State:
+        return _descent.minimise(method, task, _descent.at(task, start, 0), tolerance, max_steps)
+
+    def group(g: Array, carry: tuple[Solved, Refit]) -> tuple[Solved, Refit]:
+        solved, _ = carry
+        at = jnp.minimum(g, groups - 1) * size
+        last = g == groups
+        best = jnp.argmin(jnp.mean(solved.score[:count], axis=1))
+        chosen = jnp.where(last, jnp.full((size,), padded[best]), lax.dynamic_slice(padded, (at,), (size,)))
+        share = jnp.where(last, data.weights / jnp.sum(data.weights), jnp.tile(training, (size, 1)))
+        task = lane_wise(share, chosen)
+        known = _known(solved, logs, at, size)
+        mean = jax.tree.map(
+            lambda a: jnp.broadcast_to(jnp.mean(a[best], axis=0), (size * lanes, *a.shape[2:])), solved.point
+        )
+        start = jax.tree.map(lambda a, b: jnp.where(last, a, b), mean, known)
+        state = solve(task, start)
+        rows, _ = _lanes.losses(task, state.z)
+        score = jnp.sum(jnp.tile(held_out, (size, 1)) * rows, axis=1)
+        found = Solved(state.point, state.value, state.norm, state.steps, score)
+        found = jax.tree.map(lambda a: a.reshape(size, lanes, *a.shape[1:]), found)
+        kept = jax.tree.map(
+            lambda all_, new: jnp.where(last, all_, lax.dynamic_update_slice_in_dim(all_, new, at, 0)), solved, found
+        )
+        refit = Refit(best, jax.tree.map(lambda a: a[0], state.point), state.norm[0])
+        return kept, refit
+
+    empty = _empty(groups * size, lanes, classes, d, data.x.dtype)
+    point = jax.tree.map(lambda a: a[0, 0], empty.point)
+    nothing = Refit(jnp.zeros((), jnp.int32), point, jnp.zeros((), data.x.dtype))
+    solved, refit = lax.fori_loop(0, groups + (folds > 0), group, (empty, nothing))
+    return jax.tree.map(lambda a: a[:count], solved), refit
+
+
+def _shares(weights: Array, fold_of: Array, folds: int) -> tuple[Array, Array]:
+    """Of each row in the objective and in the held-out score, per fold; both sum to 1."""
+    if not folds:
+        return (weights / jnp.sum(weights))[None], jnp.zeros_like(weights)[None]
+    held = fold_of[None, :] == jnp.arange(folds, dtype=fold_of.dtype)[:, None]
+    training, held_out = jnp.where(held, 0.0, weights), jnp.where(held, weights, 0.0)
+    return tuple(a / jnp.sum(a, axis=1, keepdims=True) for a in (training, held_out))  # pyright: ignore[reportReturnType]
+
+
+def _empty(count: int, lanes: int, classes: int, features: int, dtype: jnp.dtype) -> Solved:
+    none = jnp.zeros((count, lanes), dtype)
+    point = Point(jnp.zeros((count, lanes, classes, features), dtype), jnp.zeros((count, lanes, classes), dtype))
+    return Solved(point, none, none, jnp.zeros((count, lanes), jnp.int32), none)
+
+
+def _known(solved: Solved, logs: Array, at: Array, size: int) -> Point:
+    """Where the group at `at` starts: the parabola in log l2 through three lanes of the group before, or zeros."""
+    nodes = jnp.maximum(at - jnp.asarray([size, size - size // 2, 1]), 0)
+    u = jnp.take(logs, nodes)
+    here = lax.dynamic_slice(logs, (at,), (size,))
+    share = jnp.stack([_lagrange(u, i, here) for i in range(3)], axis=1)
+    tame = jnp.sum(jnp.abs(share), axis=1, keepdims=True) < MAGNIFIED
+    # What is not finite, as where penalties are equal, is not tame.
+    share = jnp.where(tame & (at > 0), share, jnp.asarray([0.0, 0.0, 1.0], share.dtype))
+
+    def start(a: Array) -> Array:
+        flat = jnp.take(a, nodes, axis=0).reshape(3, -1)
+        mixed = jnp.matmul(share, flat, precision="highest")
+        return mixed.reshape(size * a.shape[1], *a.shape[2:])
+
+    return jax.tree.map(start, solved.point)
+
+
+def _lagrange(u: Array, i: int, x: Array) -> Array:
+    others = [j for j in range(3) if j != i]
+    return (x - u[others[0]]) * (x - u[others[1]]) / ((u[i] - u[others[0]]) * (u[i] - u[others[1]]))

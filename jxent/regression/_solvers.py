@@ -1,0 +1,46 @@
+"""The solvers that `fit` knows by name, made for this problem."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+
+from jxent.regression import _descent, _lanes, _loop
+from jxent.regression._lbfgs import Lbfgs
+from jxent.regression._loop import Data, Outcome
+from jxent.regression._model import Params
+from jxent.regression._newton import Newton
+
+METHODS: dict[str, type[_descent.Method]] = {"lbfgs": Lbfgs, "newton": Newton}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def run(
+    solver: str,
+    max_steps: int,
+    progress: bool,  # noqa: FBT001
+    start: Params,
+    data: Data,
+    l2: Array,
+    tolerance: Array,
+    bar: Array,
+) -> Outcome:
+    """One lane of `_descent`: minimise the objective from `start`."""
+    share = (data.weights / jnp.sum(data.weights))[None]
+    task = _lanes.task(data.x, data.targets, share, l2[None])
+    first = _descent.at(task, lanes(start), max_steps + 1)
+
+    def report(state: _descent.State) -> None:
+        _loop.report(bar, max_steps, state.steps[0], state.value[0])
+
+    last = _descent.minimise(METHODS[solver](), task, first, tolerance, max_steps, report if progress else None)
+    params = Params(last.point.weights[0].T, last.point.bias[0])
+    separated = (l2 == 0) & _loop.separates(params, data)
+    converged = (last.norm[0] <= tolerance) & jnp.isfinite(last.value[0]) & ~separated
+    return Outcome(params, last.history[:, 0], last.norm[0], last.steps[0], converged, separated)
+
+
+def lanes(params: Params) -> _lanes.Point:
+    """Parameters `[D, K]` as the one lane `[1, K, D]`."""
+    return _lanes.Point(params.weights.T[None], params.bias[None])
