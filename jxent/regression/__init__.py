@@ -6,14 +6,17 @@
 from jxent.regression._fit import ConvergenceWarning, Fit, fit
 from jxent.regression._gradients import GradientAgreement, compare_gradients
 from jxent.regression._model import Params, init, logits, objective, predict, predict_proba
+from jxent.regression._path import Path, fit_path
 
 __all__ = [
     "ConvergenceWarning",
     "Fit",
     "GradientAgreement",
     "Params",
+    "Path",
     "compare_gradients",
     "fit",
+    "fit_path",
     "init",
     "logits",
     "objective",

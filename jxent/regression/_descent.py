@@ -12,6 +12,7 @@ from jaxtyping import Array
 from jxent.regression import _lanes
 from jxent.regression._lanes import Point, Task
 from jxent.regression._search import Found, Line, search
+from jxent.regression._tolerance import Tolerance
 
 # After so many steps the scores, which are only added to, are formed anew.
 RENEW = 32
@@ -88,17 +89,22 @@ def _evaluated(task: Task, point: Point, z: Array) -> tuple[Array, Point, Array]
     return value + _lanes.penalty(task, point), _lanes.gradient(task, point, slope), slope
 
 
-def is_active(state: State, tolerance: Array, max_steps: int) -> Array:
+def is_converged(state: State, tolerance: Tolerance) -> Array:
+    """Lanes whose gradient is small enough."""
+    return (state.norm <= tolerance.below(state.value)) & jnp.isfinite(state.value)
+
+
+def is_active(state: State, tolerance: Tolerance, max_steps: int) -> Array:
     """Lanes that have not converged and may still get further."""
     moving = (state.idle < IDLE) & (state.failures < FAILURES) & (state.steps < max_steps)
-    return (state.norm > tolerance) & moving & jnp.isfinite(state.value)
+    return ~is_converged(state, tolerance) & moving & jnp.isfinite(state.value)
 
 
 def minimise(
     method: Method,
     task: Task,
     start: State,
-    tolerance: Array,
+    tolerance: Tolerance,
     max_steps: int,
     report: Callable[[State], None] | None = None,
 ) -> State:

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jxent._checks import Numbers, is_traced
-from jxent.regression import _loop, _solvers, _validate
+from jxent.regression import _loop, _solvers, _tolerance, _validate
 from jxent.regression._model import Params, init
 from jxent.regression._validate import ClassWeight
 
@@ -74,7 +74,7 @@ def fit(
         params: where to start, as from an earlier fit; None is zeros.
         max_steps: largest number of parameter updates.
         tolerance: largest absolute gradient entry that counts as converged; None is 1e-6 in float32 and
-            1e-10 in float64.
+            1e-10 in float64, or 5e-6·max|x| of the objective where that is less.
         batch_size: rows per step, drawn without replacement within an epoch, for an optax optimizer; None is all.
         key: a `jax.random.key` for the order of the minibatches; needed with `batch_size`.
         progress: show a bar (extra `train`); the loop stays compiled.
@@ -114,8 +114,7 @@ def fit(
         if params is not None
         else init(problem.x.shape[1], problem.num_classes, dtype=problem.x.dtype)
     )
-    tolerance = default_tolerance(problem.x.dtype) if tolerance is None else tolerance
-    limits = (jnp.asarray(l2, problem.x.dtype), jnp.asarray(tolerance, problem.x.dtype))
+    limits = (jnp.asarray(l2, problem.x.dtype), _tolerance.tolerance(tolerance, problem.x))
     with _loop.progress_bar(max_steps, enabled=progress) as bar:
         if isinstance(solver, str):
             outcome = _solvers.run(solver, max_steps, progress, start, problem.data, *limits, bar)
@@ -127,15 +126,10 @@ def fit(
     if is_traced(outcome.num_steps):
         made = jnp.arange(max_steps + 1, dtype=outcome.num_steps.dtype) <= outcome.num_steps
         return Fit(*outcome[:5])._replace(history=jnp.where(made, outcome.history, jnp.nan))
-    return _report(outcome, max_steps, tolerance)
+    return _report(outcome, max_steps, limits[1])
 
 
-def default_tolerance(dtype: DTypeLike) -> float:
-    """The largest gradient entry that counts as converged, where the caller names none."""
-    return 1e-6 if dtype == jnp.float32 else 1e-10
-
-
-def _report(outcome: _loop.Outcome, max_steps: int, tolerance: float) -> Fit:
+def _report(outcome: _loop.Outcome, max_steps: int, tolerance: _tolerance.Tolerance) -> Fit:
     """Turn what the program found into the result, a warning or an error."""
     num_steps = int(outcome.num_steps)
     # Cut in numpy: a slice of its own length would compile a program for every number of steps.
@@ -151,7 +145,8 @@ def _report(outcome: _loop.Outcome, max_steps: int, tolerance: float) -> Fit:
     cut = jax.device_put(history, outcome.history.sharding)
     result = Fit(outcome.params, cut, outcome.grad_norm, outcome.num_steps, outcome.converged)
     if not bool(outcome.converged):
-        warnings.warn(_why_not(outcome, max_steps, tolerance), ConvergenceWarning, stacklevel=3)
+        needed = float(tolerance.below(outcome.history[num_steps]))
+        warnings.warn(_why_not(outcome, max_steps, needed), ConvergenceWarning, stacklevel=3)
     return result
 
 

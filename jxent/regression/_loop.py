@@ -13,6 +13,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent.regression._model import Params, logits, objective
+from jxent.regression._tolerance import Tolerance
 
 
 class Data(NamedTuple):
@@ -53,7 +54,7 @@ def run(
     start: Params,
     data: Data,
     l2: Array,
-    tolerance: Array,
+    tolerance: Tolerance,
     key: Array,
     bar: Array,
 ) -> Outcome:
@@ -72,7 +73,7 @@ def run(
     def unfinished(carry: _Carry) -> Array:
         going = (carry.step < max_steps) & jnp.isfinite(carry.value)
         # With minibatches the gradient at hand is a batch's: only the steps end the loop.
-        return going if batch_size is not None else going & (_largest(carry.grad) > tolerance)
+        return going if batch_size is not None else going & (_largest(carry.grad) > tolerance.below(carry.value))
 
     def body(carry: _Carry) -> _Carry:
         after = step(extended, full, carry)
@@ -81,10 +82,10 @@ def run(
         return after
 
     last = lax.while_loop(unfinished, body, first)
-    grad = last.grad if batch_size is None else jax.grad(full)(last.params)
+    value, grad = (last.value, last.grad) if batch_size is None else jax.value_and_grad(full)(last.params)
     norm = _largest(grad)
     separated = (l2 == 0) & separates(last.params, data)
-    converged = (norm <= tolerance) & jnp.isfinite(last.value) & ~separated
+    converged = (norm <= tolerance.below(value)) & jnp.isfinite(last.value) & ~separated
     return Outcome(last.params, last.history, norm, last.step, converged, separated)
 
 

@@ -32,7 +32,7 @@ class _Conjugate(NamedTuple):
     search: Point
     square: Array
     active: Array
-    count: Array
+    made: Array
 
 
 class Newton(Method):
@@ -53,7 +53,7 @@ class Newton(Method):
         if guess is not None:
             guess = lax.cond(memory.cost > REFRESH, lambda: _curvature.inverse(task, p), lambda: memory.guess)
         last = _conjugate(task, p, state, guess, memory.first, active)
-        return last.direction, last.along, Memory(memory.first, guess, last.count)
+        return last.direction, last.along, Memory(memory.first, guess, last.made)
 
     def learn(self, memory: Memory, move: Point, change: Point, found: Found) -> Memory:
         """Nothing: the next direction starts from the Hessian there."""
@@ -100,7 +100,7 @@ def _conjugate(
             _lanes.chosen(going, _lanes.moved(conditioned, ratio, carry.search), carry.search),
             jnp.where(going, square, carry.square),
             going & (square > enough),
-            carry.count + 1,
+            carry.made + 1,
         )
 
-    return lax.while_loop(lambda c: jnp.any(c.active) & (c.count < PRODUCTS), body, start)
+    return lax.while_loop(lambda c: jnp.any(c.active) & (c.made < PRODUCTS), body, start)

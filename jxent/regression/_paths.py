@@ -12,6 +12,7 @@ from jxent.regression import _descent, _lanes
 from jxent.regression._lanes import Point, Task
 from jxent.regression._loop import Data
 from jxent.regression._solvers import METHODS
+from jxent.regression._tolerance import Tolerance
 
 # Bytes of the scores of one group: on a CPU they should stay in its cache, an accelerator wants wide products.
 ON_CPU, ON_ACCELERATOR = 4 << 20, 256 << 20
@@ -26,6 +27,7 @@ class Solved(NamedTuple):
     objective: Array
     norm: Array
     steps: Array
+    converged: Array
     score: Array
 
 
@@ -34,7 +36,7 @@ class Refit(NamedTuple):
 
     best: Array
     point: Point
-    norm: Array
+    converged: Array
 
 
 def group_size(rows: int, classes: int, folds: int, penalties: int, itemsize: int) -> int:
@@ -52,7 +54,7 @@ def run(
     data: Data,
     fold_of: Array,
     l2s: Array,
-    tolerance: Array,
+    tolerance: Tolerance,
 ) -> tuple[Solved, Refit]:
     """All penalties, from the largest to the smallest, and all folds; `folds` 0 trains on all rows."""
     n, d = data.x.shape
@@ -74,7 +76,7 @@ def run(
         solved, _ = carry
         at = jnp.minimum(g, groups - 1) * size
         last = g == groups
-        best = jnp.argmin(jnp.mean(solved.score[:count], axis=1))
+        best = jnp.argmin(jnp.mean(solved.score[:count], axis=1)).astype(jnp.int32)
         chosen = jnp.where(last, jnp.full((size,), padded[best]), lax.dynamic_slice(padded, (at,), (size,)))
         share = jnp.where(last, data.weights / jnp.sum(data.weights), jnp.tile(training, (size, 1)))
         task = lane_wise(share, chosen)
@@ -85,18 +87,19 @@ def run(
         start = jax.tree.map(lambda a, b: jnp.where(last, a, b), mean, known)
         state = solve(task, start)
         rows, _ = _lanes.losses(task, state.z)
+        converged = _descent.is_converged(state, tolerance)
         score = jnp.sum(jnp.tile(held_out, (size, 1)) * rows, axis=1)
-        found = Solved(state.point, state.value, state.norm, state.steps, score)
+        found = Solved(state.point, state.value, state.norm, state.steps, converged, score)
         found = jax.tree.map(lambda a: a.reshape(size, lanes, *a.shape[1:]), found)
         kept = jax.tree.map(
             lambda all_, new: jnp.where(last, all_, lax.dynamic_update_slice_in_dim(all_, new, at, 0)), solved, found
         )
-        refit = Refit(best, jax.tree.map(lambda a: a[0], state.point), state.norm[0])
+        refit = Refit(best, jax.tree.map(lambda a: a[0], state.point), converged[0])
         return kept, refit
 
     empty = _empty(groups * size, lanes, classes, d, data.x.dtype)
     point = jax.tree.map(lambda a: a[0, 0], empty.point)
-    nothing = Refit(jnp.zeros((), jnp.int32), point, jnp.zeros((), data.x.dtype))
+    nothing = Refit(jnp.zeros((), jnp.int32), point, jnp.zeros((), bool))
     solved, refit = lax.fori_loop(0, groups + (folds > 0), group, (empty, nothing))
     return jax.tree.map(lambda a: a[:count], solved), refit
 
@@ -113,7 +116,7 @@ def _shares(weights: Array, fold_of: Array, folds: int) -> tuple[Array, Array]:
 def _empty(count: int, lanes: int, classes: int, features: int, dtype: jnp.dtype) -> Solved:
     none = jnp.zeros((count, lanes), dtype)
     point = Point(jnp.zeros((count, lanes, classes, features), dtype), jnp.zeros((count, lanes, classes), dtype))
-    return Solved(point, none, none, jnp.zeros((count, lanes), jnp.int32), none)
+    return Solved(point, none, none, none.astype(jnp.int32), none.astype(bool), none)
 
 
 def _known(solved: Solved, logs: Array, at: Array, size: int) -> Point:

@@ -40,7 +40,7 @@ class _Trial(NamedTuple):
     low_slope: Array
     high: Array
     high_slope: Array
-    count: Array
+    made: Array
 
 
 def search(task: Task, line: Line, old: Array, active: Array) -> Found:
@@ -73,10 +73,10 @@ def search(task: Task, line: Line, old: Array, active: Array) -> Found:
             jnp.where(waiting[:, None, None], rows, trial.found.slope),
             trial.found.success | (near & enough),
         )
-        return _Trial(found, low, low_slope, high, high_slope, trial.count + 1)
+        return _Trial(found, low, low_slope, high, high_slope, trial.made + 1)
 
     def unfinished(trial: _Trial) -> Array:
-        return (trial.count < TRIALS) & ~jnp.all(trial.found.success)
+        return (trial.made < TRIALS) & ~jnp.all(trial.found.success)
 
     zero = jnp.zeros_like(line.value)
     first = Found(active.astype(zero.dtype), line.value, old, ~active)

@@ -11,6 +11,7 @@ from jxent.regression._lbfgs import Lbfgs
 from jxent.regression._loop import Data, Outcome
 from jxent.regression._model import Params
 from jxent.regression._newton import Newton
+from jxent.regression._tolerance import Tolerance
 
 METHODS: dict[str, type[_descent.Method]] = {"lbfgs": Lbfgs, "newton": Newton}
 
@@ -23,7 +24,7 @@ def run(
     start: Params,
     data: Data,
     l2: Array,
-    tolerance: Array,
+    tolerance: Tolerance,
     bar: Array,
 ) -> Outcome:
     """One lane of `_descent`: minimise the objective from `start`."""
@@ -37,7 +38,7 @@ def run(
     last = _descent.minimise(METHODS[solver](), task, first, tolerance, max_steps, report if progress else None)
     params = Params(last.point.weights[0].T, last.point.bias[0])
     separated = (l2 == 0) & _loop.separates(params, data)
-    converged = (last.norm[0] <= tolerance) & jnp.isfinite(last.value[0]) & ~separated
+    converged = _descent.is_converged(last, tolerance)[0] & ~separated
     return Outcome(params, last.history[:, 0], last.norm[0], last.steps[0], converged, separated)
 
 

@@ -38,7 +38,7 @@ def problem(
     """Check features, labels and weights; what needs values is left out under a caller's trace."""
     if num_classes is not None:
         _whole("num_classes", num_classes, 2, None)
-    features = as_float("x", _numbers("x", x))
+    features = as_float("x", numbers("x", x))
     if features.ndim != 2:
         raise ValueError(
             f"fit(): `x` has shape {features.shape}, expected [N, D], one row per example; images are flattened with "
@@ -48,7 +48,7 @@ def problem(
         raise ValueError(f"fit(): `x` has shape {features.shape}: there are no rows or no features to learn from")
     if not is_traced(features):
         _refuse_non_finite("x", features)
-    targets = jnp.asarray(_numbers("labels", labels))
+    targets = jnp.asarray(numbers("labels", labels))
     if targets.ndim == 1:
         targets, num_classes = _class_ids(targets, features.shape[0], num_classes)
     else:
@@ -63,7 +63,8 @@ def problem(
     return Problem(Data(features, targets, weights), num_classes)
 
 
-def _numbers(name: str, value: Any) -> Any:
+def numbers(name: str, value: Any) -> Any:
+    """An array of numbers, or a clear refusal."""
     if isinstance(value, jax.Array):
         return value
     array = np.asarray(value)
@@ -141,7 +142,7 @@ def _distributions(targets: Array, features: Array, num_classes: int | None) -> 
 
 
 def _row_weights(sample_weight: Numbers, features: Array) -> Array:
-    weights = as_float("sample_weight", _numbers("sample_weight", sample_weight)).astype(features.dtype)
+    weights = as_float("sample_weight", numbers("sample_weight", sample_weight)).astype(features.dtype)
     if weights.shape != features.shape[:1]:
         raise ValueError(
             f"fit(): `sample_weight` has shape {weights.shape}, expected [{features.shape[0]}], one per row"
@@ -172,7 +173,7 @@ def _of_classes(class_weight: Numbers | str, ids: Array, weights: Array, num_cla
         present = jnp.sum(rows > 0).astype(rows.dtype)
         per_class = jnp.where(rows > 0, jnp.sum(rows) / (present * jnp.where(rows > 0, rows, 1.0)), 0.0)
         return jnp.take(per_class, ids)
-    per_class = as_float("class_weight", _numbers("class_weight", class_weight)).astype(weights.dtype)
+    per_class = as_float("class_weight", numbers("class_weight", class_weight)).astype(weights.dtype)
     if per_class.shape != (num_classes,):
         raise ValueError(
             f"fit(): `class_weight` has shape {per_class.shape}, expected [{num_classes}], one number per class"

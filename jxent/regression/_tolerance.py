@@ -1,0 +1,41 @@
+"""When a gradient is small enough."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array
+
+# Of the objective times the largest feature, which is about what the terms of a gradient add up to: where the
+# objective is nearly 0, as under a small penalty, a gradient of 1e-6 is far from its minimum. Rounding in float32
+# leaves a fiftieth of that.
+RELATIVE = 5e-6
+
+
+class Tolerance(NamedTuple):
+    """The largest gradient entry that counts as converged, and the largest share of the objective."""
+
+    absolute: Array
+    relative: Array
+
+    def below(self, value: Array) -> Array:
+        """The tolerance at an objective."""
+        return jnp.minimum(self.absolute, self.relative * value)
+
+
+def default(dtype: DTypeLike) -> float:
+    """The largest gradient entry where the caller names none."""
+    return 1e-6 if dtype == jnp.float32 else 1e-10
+
+
+def tolerance(given: ArrayLike | None, x: Array) -> Tolerance:
+    """What the caller gives, or the default for features `x`."""
+    if given is None:
+        return Tolerance(jnp.asarray(default(x.dtype), x.dtype), RELATIVE * _largest(x))
+    return Tolerance(jnp.asarray(given, x.dtype), jnp.asarray(jnp.inf, x.dtype))
+
+
+@jax.jit
+def _largest(x: Array) -> Array:
+    return jnp.max(jnp.abs(x))
