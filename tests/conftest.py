@@ -7,7 +7,17 @@ from jaxtyping import install_import_hook
 
 # Shapes and dtypes of every annotated function on arrays are checked while the tests run. Readers, command
 # line and plots check what they are given themselves, with messages that a type check would hide.
-ARRAY_ROOMS = ("_checks", "_numerics", "probs", "logits", "losses", "linear", "closed_form", "regression")
+ARRAY_ROOMS = (
+    "_checks",
+    "_numerics",
+    "probs",
+    "logits",
+    "losses",
+    "linear",
+    "closed_form",
+    "regression",
+    "calibration",
+)
 hook = install_import_hook([f"jxent.{room}" for room in ARRAY_ROOMS], "beartype.beartype")
 
 # What one worker compiled serves the other, and processes that the tests start; compiling is most of the time.

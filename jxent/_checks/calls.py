@@ -61,7 +61,9 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                 jax.block_until_ready(result)
                 jax.effects_barrier()
         except jax.errors.JaxRuntimeError as error:
-            found = re.findall(r"ValueError: ((?:probs|logits|losses|linear|closed_form)\.\w+\(\): .*)", str(error))
+            found = re.findall(
+                r"ValueError: ((?:probs|logits|losses|linear|closed_form|calibration)\.\w+\(\): .*)", str(error)
+            )
             if not found:
                 raise
             raise ValueError(found[-1].strip()) from None

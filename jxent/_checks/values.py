@@ -19,7 +19,7 @@ TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-6}
 
 def knows(room: str) -> bool:
     """Whether the functions of a room can be checked."""
-    return room in ("probs", "logits", "losses", "linear", "closed_form")
+    return room in ("probs", "logits", "losses", "linear", "closed_form", "calibration")
 
 
 def violation(room: str, name: str, arguments: Mapping[str, Any], options: Options) -> str | None:
@@ -30,6 +30,9 @@ def violation(room: str, name: str, arguments: Mapping[str, Any], options: Optio
         return found and found.replace(f"{room}.{rest}()", f"closed_form.{name}()", 1)
     values = {k: _plain(v) for k, v in arguments.items() if _is_numeric(v)}
     where = values.pop("where", None)
+    if room == "calibration":
+        # The mask is of rows there, as are the labels.
+        where = None if where is None else where[..., None]
     for argument, value in values.items():
         found = _rule(room, name, argument, value, where, values, options)
         if found:
@@ -55,6 +58,10 @@ def _rule(
     values: Mapping[str, Numbers],
     options: Options,
 ) -> str | None:
+    if argument == "labels" and room == "calibration":
+        predictions = values["p"] if "p" in values else values["logits"]
+        part = np.ones(value.shape, bool) if where is None else np.broadcast_to(where[..., 0], value.shape)
+        return _labels(np.where(part, value, 0), predictions.shape[-1], options)
     if argument == "labels" and room != "linear":
         return _labels(value, values["logits"].shape[options.get("axis", -1)], options)
     if argument in ("weight", "alpha", "order", "delta", "gamma", "label_smoothing", "z_loss"):
@@ -66,10 +73,17 @@ def _rule(
     if room == "linear":
         return _of_model(argument, value, where, values, options)
     part = np.ones(value.shape, bool) if where is None else np.broadcast_to(where, value.shape)
+    if argument in PROBABILITIES and room == "calibration":
+        # Any scores have an order.
+        return (
+            _first(part & np.isnan(value), value, "expected a number")
+            if name == "top_k_accuracy"
+            else (_probabilities(value, part, (value.ndim - 1,)))
+        )
     if argument in PROBABILITIES and room == "probs":
         axes = None if name.startswith("binary_") or name == "self_information" else _axes(value, name, options)
         return _probabilities(value, part, axes)
-    if argument in LOGITS or (argument == "logits" and room == "losses"):
+    if argument in LOGITS or (argument == "logits" and room in ("losses", "calibration")):
         elementwise = name.startswith(("binary_", "sigmoid_", "focal_"))
         return _logits(value, part, None if elementwise else _axes(value, name, options))
     if argument == "targets" and name.startswith(("softmax_", "kl_")):

@@ -1,0 +1,226 @@
+"""Whether what is predicted with probability p happens with frequency p, over bins of p."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import public
+from jxent.calibration import _rows
+
+
+class ReliabilityCurve(NamedTuple):
+    """The points of a reliability diagram, one per bin.
+
+    Attributes:
+        confidence: mean probability of the predicted class, `[B]`; NaN in an empty bin.
+        accuracy: share of those predictions that are right, `[B]`; NaN in an empty bin.
+        weight: weight of the rows in each bin, `[B]`.
+    """
+
+    confidence: Float[Array, " bins"]
+    accuracy: Float[Array, " bins"]
+    weight: Float[Array, " bins"]
+
+
+class BrierDecomposition(NamedTuple):
+    """The parts of the Brier score: reliability − resolution + uncertainty + within_bin.
+
+    Attributes:
+        reliability: squared distance of forecast and frequency over the bins; 0 is calibrated.
+        resolution: squared distance of the frequencies of the bins and that of all; more is better.
+        uncertainty: Σ o(1 − o) of the frequencies of the classes, what no forecast changes.
+        within_bin: what the forecasts inside one bin differ by; 0 if a bin holds one forecast.
+    """
+
+    reliability: Float[Array, ""]
+    resolution: Float[Array, ""]
+    uncertainty: Float[Array, ""]
+    within_bin: Float[Array, ""]
+
+
+def check_bins(num_bins: int) -> None:
+    """Refuse what is no number of bins."""
+    if isinstance(num_bins, bool) or not isinstance(num_bins, int) or num_bins < 1:
+        raise ValueError(f"num_bins={num_bins!r} must be an int of at least 1")
+
+
+@public(static=("num_bins",))
+def expected_calibration_error(
+    p: ArrayLike,
+    labels: ArrayLike,
+    *,
+    num_bins: int = 15,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Float[Array, ""]:
+    """Expected calibration error Σ_b n_b/N·|accuracy_b − confidence_b| of the most likely class, over equal bins.
+
+    Args:
+        p: predicted probabilities `[..., K]`.
+        labels: integer class ids `[...]`.
+        num_bins: number of bins (b/B, (b + 1)/B] of the confidence.
+        weights: non-negative weights of the rows `[...]`; None is 1 for each.
+        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
+
+    Returns:
+        A scalar in [0, 1].
+
+    Edge cases: of equal probabilities the smaller class id is the prediction; a label outside [0, K) and NaN give
+    NaN; no row gives 0. The number depends on the bins, and for few rows in each it is too large.
+
+    Gradient: w·sign/Σw in the confidence of each row, with the sign of its bin; it does not see the edges.
+
+    Example:
+        >>> from jxent import calibration
+        >>> round(float(calibration.expected_calibration_error([[0.75, 0.25], [0.75, 0.25]], [0, 1])), 6)
+        0.25
+
+    Reference: C. Guo et al., On calibration of modern neural networks, ICML (2017), eq. 3.
+    """
+    check_bins(num_bins)
+    return top_error(_rows.top_sums(_rows.rows("p", p, labels, weights, where), num_bins))
+
+
+def top_error(sums: Array) -> Array:
+    """The expected calibration error from `top_sums`."""
+    return _rows.over(jnp.sum(jnp.abs(sums[:, 2] - sums[:, 1])), jnp.sum(sums[:, 0]))
+
+
+@public(static=("num_bins",))
+def classwise_calibration_error(
+    p: ArrayLike,
+    labels: ArrayLike,
+    *,
+    num_bins: int = 15,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> Float[Array, ""]:
+    """Calibration error of every class's probability, averaged over the classes.
+
+    Args:
+        p: predicted probabilities `[..., K]`.
+        labels: integer class ids `[...]`.
+        num_bins: number of bins (b/B, (b + 1)/B] of each class's probability.
+        weights: non-negative weights of the rows `[...]`; None is 1 for each.
+        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
+
+    Returns:
+        A scalar in [0, 1].
+
+    Edge cases: a label outside [0, K) and NaN give NaN; no row gives 0.
+
+    Gradient: w·sign/(K·Σw) in every probability, with the sign of its bin; it does not see the edges.
+
+    Example:
+        >>> from jxent import calibration
+        >>> round(float(calibration.classwise_calibration_error([[0.75, 0.25], [0.75, 0.25]], [0, 1])), 6)
+        0.25
+
+    Reference: M. Kull et al., Beyond temperature scaling, NeurIPS (2019), eq. 4.
+    """
+    check_bins(num_bins)
+    return class_error(_rows.class_sums(_rows.rows("p", p, labels, weights, where), num_bins))
+
+
+def class_error(sums: Array) -> Array:
+    """The classwise error from `class_sums`."""
+    gaps = jnp.sum(jnp.abs(sums[:, 2] - sums[:, 1]), axis=0)
+    return jnp.mean(_rows.over(gaps, jnp.sum(sums[:, 0], axis=0)))
+
+
+@public(static=("num_bins",))
+def reliability_curve(
+    p: ArrayLike,
+    labels: ArrayLike,
+    *,
+    num_bins: int = 15,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> ReliabilityCurve:
+    """Confidence and accuracy of the most likely class in equal bins: the points of a reliability diagram.
+
+    Args:
+        p: predicted probabilities `[..., K]`.
+        labels: integer class ids `[...]`.
+        num_bins: number of bins (b/B, (b + 1)/B] of the confidence.
+        weights: non-negative weights of the rows `[...]`; None is 1 for each.
+        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
+
+    Returns:
+        `ReliabilityCurve(confidence, accuracy, weight)`, each `[B]`.
+
+    Edge cases: an empty bin has weight 0 and NaN in both others, which plots leave out.
+
+    Gradient: through the mean confidence of each bin; it does not see the edges.
+
+    Example:
+        >>> from jxent import calibration
+        >>> calibration.reliability_curve([[0.9, 0.1], [0.6, 0.4]], [0, 1], num_bins=2).accuracy.tolist()
+        [nan, 0.5]
+
+    Reference: M. H. DeGroot and S. E. Fienberg, The comparison and evaluation of forecasters, The Statistician
+    32 (1983).
+    """
+    check_bins(num_bins)
+    return curve(_rows.top_sums(_rows.rows("p", p, labels, weights, where), num_bins))
+
+
+def curve(sums: Array) -> ReliabilityCurve:
+    """The reliability curve from `top_sums`."""
+    weight = sums[:, 0]
+    empty = weight == 0
+    confidence, accuracy = (jnp.where(empty, jnp.nan, sums[:, i] / jnp.where(empty, 1.0, weight)) for i in (1, 2))
+    return ReliabilityCurve(confidence, accuracy, weight)
+
+
+@public(static=("num_bins",))
+def brier_decomposition(
+    p: ArrayLike,
+    labels: ArrayLike,
+    *,
+    num_bins: int = 15,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> BrierDecomposition:
+    """Brier score as reliability − resolution + uncertainty + within_bin, summed over the classes.
+
+    Args:
+        p: predicted probabilities `[..., K]`.
+        labels: integer class ids `[...]`.
+        num_bins: number of bins (b/B, (b + 1)/B] of each class's probability.
+        weights: non-negative weights of the rows `[...]`; None is 1 for each.
+        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
+
+    Returns:
+        `BrierDecomposition(reliability, resolution, uncertainty, within_bin)`, scalars.
+
+    Edge cases: a label outside [0, K) and NaN give NaN; no row gives 0. Murphy's three parts are exact where each
+    bin holds one forecast; otherwise the fourth makes up the difference.
+
+    Gradient: through the sums of each bin; it does not see the edges.
+
+    Example:
+        >>> from jxent import calibration
+        >>> parts = calibration.brier_decomposition([[0.75, 0.25], [0.75, 0.25]], [0, 1])
+        >>> [round(float(part), 6) for part in parts]
+        [0.125, 0.0, 0.5, 0.0]
+
+    Reference: A. H. Murphy, A new vector partition of the probability score, J. Applied Meteorology 12 (1973); the
+    fourth part: D. B. Stephenson, C. A. S. Coelho and I. T. Jolliffe, Weather and Forecasting 23 (2008).
+    """
+    check_bins(num_bins)
+    return decomposition(_rows.class_sums(_rows.rows("p", p, labels, weights, where), num_bins))
+
+
+def decomposition(sums: Array) -> BrierDecomposition:
+    """The parts of the Brier score from `class_sums`."""
+    weight, forecast, happened, square = (sums[:, i] for i in range(4))
+    total = jnp.sum(weight, axis=0)
+    rate = _rows.over(jnp.sum(happened, axis=0), total)
+    p, t = _rows.over(forecast, weight), _rows.over(happened, weight)
+    inside = square - weight * (p * p - 2.0 * p * t)
+    parts = (weight * jnp.square(p - t), weight * jnp.square(t - rate[None, :]), inside)
+    reliability, resolution, within = (jnp.sum(_rows.over(jnp.sum(part, axis=0), total)) for part in parts)
+    return BrierDecomposition(reliability, resolution, jnp.sum(rate * (1.0 - rate)), within)

@@ -1,0 +1,202 @@
+"""The same measures as sums that add up, over the batches of a stream and over devices."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, Float
+
+from jxent._checks import public
+from jxent.calibration import _bins, _rows
+from jxent.calibration._bins import BrierDecomposition, ReliabilityCurve, check_bins
+
+
+class State(NamedTuple):
+    """Sums over rows, a pytree: states of parts add up to that of the whole, also by `jax.lax.psum`.
+
+    Attributes:
+        weight: Σ w.
+        surprisal: Σ −w·log p[label], in nats.
+        squares: Σ w·Σ(p − t)².
+        ranks: weight of the rows whose label has so many classes before it, `[K]`.
+        top: sums of the most likely class in each bin, `[B, 3]`.
+        classes: sums of every class in each bin, `[B, 4, K]`.
+    """
+
+    weight: Array
+    surprisal: Array
+    squares: Array
+    ranks: Array
+    top: Array
+    classes: Array
+
+
+class Result(NamedTuple):
+    """All measures of a `State`.
+
+    Attributes:
+        negative_log_likelihood: mean, in nats.
+        perplexity: its exponential.
+        brier_score: mean of Σ (p − t)².
+        brier_decomposition: its parts.
+        expected_calibration_error: of the most likely class.
+        classwise_calibration_error: of every class, averaged.
+        reliability_curve: of the most likely class.
+        top_k_accuracy: for k = 1 to K, `[K]`; the first is the accuracy.
+    """
+
+    negative_log_likelihood: Float[Array, ""]
+    perplexity: Float[Array, ""]
+    brier_score: Float[Array, ""]
+    brier_decomposition: BrierDecomposition
+    expected_calibration_error: Float[Array, ""]
+    classwise_calibration_error: Float[Array, ""]
+    reliability_curve: ReliabilityCurve
+    top_k_accuracy: Float[Array, " k"]
+
+
+def init(num_classes: int, *, num_bins: int = 15, dtype: DTypeLike | None = None) -> State:
+    """The sums of no rows.
+
+    Args:
+        num_classes: K.
+        num_bins: number of bins of the calibration errors.
+        dtype: floating dtype of the sums; None is JAX's default.
+
+    Returns:
+        A `State` of zeros.
+
+    Edge cases: fewer than one class or bin is a `ValueError`.
+
+    Gradient: none, the result is a constant.
+
+    Example:
+        >>> from jxent import calibration
+        >>> calibration.init(10).top.shape
+        (15, 3)
+
+    Reference: the `(init, update)` pairs of optax.
+    """
+    check_bins(num_bins)
+    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
+        raise ValueError(f"init(): num_classes={num_classes!r} must be an int of at least 1")
+    dtype = jnp.result_type(float) if dtype is None else dtype
+    none = jnp.zeros((), dtype)
+    shapes = ((num_classes,), (num_bins, 3), (num_bins, 4, num_classes))
+    return State(none, none, none, *(jnp.zeros(shape, dtype) for shape in shapes))
+
+
+@public()
+def update(
+    state: State,
+    p: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    where: ArrayLike | None = None,
+) -> State:
+    """The sums with those of a batch added.
+
+    Args:
+        state: sums so far, from `init`.
+        p: predicted probabilities `[..., K]`.
+        labels: integer class ids `[...]`.
+        weights: non-negative weights of the rows `[...]`; None is 1 for each.
+        where: boolean mask `[...]` of the rows that take part, such as those of a padded last batch.
+
+    Returns:
+        A `State`.
+
+    Edge cases: a label outside [0, K) and NaN make the sums NaN; a masked row adds nothing, whatever it holds.
+
+    Gradient: through the sums; it does not see the edges of the bins.
+
+    Example:
+        >>> from jxent import calibration
+        >>> state = calibration.update(calibration.init(2), [[0.9, 0.1], [0.6, 0.4]], [0, 1])
+        >>> float(calibration.result(state).top_k_accuracy[0])
+        0.5
+
+    Reference: the `(init, update)` pairs of optax.
+    """
+    r = _rows.rows("p", p, labels, weights, where)
+    classes, bins = state.ranks.shape[0], state.top.shape[0]
+    if r.values.shape[1] != classes:
+        raise ValueError(f"update(): `p` has {r.values.shape[1]} classes and the state {classes}: start with init(K)")
+    ranks = _rows.ranks(r)[:, None] == jnp.arange(classes)[None, :]
+    batch = State(
+        jnp.sum(r.weights),
+        jnp.sum(jnp.where(r.weights == 0, 0.0, r.weights * _rows.surprisal(r))),
+        jnp.sum(r.weights * _rows.squares(r)),
+        jnp.sum(r.weights[:, None] * ranks.astype(r.weights.dtype), axis=0),
+        _rows.top_sums(r, bins),
+        _rows.class_sums(r, bins),
+    )
+    return jax.tree.map(lambda total, part: total + part.astype(total.dtype), state, batch)
+
+
+def merge(*states: State) -> State:
+    """The sums of several parts together.
+
+    Args:
+        states: of the same numbers of classes and bins.
+
+    Returns:
+        A `State`.
+
+    Edge cases: no state, or states of different shapes, are a `ValueError`.
+
+    Gradient: that of a sum.
+
+    Example:
+        >>> from jxent import calibration
+        >>> parts = [calibration.update(calibration.init(2), [[0.9, 0.1]], [label]) for label in (0, 1)]
+        >>> float(calibration.merge(*parts).weight)
+        2.0
+
+    Reference: the merging of sufficient statistics, T. F. Chan, G. H. Golub and R. J. LeVeque (1979).
+    """
+    shapes = {tuple(a.shape for a in state) for state in states}
+    if len(shapes) != 1:
+        raise ValueError(
+            f"merge(): got {len(states)} states of {len(shapes)} different shapes, expected at least one, of equal "
+            f"numbers of classes and bins"
+        )
+    return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *states)
+
+
+@public()
+def result(state: State) -> Result:
+    """All measures of the rows that the sums have seen.
+
+    Args:
+        state: from `update` or `merge`.
+
+    Returns:
+        `Result(negative_log_likelihood, perplexity, brier_score, brier_decomposition, expected_calibration_error,
+        classwise_calibration_error, reliability_curve, top_k_accuracy)`.
+
+    Edge cases: no rows give 0, perplexity 1 and a curve of NaN.
+
+    Gradient: through the sums.
+
+    Example:
+        >>> from jxent import calibration
+        >>> state = calibration.update(calibration.init(2), [[0.5, 0.5]], [0])
+        >>> float(calibration.result(state).perplexity)
+        2.0
+
+    Reference: the measures' own functions.
+    """
+    likelihood = _rows.over(state.surprisal, state.weight)
+    return Result(
+        likelihood,
+        jnp.exp(likelihood),
+        _rows.over(state.squares, state.weight),
+        _bins.decomposition(state.classes),
+        _bins.top_error(state.top),
+        _bins.class_error(state.classes),
+        _bins.curve(state.top),
+        _rows.over(jnp.cumsum(state.ranks), jnp.broadcast_to(state.weight, state.ranks.shape)),
+    )

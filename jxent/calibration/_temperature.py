@@ -1,0 +1,103 @@
+"""Temperature scaling: one number that the logits are divided by."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent._checks import public
+from jxent.calibration import _rows
+
+STEPS = 100
+
+
+class _Bracket(NamedTuple):
+    beta: Array
+    low: Array
+    high: Array
+    move: Array
+    made: Array
+
+
+@public()
+def fit_temperature(
+    logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None = None, where: ArrayLike | None = None
+) -> Float[Array, ""]:
+    """Temperature T for which softmax(logits/T) makes the labels most likely.
+
+    The negative log likelihood is convex in 1/T: Newton's method inside a bracket finds its only minimum.
+
+    Args:
+        logits: `[..., K]`, of any shift, of data that the model was not trained on.
+        labels: integer class ids `[...]`.
+        weights: non-negative weights of the rows `[...]`; None is 1 for each.
+        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
+
+    Returns:
+        A scalar > 0: above 1 where the predictions are too certain.
+
+    Edge cases: where every label has the largest logit of its row, there is no best T > 0 and the limit 0 is
+    returned; where the logits say nothing, or less, inf. A label outside [0, K), one at −inf, and NaN give NaN;
+    no row gives 1.
+
+    Gradient: by the implicit function theorem, −T²·dβ with dβ the change of the minimum in β = 1/T; first order.
+
+    Example:
+        >>> from jxent import calibration
+        >>> round(float(calibration.fit_temperature([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0]], [0, 0, 1])), 4)
+        2.8854
+
+    Reference: C. Guo et al., On calibration of modern neural networks, ICML (2017), section 4.2.
+    """
+    r = _rows.rows("logits", logits, labels, weights, where)
+    used = r.weights > 0
+    u = r.values - _rows.of_label(r)[:, None]
+    # A class at −inf has probability 0 at every temperature.
+    possible = u != -jnp.inf
+    u = jnp.where(possible, u, 0.0)
+
+    def slopes(beta: Array) -> tuple[Array, Array]:
+        scaled = jnp.where(possible, beta * u, -jnp.inf)
+        e = jnp.exp(scaled - jnp.max(scaled, axis=1, keepdims=True))
+        p = e / jnp.sum(e, axis=1, keepdims=True)
+        mean = jnp.sum(p * u, axis=1)
+        spread = jnp.sum(p * jnp.square(u - mean[:, None]), axis=1)
+        return jnp.sum(jnp.where(r.weights == 0, 0.0, r.weights * mean)), jnp.sum(
+            jnp.where(r.weights == 0, 0.0, r.weights * spread)
+        )
+
+    beta = lax.stop_gradient(_root(lambda b: tuple(lax.stop_gradient(a) for a in slopes(b)), u.dtype))
+    first, second = slopes(beta)
+    at_rest = lax.stop_gradient(jnp.where(second > 0, second, 1.0))
+    # At the root the slope is 0: what is subtracted carries the derivative alone.
+    found = beta - (first - lax.stop_gradient(first)) / at_rest
+    flat, _ = slopes(jnp.zeros((), u.dtype))
+    certain = jnp.all(~used[:, None] | ~possible | _rows.own(r) | (u < 0)) & (r.values.shape[1] > 1)
+    unknown = jnp.isnan(flat) | jnp.isnan(jnp.sum(r.weights))
+    temperature = 1.0 / jnp.where((flat < 0) & ~certain, found, 1.0)
+    temperature = jnp.where(flat >= 0, jnp.inf, jnp.where(certain, 0.0, temperature))
+    temperature = jnp.where(jnp.any(used), temperature, 1.0)
+    return jnp.where(unknown, jnp.nan, temperature)
+
+
+def _root(slopes: Callable[[Array], tuple[Array, ...]], dtype: jnp.dtype) -> Array:
+    """The β at which the slope, rising from below 0, is 0."""
+
+    def body(b: _Bracket) -> _Bracket:
+        first, second = slopes(b.beta)
+        low, high = jnp.where(first < 0, b.beta, b.low), jnp.where(first < 0, b.high, b.beta)
+        newton = b.beta - first / jnp.where(second > 0, second, 1.0)
+        inside = (newton > low) & (newton < high) & (second > 0)
+        halfway = jnp.where(jnp.isfinite(high), 0.5 * (low + high), 4.0 * b.beta)
+        # Far out a Newton step may be endless: it grows by no more than a factor at a time.
+        after = jnp.where(inside, jnp.minimum(newton, 16.0 * b.beta), halfway)
+        return _Bracket(after, low, high, jnp.abs(after - b.beta), b.made + 1)
+
+    def unfinished(b: _Bracket) -> Array:
+        return (b.made < STEPS) & (b.move > 2 * jnp.finfo(dtype).eps * b.beta)
+
+    one = jnp.ones((), dtype)
+    return lax.while_loop(unfinished, body, _Bracket(one, 0 * one, one * jnp.inf, one, jnp.zeros((), jnp.int32))).beta
