@@ -11,7 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jxent import calibration, closed_form, data, linear, logits, losses, plots, probs, regression
+    from jxent import calibration, closed_form, data, linear, logits, losses, plots, probs, regression, sklearn
     from jxent._checks import checked
 
 __version__ = "0.1.0"
@@ -28,6 +28,7 @@ __all__ = [
     "plots",
     "probs",
     "regression",
+    "sklearn",
 ]
 
 _ROOMS = frozenset(__all__) - {"__version__", "checked"}

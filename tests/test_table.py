@@ -14,7 +14,7 @@ from jxent import closed_form
 from tests import test_derivatives, test_options, test_values
 from tests.table import BY_NAME, ELSEWHERE, Entry
 
-ROOMS = ("probs", "logits", "losses", "linear", "closed_form", "regression", "calibration", "data", "plots")
+ROOMS = ("probs", "logits", "losses", "linear", "closed_form", "regression", "calibration", "data", "plots", "sklearn")
 SECTIONS = ("Args:", "Returns:", "Edge cases:", "Gradient:", "Example:", "Reference:")
 
 

@@ -64,7 +64,7 @@ def run(
         return objective(params, data.x, data.targets, l2=l2, sample_weight=data.weights)
 
     step = _full_step if batch_size is None else functools.partial(_batch_step, batch_size, key, data, l2)
-    extended = _permissive(optimizer)
+    extended = permissive(optimizer)
     value, grad = jax.value_and_grad(full)(start)
     history = jnp.zeros((max_steps + 1,), value.dtype).at[0].set(value)
     order = jnp.zeros((0 if batch_size is None else data.x.shape[0],), jnp.int32)
@@ -89,7 +89,7 @@ def run(
     return Outcome(last.params, last.history, norm, last.step, converged, separated)
 
 
-def _permissive(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+def permissive(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
     """The optimizer under JAX's default promotion: optax mixes dtypes where the caller may have set "strict"."""
     extended = optax.with_extra_args_support(optimizer)
 

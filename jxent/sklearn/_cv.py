@@ -1,0 +1,102 @@
+"""Softmax regression that picks its penalty by cross-validation, all penalties and folds in one compiled call."""
+
+import warnings
+from typing import Any, Self
+
+import jax
+import numpy as np
+from sklearn.model_selection import check_cv
+
+from jxent import regression
+from jxent.sklearn import _inputs
+from jxent.sklearn._estimator import Linear, penalty, warn_again
+
+
+class SoftmaxRegressionCV(Linear):
+    """`SoftmaxRegression` with C picked by cross-validated log-loss, on `jxent.regression.fit_path`.
+
+    Every l2 = 1/(C·Σ weights) is fitted to all folds and then, the best one, to all rows; the penalty per row is the
+    same in the folds and in the whole.
+
+    Args:
+        Cs: values of C, or how many, spaced by equal factors from 1e-4 to 1e4.
+        cv: number of stratified folds, or a splitter that holds every row out exactly once.
+        max_iter: largest number of updates of every fit.
+        tol: as in `SoftmaxRegression`.
+        optimizer: "newton" or "lbfgs".
+        class_weight: None, "balanced" or {class: weight}.
+
+    Attributes:
+        C_: the best C.
+        Cs_: all of them.
+        scores_: held-out mean log-loss in nats, `[Cs, folds]`; less is better.
+        coef_, intercept_, classes_, n_features_in_: as of `SoftmaxRegression` at `C_`.
+        n_iter_: updates made, `[Cs, folds]`.
+
+    Edge cases: as of `SoftmaxRegression`; a fold that holds out every row of a class is an error.
+
+    Example:
+        >>> from jxent.sklearn import SoftmaxRegressionCV
+        >>> model = SoftmaxRegressionCV(Cs=[0.1, 10.0], cv=2).fit([[0.0], [1.0], [2.0], [3.0]], [0, 0, 1, 1])
+        >>> float(model.C_)
+        10.0
+    """
+
+    def __init__(
+        self,
+        Cs: Any = 10,
+        *,
+        cv: Any = 5,
+        max_iter: int = 1000,
+        tol: float | None = None,
+        optimizer: str = "newton",
+        class_weight: Any = None,
+    ) -> None:
+        self.Cs = Cs
+        self.cv = cv
+        self.max_iter = max_iter
+        self.tol = tol
+        self.optimizer = optimizer
+        self.class_weight = class_weight
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to features `[n, D]` and labels `[n]` of any type, with non-negative weights `[n]`."""
+        data = _inputs.weighted(_inputs.training(self, X, y, sample_weight), self.class_weight)
+        self.Cs_ = np.logspace(-4, 4, self.Cs) if isinstance(self.Cs, (int, np.integer)) else np.asarray(self.Cs, float)
+        folds = _fold_ids(self.cv, data)
+        x = _inputs.padded(data.x)
+        extra = len(x) - len(data.ids)
+        with jax.enable_x64(x.dtype == np.float64), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            path = regression.fit_path(
+                x,
+                np.pad(data.ids, (0, extra)),
+                penalty(self.Cs_, data.weights),
+                folds=np.pad(folds, (0, extra)),
+                sample_weight=np.pad(data.weights, (0, extra)),
+                num_classes=len(data.classes),
+                optimizer=self.optimizer,
+                max_steps=self.max_iter,
+                tolerance=self.tol,
+            )
+        warn_again(caught, "max_iter")
+        assert path.refit is not None and path.best is not None  # noqa: PT018, S101
+        self._keep(path.refit, data.classes, on_device=isinstance(data.x, jax.Array))
+        self.C_ = self.Cs_[int(path.best)]
+        self.scores_, self.n_iter_ = np.asarray(path.scores), np.asarray(path.num_steps)
+        return self
+
+
+def _fold_ids(cv: Any, data: _inputs.Training) -> np.ndarray[Any, Any]:
+    """The fold that holds each row out."""
+    labels = data.classes[data.ids]
+    splitter: Any = check_cv(cv, labels, classifier=True)
+    splits = splitter.split(np.zeros(len(labels)), labels)
+    ids = np.full(len(labels), -1)
+    for fold, (_, held) in enumerate(splits):
+        if (ids[held] >= 0).any():
+            raise ValueError(f"cv={cv!r} holds a row out more than once: give folds that share no rows")
+        ids[held] = fold
+    if (ids < 0).any():
+        raise ValueError(f"cv={cv!r} never holds out row {int(np.argmax(ids < 0))}: give folds that cover all rows")
+    return ids

@@ -1,0 +1,225 @@
+"""Softmax regression as an estimator."""
+
+import warnings
+from typing import Any, Self, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.validation import check_is_fitted
+
+from jxent import logits, regression
+from jxent.regression._loop import permissive
+from jxent.sklearn import _inputs
+
+_ADAM = permissive(optax.adam(1e-2))
+
+
+class Linear(ClassifierMixin, BaseEstimator):  # pyright: ignore[reportUnsafeMultipleInheritance]
+    """What the estimators share: parameters to attributes, and predictions from them."""
+
+    coef_: Any
+    intercept_: Any
+    classes_: Any
+    n_features_in_: int
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def decision_function(self, X: Any) -> Any:
+        """Scores of the classes, `[n, K]`; for two classes log-odds of the second, `[n]`."""
+        scores = self._scores(X)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def predict(self, X: Any) -> Any:
+        """The most likely class of every row, of the type of the labels."""
+        scores = self._scores(X)
+        best = scores[:, 0] > 0 if scores.shape[1] == 1 else scores.argmax(axis=1)
+        return self.classes_[np.asarray(best).astype(int)]
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities of the classes, `[n, K]`, in the order of `classes_`."""
+        return self._of_scores(logits.probabilities, X)
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Their logarithms, which keep their tails."""
+        return self._of_scores(logits.log_probabilities, X)
+
+    def _scores(self, X: Any) -> Any:
+        check_is_fitted(self)
+        x = _inputs.features(self, X, reset=False)
+        on_device = isinstance(x, jax.Array)
+        coef, intercept = (jnp.asarray(a) if on_device else np.asarray(a) for a in (self.coef_, self.intercept_))
+        with jax.enable_x64(x.dtype == np.float64):
+            return x @ coef.T.astype(x.dtype) + intercept.astype(x.dtype)[None, :]
+
+    def _of_scores(self, function: Any, X: Any) -> Any:
+        scores = self._scores(X)
+        on_device, rows = isinstance(scores, jax.Array), len(scores)
+        numbers = jnp if on_device else np
+        if scores.shape[1] == 1:
+            scores = numbers.concatenate([-0.5 * scores, 0.5 * scores], axis=1)
+        with jax.enable_x64(scores.dtype == np.float64):
+            missing = ((0, _inputs.padded_size(rows, _inputs.ROWS) - rows), (0, 0))
+            found = function(numbers.pad(scores, missing))[:rows]
+            return found if on_device else np.asarray(found)
+
+    def _keep(self, params: regression.Params, classes: Any, *, on_device: bool) -> None:
+        """Parameters as scikit-learn has them: a row per class, of two classes their difference."""
+        d = self.n_features_in_
+        weights, bias = (jnp.asarray(a) if on_device else np.asarray(a) for a in params)
+        # What all classes have in common changes no probability.
+        weights = weights[:d] - weights[:d].mean(axis=1, keepdims=True)
+        bias = bias - bias.mean()
+        self.classes_ = classes
+        if len(classes) == 2:
+            self.coef_, self.intercept_ = (weights[:, 1] - weights[:, 0])[None, :], (bias[1] - bias[0])[None]
+        else:
+            self.coef_, self.intercept_ = weights.T, bias
+
+    def _kept(self, features: int, dtype: Any) -> regression.Params:
+        """The attributes as parameters, padded to the features of a program."""
+        coef, bias = np.asarray(self.coef_, dtype), np.asarray(self.intercept_, dtype)
+        if len(self.classes_) == 2:
+            coef, bias = np.concatenate([-0.5 * coef, 0.5 * coef]), np.concatenate([-0.5 * bias, 0.5 * bias])
+        weights = np.pad(coef.T, ((0, features - coef.shape[1]), (0, 0)))
+        return regression.Params(jnp.asarray(weights), jnp.asarray(bias))
+
+
+class SoftmaxRegression(Linear):
+    """Multinomial logistic regression with an L2 penalty, trained by `jxent.regression.fit`.
+
+    Minimises the mean cross-entropy + l2/2·‖W‖² with l2 = 1/(C·Σ weights): the problem of `LogisticRegression` for
+    three classes and more. Two classes, too, are a softmax of which both rows are penalised: that equals
+    `LogisticRegression(C=2*C)`.
+
+    Args:
+        C: inverse of the strength of the penalty, > 0; inf is none.
+        max_iter: largest number of updates.
+        tol: largest gradient entry of the mean objective that counts as converged; None is 1e-10 for float64 data and
+            1e-6 for float32, or less where the objective is nearly 0.
+        optimizer: "lbfgs" or "newton".
+        class_weight: None, "balanced" or {class: weight}.
+        warm_start: start from the attributes of the last fit.
+
+    Attributes:
+        coef_: `[K, D]`, centred over the classes; for two classes `[1, D]`, the second row minus the first.
+        intercept_: `[K]` or `[1]`, likewise; not penalised.
+        classes_: the labels in order.
+        n_iter_: updates made, `[1]`.
+        n_features_in_: D; `feature_names_in_` are the names of the columns of a frame.
+
+    Edge cases: float32 data is computed in float32, any other in float64, without touching JAX's global setting. Sparse
+    input is made dense, in memory of rows × features. Few rows and features are padded with zeros to powers of two, so
+    that the folds of a search share one compiled program. A JAX array stays on its device: coefficients and
+    probabilities are then JAX arrays too.
+
+    Example:
+        >>> from jxent.sklearn import SoftmaxRegression
+        >>> model = SoftmaxRegression().fit([[0.0], [1.0], [2.0]], ["a", "b", "b"])
+        >>> model.predict([[3.0]]).tolist()
+        ['b']
+    """
+
+    def __init__(
+        self,
+        C: float = 1.0,
+        *,
+        max_iter: int = 1000,
+        tol: float | None = None,
+        optimizer: str = "lbfgs",
+        class_weight: Any = None,
+        warm_start: bool = False,
+    ) -> None:
+        self.C = C
+        self.max_iter = max_iter
+        self.tol = tol
+        self.optimizer = optimizer
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit to features `[n, D]` and labels `[n]` of any type, with non-negative weights `[n]`."""
+        data = _inputs.weighted(_inputs.training(self, X, y, sample_weight), self.class_weight)
+        again = self.warm_start and hasattr(self, "coef_") and np.array_equal(self.classes_, data.classes)
+        result = self._run(data, again=again)
+        self._keep(result.params, data.classes, on_device=isinstance(data.x, jax.Array))
+        self.n_iter_ = np.asarray(result.num_steps, np.int32)[None]
+        self._state = None
+        return self
+
+    def _run(self, data: _inputs.Training, *, again: bool) -> regression.Fit:
+        x = _inputs.padded(data.x)
+        extra = len(x) - len(data.ids)
+        with jax.enable_x64(x.dtype == np.float64), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = regression.fit(
+                x,
+                np.pad(data.ids, (0, extra)),
+                l2=penalty(self.C, data.weights),
+                sample_weight=np.pad(data.weights, (0, extra)),
+                num_classes=len(data.classes),
+                optimizer=self.optimizer,
+                params=self._kept(x.shape[1], x.dtype) if again else None,
+                max_steps=self.max_iter,
+                tolerance=self.tol,
+            )
+        warn_again(caught, "max_iter")
+        return result
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """One step of Adam, of size 0.01, on a batch; `classes` lists all labels at the first call.
+
+        The penalty is 1/(C·Σ weights seen so far).
+        """
+        first = not hasattr(self, "classes_")
+        known = classes if first else self.classes_
+        if known is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        data = _inputs.weighted(_inputs.training(self, X, y, sample_weight, known, reset=first), self.class_weight)
+        x = _inputs.padded(data.x)
+        extra = len(x) - len(data.ids)
+        with jax.enable_x64(x.dtype == np.float64):
+            d, k = x.shape[1], len(data.classes)
+            params = regression.init(d, k, dtype=x.dtype) if first else self._kept(d, x.dtype)
+            state, seen = getattr(self, "_state", None) or (_ADAM.init(params), 0.0)
+            seen += float(data.weights.sum())
+            weights = jnp.asarray(np.pad(data.weights, (0, extra)))
+            given = (jnp.asarray(x), jnp.asarray(np.pad(data.ids, (0, extra))), weights)
+            l2 = jnp.asarray(1.0 / (self.C * seen), x.dtype)
+            params, state = _step(params, state, *given, l2)
+            self._keep(params, data.classes, on_device=isinstance(data.x, jax.Array))
+            # As numpy: a pickle belongs on any device.
+            self._state = (jax.tree.map(np.asarray, state), seen)
+        self.n_iter_ = getattr(self, "n_iter_", np.zeros(1, np.int32)) + 1
+        return self
+
+
+@jax.jit
+def _step(params: Any, state: Any, x: Any, ids: Any, weights: Any, l2: Any) -> Any:
+    gradient = jax.grad(regression.objective)(params, x, ids, l2=l2, sample_weight=weights)
+    updates, state = _ADAM.update(gradient, state, params)
+    return optax.apply_updates(params, cast("Any", updates)), state
+
+
+def penalty(C: Any, weights: Any) -> Any:
+    """1/(C·Σ weights), of one C or several."""
+    strength = np.asarray(C, np.float64)
+    if not (strength > 0).all():
+        raise ValueError(f"C={C!r} must be positive; the larger, the weaker the penalty")
+    return 1.0 / (strength * weights.sum(dtype=np.float64))
+
+
+def warn_again(caught: list[warnings.WarningMessage], limit: str) -> None:
+    """What was warned inside, with scikit-learn's class for a lack of convergence."""
+    for warning in caught:
+        if issubclass(warning.category, regression.ConvergenceWarning):
+            said = str(warning.message).replace("max_steps", limit).replace("fit(): ", "").replace("l2", "1/C")
+            warnings.warn(said, ConvergenceWarning, stacklevel=4)
+        else:
+            warnings.warn(warning.message, warning.category, stacklevel=4)
