@@ -145,6 +145,8 @@ def table_error(entry, value, exact, case, dtype):
     # Margins are rounded: δ = log(q/P) errs by up to 4 eps, and Σ P·δ²/2 with it, also where I is 0. The
     # normalised form has both divided by a mean entropy, at least half the joint one.
     unit = 0.5 * _joint_entropy(entry, case) if "normalized" in entry.name else 1.0
+    if unit == 0:  # all in one cell: there is nothing to be informed of
+        return 0.0 if float(value) == float(exact) else np.inf
     allowed = bound * scale + 4 * eps * (scale / unit) ** 0.5 + 8 * eps**2 / unit
     return abs(float(value) - float(exact)) / allowed * bound
 

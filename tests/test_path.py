@@ -61,7 +61,7 @@ def test_default_tolerance_follows_a_small_objective(solver):
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("solver", ["lbfgs", "newton"])
 def test_beyond_cheap_curvature_a_solver_still_converges(monkeypatch, solver):
-    monkeypatch.setattr(_curvature, "FEATURES", 1)
+    monkeypatch.setattr(_curvature, "LARGEST", 1)
     x, y = rows(count=61)  # a shape of its own: the program with curvature is another
     x = x.astype(np.float64)
     result = regression.fit(x, y, l2=1e-3, optimizer=solver)
@@ -305,3 +305,49 @@ def test_bad_paths_are_refused(case):
     options, error, message = REFUSED[case]
     with pytest.raises(error, match=message):
         regression.fit_path(*rows(), **({"l2s": [0.1]} | options))
+
+
+# Many features
+
+
+def wide(count=150, features=300, classes=3):
+    """More features than have whole blocks, of unequal variances, one of them constant."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(count, features)) * np.linspace(3.0, 0.01, features)
+    x[:, 7] = 1.0
+    scores = x[:, :classes] + rng.normal(size=(count, classes))
+    return x, scores.argmax(axis=1)
+
+
+def test_principal_directions_are_orthogonal_and_hold_the_variance():
+    x = wide()[0].astype(np.float32)
+    basis = _curvature.basis(jnp.asarray(x), 3)
+    np.testing.assert_allclose(basis.vectors.T @ basis.vectors, np.eye(300), atol=1e-5)
+    np.testing.assert_allclose(basis.features, x @ basis.vectors[:, :128], atol=1e-4)
+    turned = (x - x.mean(axis=0)) @ np.asarray(basis.vectors)
+    np.testing.assert_allclose(basis.energy, turned.var(axis=0)[128:], atol=1e-4)
+    assert basis.energy.shape == (172,)
+    assert _curvature.basis(jnp.ones((4, 256)), 3) is None
+    assert _curvature.basis(jnp.ones((4, 2049)), 3) is None
+
+
+@pytest.mark.usefixtures("x64")
+def test_with_every_direction_whole_the_blocks_are_those_of_the_features(monkeypatch):
+    task, _, point = lane_task(soft=False)
+    p = _lanes.probabilities(task, _descent.at(task, point, 0).slope)
+    plain_blocks = _curvature.applied(_curvature.inverse(task, p), point)
+    monkeypatch.setattr(_curvature, "WHOLE", 1)
+    turned = task._replace(basis=_curvature.basis(task.x, 4))
+    assert turned.basis is not None
+    for a, b in zip(_curvature.applied(_curvature.inverse(turned, p), point), plain_blocks, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-8)
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("solver", ["lbfgs", "newton"])
+def test_many_features_reach_the_optimum_in_few_steps(solver):
+    x, y = wide()
+    result = regression.fit(x, y, l2=1e-3, optimizer=solver)
+    assert result.converged
+    assert int(result.num_steps) <= {"lbfgs": 80, "newton": 15}[solver]
+    assert numpy_objective(result.params, x, y, 1e-3) == pytest.approx(best_objective(x, y, 1e-3), rel=1e-9)

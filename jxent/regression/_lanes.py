@@ -22,6 +22,20 @@ class Point(NamedTuple):
     bias: Array
 
 
+class Basis(NamedTuple):
+    """Orthogonal directions of the features, those in which they vary most first.
+
+    Attributes:
+        vectors: `[D, D]`, a direction in each column.
+        energy: variance of the features along all but the first R, `[D - R]`.
+        features: the features along the first R, `[N, R]`.
+    """
+
+    vectors: Array
+    energy: Array
+    features: Array
+
+
 class Task(NamedTuple):
     """What the lanes minimise: Σ share·loss + l2/2·‖weights‖², each lane its own.
 
@@ -32,6 +46,7 @@ class Task(NamedTuple):
         soft: targets `[K, N]`, or None where the anchor is the label.
         share: weight of each row, divided by their sum, `[L, N]`.
         l2: `[L]`.
+        basis: principal directions of many features, or None.
     """
 
     x: Array
@@ -39,13 +54,14 @@ class Task(NamedTuple):
     soft: Array | None
     share: Array
     l2: Array
+    basis: Basis | None
 
 
-def task(x: Array, targets: Array, share: Array, l2: Array) -> Task:
+def task(x: Array, targets: Array, share: Array, l2: Array, basis: Basis | None = None) -> Task:
     """The task of class ids `[N]` or distributions `[N, K]`."""
     if targets.ndim == 1:
-        return Task(x, targets.astype(x.dtype), None, share, l2)
-    return Task(x, jnp.argmax(targets, axis=1).astype(x.dtype), targets.T.astype(x.dtype), share, l2)
+        return Task(x, targets.astype(x.dtype), None, share, l2, basis)
+    return Task(x, jnp.argmax(targets, axis=1).astype(x.dtype), targets.T.astype(x.dtype), share, l2, basis)
 
 
 def scores(x: Array, point: Point) -> Array:

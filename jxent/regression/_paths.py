@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jxent.regression import _descent, _lanes
+from jxent.regression import _curvature, _descent, _lanes
 from jxent.regression._lanes import Point, Task
 from jxent.regression._loop import Data
 from jxent.regression._solvers import METHODS
@@ -64,10 +64,11 @@ def run(
     padded = jnp.concatenate([l2s, jnp.full((groups * size - count,), l2s[-1])])
     logs = jnp.log(jnp.maximum(padded, jnp.finfo(l2s.dtype).tiny))
     method = METHODS[solver]()
+    basis = _curvature.basis(data.x, classes)
     training, held_out = _shares(data.weights, fold_of, folds)
 
     def lane_wise(share: Array, l2: Array) -> Task:
-        return _lanes.task(data.x, data.targets, share, jnp.repeat(l2, lanes))
+        return _lanes.task(data.x, data.targets, share, jnp.repeat(l2, lanes), basis)
 
     def solve(task: Task, start: Point) -> _descent.State:
         return _descent.minimise(method, task, _descent.at(task, start, 0), tolerance, max_steps)

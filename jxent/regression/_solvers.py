@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jxent.regression import _descent, _lanes, _loop
+from jxent.regression import _curvature, _descent, _lanes, _loop
 from jxent.regression._lbfgs import Lbfgs
 from jxent.regression._loop import Data, Outcome
 from jxent.regression._model import Params
@@ -29,7 +29,8 @@ def run(
 ) -> Outcome:
     """One lane of `_descent`: minimise the objective from `start`."""
     share = (data.weights / jnp.sum(data.weights))[None]
-    task = _lanes.task(data.x, data.targets, share, l2[None])
+    basis = _curvature.basis(data.x, start.bias.shape[0])
+    task = _lanes.task(data.x, data.targets, share, l2[None], basis)
     first = _descent.at(task, lanes(start), max_steps + 1)
 
     def report(state: _descent.State) -> None:
