@@ -200,8 +200,8 @@ def cross_validation(rounds: int) -> None:
     x, y = make_classification(1000, 20, n_informative=10, flip_y=0.1, random_state=0)
     strengths = np.logspace(-4, 4, 101)
     folds = np.arange(1000) % 10
-    # Every fold trains on 900 rows; two rows of weights are penalised here, one there.
-    l2s = 1 / (2 * strengths * 900)
+    # Every fold trains on 900 rows. Here both rows of weights are penalised, w/2 and -w/2, there their difference w.
+    l2s = 2 / (strengths * 900)
     splits = [(np.flatnonzero(folds != f), np.flatnonzero(folds == f)) for f in range(10)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
