@@ -177,6 +177,9 @@ def test_certainty_that_was_wrong_is_infinite():
     assert float(calibration.perplexity([[0.0, 1.0]], [0])) == np.inf
     zero = calibration.negative_log_likelihood([[0.0, 1.0], [0.5, 0.5]], [0, 0], weights=[0.0, 1.0], base=2)
     assert float(zero) == 1.0
+    p = jnp.asarray([[0.5, 0.5], [1.0, 0.0]])
+    slope = jax.grad(lambda p: calibration.negative_log_likelihood(p, [0, 1], weights=[1.0, 0.0]))(p)
+    np.testing.assert_array_equal(slope, [[-2.0, 0.0], [0.0, 0.0]])
 
 
 # Streams
@@ -274,6 +277,7 @@ def test_temperature_at_the_edges():
     assert float(calibration.fit_temperature([[2.0, 0.0]], [0], where=[False])) == 1.0
     assert np.isnan(calibration.fit_temperature([[2.0, 0.0]], [2]))
     assert np.isnan(calibration.fit_temperature([[np.nan, 0.0]], [0]))
+    assert float(calibration.fit_temperature([[2.0, 2.0, 0.0], [1.0, 0.0, 0.0]], [0, 0])) == 0.0
     some = [[2.0, 0.0, -np.inf], [1.0, 0.0, -np.inf], [1.5, 0.0, -np.inf]]
     found = calibration.fit_temperature(some, [0, 0, 1])
     without = calibration.fit_temperature([row[:2] for row in some], [0, 0, 1])

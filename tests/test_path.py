@@ -6,13 +6,14 @@ import warnings
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from jxent import data, regression
 from jxent.regression import ConvergenceWarning, _curvature, _descent, _lanes, _paths
-from tests.test_fit import rows
+from tests.test_fit import rows, separable
 from tests.test_regression import numpy_objective
 
 KEY = jax.random.key(0)
@@ -324,8 +325,8 @@ def test_principal_directions_are_orthogonal_and_hold_the_variance():
     basis = _curvature.basis(jnp.asarray(x), 3)
     np.testing.assert_allclose(basis.vectors.T @ basis.vectors, np.eye(300), atol=1e-5)
     np.testing.assert_allclose(basis.features, x @ basis.vectors[:, :128], atol=1e-4)
-    turned = (x - x.mean(axis=0)) @ np.asarray(basis.vectors)
-    np.testing.assert_allclose(basis.energy, turned.var(axis=0)[128:], atol=1e-4)
+    turned = x @ np.asarray(basis.vectors)
+    np.testing.assert_allclose(basis.energy, np.mean(turned**2, axis=0)[128:], atol=1e-4)
     assert basis.energy.shape == (172,)
     assert _curvature.basis(jnp.ones((4, 256)), 3) is None
     assert _curvature.basis(jnp.ones((4, 2049)), 3) is None
@@ -351,3 +352,53 @@ def test_many_features_reach_the_optimum_in_few_steps(solver):
     assert result.converged
     assert int(result.num_steps) <= {"lbfgs": 80, "newton": 15}[solver]
     assert numpy_objective(result.params, x, y, 1e-3) == pytest.approx(best_objective(x, y, 1e-3), rel=1e-9)
+
+
+# Where fits went wrong
+
+
+@pytest.mark.parametrize(("solver", "sizes"), [("lbfgs", (1e2, 1e4)), ("newton", (10.0, 1e2))])
+def test_a_start_far_away_comes_back(solver, sizes):
+    x, y = rows()
+    near = regression.fit(x, y, l2=0.01, optimizer=solver)
+    for size in sizes:
+        start = regression.Params(np.outer(np.ones(4), [size, -size, 0]), np.asarray([size, -size, 0]))
+        far = regression.fit(x, y, l2=0.01, optimizer=solver, params=start)
+        assert far.converged
+        assert float(far.history[-1]) == pytest.approx(float(near.history[-1]), rel=1e-5)
+
+
+@pytest.mark.parametrize("shift", [0.0, 10.0])
+def test_features_of_low_rank_and_far_from_zero(shift):
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(400, 60)) @ rng.normal(size=(60, 300)) / 8 + shift).astype(np.float32)
+    y = rng.integers(0, 3, 400)
+    result = regression.fit(x, y, l2=1e-3, optimizer="newton")
+    assert result.converged
+    assert float(jnp.max(jnp.abs(result.params.weights))) < 10
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "newton", optax.adam(0.05)], ids=["lbfgs", "newton", "adam"])
+def test_a_class_without_rows_has_no_minimum(optimizer):
+    x, y = rows()
+    with pytest.warns(ConvergenceWarning, match="no minimum: no row of any weight has class 3"):
+        result = regression.fit(x, y, num_classes=4, l2=0.1, optimizer=optimizer, tolerance=1e-2)
+    assert not result.converged
+    with pytest.warns(ConvergenceWarning, match="no minimum: no row of any weight has class 2"):
+        regression.fit(x, y, l2=0.1, sample_weight=(y != 2) * 1.0, optimizer=optimizer, tolerance=1e-2)
+
+
+def test_a_path_has_no_minimum_where_fit_has_none():
+    x, y = separable()
+    with pytest.warns(ConvergenceWarning, match=r"1 of 2 fits have not converged, the first at l2=0 "):
+        path = regression.fit_path(x, y, [1.0, 0.0], tolerance=1e-2)
+    assert path.converged.tolist() == [True, False]
+    with pytest.warns(ConvergenceWarning, match=r"2 of 2 fits have not converged.*rows of every class"):
+        regression.fit_path(x, y, [1.0, 0.1], num_classes=4, tolerance=1e-2)
+
+
+def test_features_of_nothing_leave_the_bias():
+    y = np.asarray([0, 1, 1, 0, 1, 1])
+    result = regression.fit(np.zeros((6, 1), np.float32), y)
+    assert result.converged
+    assert float(result.history[-1]) == pytest.approx(-(np.log(2 / 3) * 4 + np.log(1 / 3) * 2) / 6, rel=1e-5)

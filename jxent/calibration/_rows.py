@@ -56,7 +56,8 @@ def of_label(r: Rows) -> Array:
 
 def surprisal(r: Rows) -> Array:
     """−log p of the label, in nats."""
-    return -jnp.log(of_label(r))
+    # Of a row without weight not even the slope, which may be infinite, takes part.
+    return -jnp.log(jnp.where(r.weights == 0, 1.0, of_label(r)))
 
 
 def squares(r: Rows) -> Array:

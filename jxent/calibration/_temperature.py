@@ -75,7 +75,7 @@ def fit_temperature(
     # At the root the slope is 0: what is subtracted carries the derivative alone.
     found = beta - (first - lax.stop_gradient(first)) / at_rest
     flat, _ = slopes(jnp.zeros((), u.dtype))
-    certain = jnp.all(~used[:, None] | ~possible | _rows.own(r) | (u < 0)) & (r.values.shape[1] > 1)
+    certain = jnp.all(~used[:, None] | ~possible | _rows.own(r) | (u <= 0)) & (r.values.shape[1] > 1)
     unknown = jnp.isnan(flat) | jnp.isnan(jnp.sum(r.weights))
     temperature = 1.0 / jnp.where((flat < 0) & ~certain, found, 1.0)
     temperature = jnp.where(flat >= 0, jnp.inf, jnp.where(certain, 0.0, temperature))

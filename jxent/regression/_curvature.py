@@ -49,9 +49,8 @@ def basis(x: Array, classes: int) -> Basis | None:
     n, d = x.shape
     if d <= WHOLE or not worth(d, classes):
         return None
-    mean = jnp.mean(x, axis=0)
-    square = lax.dot_general(x, x, (((0,), (0,)), ((), ())), precision=HIGH) / n
-    values, vectors = jnp.linalg.eigh(square - mean[:, None] * mean[None, :])
+    # Not centred, as the features are not where the solvers use them: their mean is among the directions.
+    values, vectors = jnp.linalg.eigh(lax.dot_general(x, x, (((0,), (0,)), ((), ())), precision=HIGH) / n)
     values, vectors = jnp.maximum(values[::-1], 0.0), vectors[:, ::-1]
     return Basis(vectors, values[PRINCIPAL:], jnp.matmul(x, vectors[:, :PRINCIPAL], precision=HIGH))
 
@@ -72,7 +71,9 @@ def inverse(task: Task, p: Array) -> Inverse:
     blocks = lax.map(block, curved)
     energy = jnp.zeros((0,), x.dtype) if task.basis is None else task.basis.energy
     along = l2 + jnp.sum(curved, axis=1)[:, None] * energy[None, :]
-    least = jnp.finfo(x.dtype).eps * jnp.max(along, axis=1, keepdims=True, initial=0.0) + jnp.finfo(x.dtype).tiny
+    # What rounding leaves of directions without any variance is in proportion to the largest.
+    most = jnp.max(jnp.diagonal(blocks, axis1=1, axis2=2), axis=1, keepdims=True) + l2
+    least = task.x.shape[1] * jnp.finfo(x.dtype).eps * most + jnp.finfo(x.dtype).tiny
     return Inverse(_inverted(blocks, l2), 1.0 / (along + least), task.l2, task.basis)
 
 

@@ -117,7 +117,7 @@ def minimise(
         line = Line(state.point, state.z, direction, along, state.value, _lanes.dot(state.gradient, direction))
         found = search(task, line, state.slope, active & (line.slope < 0))
         after = _after(task, state, line, found, active)
-        move = _lanes.scaled(found.step, direction)
+        move = jax.tree.map(jnp.subtract, after.point, state.point)
         change = jax.tree.map(jnp.subtract, after.gradient, state.gradient)
         after = _renewed(task, after, ~jnp.any(is_active(after, tolerance, max_steps)))
         if report is not None:
@@ -132,8 +132,9 @@ def minimise(
 
 def _after(task: Task, state: State, line: Line, found: Found, active: Array) -> State:
     """The state after a search: lanes at rest and those that found no step stay as they are."""
-    point = _lanes.moved(state.point, found.step, line.direction)
-    z = state.z + found.step[:, None, None] * line.along
+    # Chosen, not moved by 0: a direction that is not finite must leave no trace.
+    point = _lanes.chosen(found.success, _lanes.moved(state.point, found.step, line.direction), state.point)
+    z = jnp.where(found.success[:, None, None], state.z + found.step[:, None, None] * line.along, state.z)
     slope = jnp.where(found.success[:, None, None], found.slope, state.slope)
     value = jnp.where(found.success, found.value, state.value)
     gradient = _lanes.chosen(found.success, _lanes.gradient(task, point, slope), state.gradient)
@@ -152,7 +153,7 @@ def _after(task: Task, state: State, line: Line, found: Found, active: Array) ->
         steps,
         state.turn + 1,
         jnp.where(progress, 0, state.idle + tried),
-        jnp.minimum(state.least, norm),
+        jnp.where(progress, jnp.minimum(state.least, norm), state.least),
         jnp.where(found.success, 0, state.failures + tried),
         jnp.ones((), bool),
         _kept(state.history, steps, value),

@@ -27,7 +27,7 @@ class Basis(NamedTuple):
 
     Attributes:
         vectors: `[D, D]`, a direction in each column.
-        energy: variance of the features along all but the first R, `[D - R]`.
+        energy: mean square of the features along all but the first R, `[D - R]`.
         features: the features along the first R, `[N, R]`.
     """
 
@@ -157,6 +157,26 @@ def scaled(t: Array, a: Point) -> Point:
 def chosen(which: Array, a: Any, b: Any) -> Any:
     """Of the lanes where `which` a, of the others b; any pytree with the lanes first."""
     return jax.tree.map(lambda u, v: jnp.where(which.reshape(which.shape + (1,) * (u.ndim - 1)), u, v), a, b)
+
+
+def separated(task: Task, z: Array) -> Array:
+    """Lanes whose every row that counts has its whole mass on one class, and that class the largest score."""
+    own = is_anchor(task, z.shape[1])
+    mine = jnp.sum(jnp.where(own, z, 0.0), axis=1)
+    others = jnp.max(jnp.where(own, -jnp.inf, z), axis=1)
+    certain = True if task.soft is None else jnp.sum((task.soft > 0).astype(jnp.int32), axis=0)[None] == 1
+    return jnp.all(((mine > others) & certain) | (task.share == 0), axis=1)
+
+
+def unseen(task: Task, classes: int) -> Array:
+    """Lanes in which a class has no mass in any row that counts: its bias has no finite optimum."""
+    target = is_anchor(task, classes) if task.soft is None else (task.soft > 0)[None]
+    return jnp.any(~jnp.any(target & (task.share > 0)[:, None, :], axis=2), axis=1)
+
+
+def has_minimum(task: Task, z: Array) -> Array:
+    """Lanes whose objective has a minimum at finite parameters."""
+    return ~(((task.l2 == 0) & separated(task, z)) | unseen(task, z.shape[1]))
 
 
 def largest(gradient: Point) -> Array:

@@ -85,7 +85,8 @@ def run(
     value, grad = (last.value, last.grad) if batch_size is None else jax.value_and_grad(full)(last.params)
     norm = _largest(grad)
     separated = (l2 == 0) & separates(last.params, data)
-    converged = (norm <= tolerance.below(value)) & jnp.isfinite(last.value) & ~separated
+    unseen = jnp.any(mass(data, start.bias.shape[0]) == 0)
+    converged = (norm <= tolerance.below(value)) & jnp.isfinite(last.value) & ~separated & ~unseen
     return Outcome(last.params, last.history, norm, last.step, converged, separated)
 
 
@@ -174,6 +175,14 @@ def _batch_step(
     step = carry.step + 1
     history = carry.history.at[step].set(value)
     return _Carry(params, state, value, grad, history, step, order)
+
+
+def mass(data: Data, classes: int) -> Array:
+    """The weight of each class in the targets, `[K]`."""
+    if data.targets.ndim == 2:
+        return jnp.sum(data.weights[:, None] * data.targets.astype(data.weights.dtype), axis=0)
+    own = data.targets[:, None] == jnp.arange(classes, dtype=data.targets.dtype)[None, :]
+    return jnp.sum(jnp.where(own, data.weights[:, None], 0.0), axis=0)
 
 
 def separates(params: Params, data: Data) -> Array:

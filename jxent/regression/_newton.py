@@ -53,7 +53,12 @@ class Newton(Method):
         if guess is not None:
             guess = lax.cond(memory.cost > REFRESH, lambda: _curvature.inverse(task, p), lambda: memory.guess)
         last = _conjugate(task, p, state, guess, memory.first, active)
-        return last.direction, last.along, Memory(memory.first, guess, last.made)
+        # Where next to no curvature is left, as far from the minimum, rounding may leave no direction either.
+        lost = active & ~(_lanes.dot(state.gradient, last.direction) < 0)
+        steepest = _lanes.scaled(-1.0 / jnp.maximum(state.norm, jnp.finfo(state.norm.dtype).tiny), state.gradient)
+        direction = _lanes.chosen(lost, steepest, last.direction)
+        along = lax.cond(jnp.any(lost), lambda: _lanes.scores(task.x, direction), lambda: last.along)
+        return direction, along, Memory(memory.first, guess, last.made)
 
     def learn(self, memory: Memory, move: Point, change: Point, found: Found) -> Memory:
         """Nothing: the next direction starts from the Hessian there."""
@@ -86,7 +91,7 @@ def _conjugate(
         product, along = _curvature.product(task, p, carry.search)
         bent = _lanes.dot(carry.search, product)
         # Rounding may leave no curvature where there is next to none: such a lane keeps what it has.
-        going = carry.active & (bent > 0)
+        going = carry.active & (bent > 0) & jnp.isfinite(bent) & jnp.isfinite(carry.square)
         t = jnp.where(going, carry.square / jnp.where(going, bent, 1.0), 0.0)
         direction = _lanes.moved(carry.direction, t, carry.search)
         residual = _lanes.moved(carry.residual, -t, product)

@@ -117,6 +117,12 @@ def fit_path(
     path = _in_order(solved, refit, order, count)
     if not is_traced(*jax.tree.leaves(path)):
         _report(path, np.asarray(penalties), max_steps)
+        if count and not bool(refit.converged):
+            warnings.warn(
+                f"fit_path(): the refit at l2={float(penalties[path.best]):g} has not converged: raise max_steps",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
     return path
 
 
@@ -198,7 +204,8 @@ def _report(path: Path, l2s: Any, max_steps: int) -> None:
     if not converged.all():
         lane = np.argwhere(~converged)[0]
         made = int(np.asarray(path.num_steps)[tuple(lane)])
-        advice = "raise max_steps" if made >= max_steps else "scale the features, compute in float64, raise tolerance"
+        rounded = "give rows of every class, scale the features, compute in float64, raise tolerance"
+        advice = "raise max_steps" if made >= max_steps else rounded
         warnings.warn(
             f"fit_path(): {int((~converged).sum())} of {converged.size} fits have not converged, the first at "
             f"l2={l2s[lane[0]]:g} after {made} steps with the largest gradient entry "

@@ -38,8 +38,8 @@ def run(
 
     last = _descent.minimise(METHODS[solver](), task, first, tolerance, max_steps, report if progress else None)
     params = Params(last.point.weights[0].T, last.point.bias[0])
-    separated = (l2 == 0) & _loop.separates(params, data)
-    converged = _descent.is_converged(last, tolerance)[0] & ~separated
+    separated = (l2 == 0) & _lanes.separated(task, last.z)[0]
+    converged = _descent.is_converged(last, tolerance)[0] & _lanes.has_minimum(task, last.z)[0]
     return Outcome(params, last.history[:, 0], last.norm[0], last.steps[0], converged, separated)
 
 

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array
 
-# Of the objective times the largest feature, which is about what the terms of a gradient add up to: where the
+# Of the objective times the largest feature, of which the bias is one of size 1: that
+# is about what the terms of a gradient add up to: where the
 # objective is nearly 0, as under a small penalty, a gradient of 1e-6 is far from its minimum. Rounding in float32
 # leaves a fiftieth of that.
 RELATIVE = 5e-6
@@ -32,7 +33,7 @@ def default(dtype: DTypeLike) -> float:
 def tolerance(given: ArrayLike | None, x: Array) -> Tolerance:
     """What the caller gives, or the default for features `x`."""
     if given is None:
-        return Tolerance(jnp.asarray(default(x.dtype), x.dtype), RELATIVE * _largest(x))
+        return Tolerance(jnp.asarray(default(x.dtype), x.dtype), RELATIVE * jnp.maximum(_largest(x), 1.0))
     return Tolerance(jnp.asarray(given, x.dtype), jnp.asarray(jnp.inf, x.dtype))
 
 

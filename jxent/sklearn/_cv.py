@@ -79,7 +79,8 @@ class SoftmaxRegressionCV(Linear):
                 max_steps=self.max_iter,
                 tolerance=self.tol,
             )
-        warn_again(caught, "max_iter")
+        lost = int(np.sum(~np.asarray(path.converged)))
+        warn_again(caught, f"{lost} of {path.converged.size} fits have not converged")
         assert path.refit is not None and path.best is not None  # noqa: PT018, S101
         self._keep(path.refit, data.classes, on_device=isinstance(data.x, jax.Array))
         self.C_ = self.Cs_[int(path.best)]

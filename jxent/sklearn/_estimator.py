@@ -169,7 +169,7 @@ class SoftmaxRegression(Linear):
                 max_steps=self.max_iter,
                 tolerance=self.tol,
             )
-        warn_again(caught, "max_iter")
+        warn_again(caught, f"not converged after {int(result.num_steps)} of at most {self.max_iter} steps")
         return result
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
@@ -177,6 +177,8 @@ class SoftmaxRegression(Linear):
 
         The penalty is 1/(C·Σ weights seen so far).
         """
+        if isinstance(self.class_weight, str):
+            raise ValueError("class_weight='balanced' needs all rows at once: give partial_fit {class: weight}")
         first = not hasattr(self, "classes_")
         known = classes if first else self.classes_
         if known is None:
@@ -191,7 +193,7 @@ class SoftmaxRegression(Linear):
             seen += float(data.weights.sum())
             weights = jnp.asarray(np.pad(data.weights, (0, extra)))
             given = (jnp.asarray(x), jnp.asarray(np.pad(data.ids, (0, extra))), weights)
-            l2 = jnp.asarray(1.0 / (self.C * seen), x.dtype)
+            l2 = jnp.asarray(penalty(self.C, np.asarray([seen])), x.dtype)
             params, state = _step(params, state, *given, l2)
             self._keep(params, data.classes, on_device=isinstance(data.x, jax.Array))
             # As numpy: a pickle belongs on any device.
@@ -215,11 +217,12 @@ def penalty(C: Any, weights: Any) -> Any:
     return 1.0 / (strength * weights.sum(dtype=np.float64))
 
 
-def warn_again(caught: list[warnings.WarningMessage], limit: str) -> None:
-    """What was warned inside, with scikit-learn's class for a lack of convergence."""
+def warn_again(caught: list[warnings.WarningMessage], said: str) -> None:
+    """What was warned inside; a lack of convergence with scikit-learn's class and in the words of the estimators."""
+    lacks = [w for w in caught if issubclass(w.category, regression.ConvergenceWarning)]
+    if lacks:
+        advice = "scale the features, raise max_iter or tol, or lower C"
+        warnings.warn(f"{said}: {advice}", ConvergenceWarning, stacklevel=4)
     for warning in caught:
-        if issubclass(warning.category, regression.ConvergenceWarning):
-            said = str(warning.message).replace("max_steps", limit).replace("fit(): ", "").replace("l2", "1/C")
-            warnings.warn(said, ConvergenceWarning, stacklevel=4)
-        else:
+        if warning not in lacks:
             warnings.warn(warning.message, warning.category, stacklevel=4)

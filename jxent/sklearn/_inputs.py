@@ -93,7 +93,13 @@ def weighted(data: Training, class_weight: Any) -> Training:
         return data
     labels = data.classes[data.ids]
     if isinstance(class_weight, str):
-        per_class = compute_class_weight(class_weight, classes=data.classes, y=labels, sample_weight=data.weights)
+        seen = np.bincount(data.ids, data.weights, len(data.classes)) > 0
+        used = data.weights > 0
+        # A class of which all rows have weight 0 takes no part.
+        per_class = np.zeros(len(data.classes))
+        per_class[seen] = compute_class_weight(
+            class_weight, classes=data.classes[seen], y=labels[used], sample_weight=data.weights[used]
+        )
     else:
         per_class = compute_class_weight(class_weight, classes=data.classes, y=labels)
     return data._replace(weights=data.weights * per_class[data.ids].astype(data.weights.dtype))
