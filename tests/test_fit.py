@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from jxent import data, regression
-from jxent.regression import ConvergenceWarning, _fit, _loop, _solvers
+from jxent.regression import ConvergenceWarning, _fit, _lanes, _loop, _solvers
 from tests.test_regression import numpy_objective, primitives
 
 # One object each for the whole module: every new object would compile anew.
@@ -401,12 +401,15 @@ def test_data_that_no_line_separates_has_a_minimum_without_penalty():
 
 def test_separation_of_distributions():
     x = jnp.eye(2)
-    params = regression.Params(jnp.eye(2), jnp.zeros(2))
     sure, unsure = jnp.eye(2), jnp.asarray([[0.9, 0.1], [0.0, 1.0]])
-    separates = jax.jit(lambda params, targets: _loop.separates(params, _loop.Data(x, targets, jnp.ones(2))))
-    assert separates(params, sure)
-    assert not separates(params, unsure)
-    assert not separates(regression.init(2, 2), sure)  # a tie
+
+    def separates(scores, targets):
+        task = _lanes.one(x, targets, jnp.ones(2), jnp.zeros(()))
+        return _lanes.minimum(task, scores[None]).separated[0]
+
+    assert separates(x, sure)
+    assert not separates(x, unsure)
+    assert not separates(0 * x, sure)  # a tie
 
 
 def test_divergence_is_an_error_with_its_step():

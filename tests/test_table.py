@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import inspect
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,14 @@ FUNCTIONS = [(n, f) for room in ROOMS for n, f in public(room) if not inspect.is
 def test_every_array_function_stands_in_the_table():
     names = {n for n, _ in FUNCTIONS if n.split(".")[0] in ("probs", "logits", "losses")}
     assert names == set(BY_NAME) | set(ELSEWHERE)
+
+
+def test_every_calibration_function_is_tested():
+    text = (pathlib.Path(__file__).parent / "test_calibration.py").read_text()
+    names = {n for n, _ in FUNCTIONS if n.startswith("calibration.")}
+    assert len(names) == 13
+    missing = {n for n in names if n not in text and f'"{n.split(".")[1]}"' not in text}
+    assert not missing, f"add {missing} to test_calibration.py"
 
 
 def test_every_linear_function_is_tested():

@@ -2,8 +2,8 @@
 
 The Hessian of the objective couples the classes, and its blocks on the diagonal, Xᵀ·diag(share·p(1 − p))·X + l2 of a
 class, hold nearly all that makes it ill-conditioned. Of many features only the directions in which they vary most are
-given a whole block, and the others their variance alone. On 1797 digits of 64 features that takes conjugate gradients
-from 1609 products with the Hessian to 47, on 8000 of 784 from 265 to 36.
+given a whole block, and the others their mean square alone. On 8000 images of 784 features that takes L-BFGS from 340
+steps to 28.
 """
 
 from typing import NamedTuple

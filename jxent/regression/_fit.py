@@ -126,10 +126,10 @@ def fit(
     if is_traced(outcome.num_steps):
         made = jnp.arange(max_steps + 1, dtype=outcome.num_steps.dtype) <= outcome.num_steps
         return Fit(*outcome[:5])._replace(history=jnp.where(made, outcome.history, jnp.nan))
-    return _report(outcome, max_steps, limits[1], problem.data)
+    return _report(outcome, max_steps, limits[1])
 
 
-def _report(outcome: _loop.Outcome, max_steps: int, tolerance: _tolerance.Tolerance, data: _loop.Data) -> Fit:
+def _report(outcome: _loop.Outcome, max_steps: int, tolerance: _tolerance.Tolerance) -> Fit:
     """Turn what the program found into the result, a warning or an error."""
     num_steps = int(outcome.num_steps)
     # Cut in numpy: a slice of its own length would compile a program for every number of steps.
@@ -146,21 +146,21 @@ def _report(outcome: _loop.Outcome, max_steps: int, tolerance: _tolerance.Tolera
     result = Fit(outcome.params, cut, outcome.grad_norm, outcome.num_steps, outcome.converged)
     if not bool(outcome.converged):
         needed = float(tolerance.below(outcome.history[num_steps]))
-        empty = np.flatnonzero(np.asarray(_loop.mass(data, result.params.bias.shape[0])) == 0)
-        warnings.warn(_why_not(outcome, max_steps, needed, empty), ConvergenceWarning, stacklevel=3)
+        warnings.warn(_why_not(outcome, max_steps, needed), ConvergenceWarning, stacklevel=3)
     return result
 
 
-def _why_not(outcome: _loop.Outcome, max_steps: int, tolerance: float, empty: Int[np.ndarray, " k"]) -> str:
+def _why_not(outcome: _loop.Outcome, max_steps: int, tolerance: float) -> str:
     norm, steps = float(outcome.grad_norm), int(outcome.num_steps)
     if bool(outcome.separated):
         return (
             f"fit(): there is no minimum: l2 = 0 and the classes are separated without error, so that ever larger "
             f"weights fit ever better; stopped after {steps} steps at gradient {norm:.3g}; give l2 > 0"
         )
-    if len(empty):
+    unseen = np.flatnonzero(np.asarray(outcome.unseen))
+    if len(unseen):
         return (
-            f"fit(): there is no minimum: no row of any weight has class {empty[0]}, so that its bias falls for ever; "
+            f"fit(): there is no minimum: no row of any weight has class {unseen[0]}, so that its bias falls for ever; "
             f"leave the class out of num_classes, or give rows of it"
         )
     if steps < max_steps:

@@ -64,6 +64,16 @@ def task(x: Array, targets: Array, share: Array, l2: Array, basis: Basis | None 
     return Task(x, jnp.argmax(targets, axis=1).astype(x.dtype), targets.T.astype(x.dtype), share, l2, basis)
 
 
+def one(x: Array, targets: Array, weights: Array, l2: Array, basis: Basis | None = None) -> Task:
+    """The task of one lane that all rows take part in, by their weights."""
+    return task(x, targets, (weights / jnp.sum(weights))[None], l2[None], basis)
+
+
+def lane(weights: Array, bias: Array) -> Point:
+    """Parameters `[D, K]` and `[K]` as one lane."""
+    return Point(weights.T[None], bias[None])
+
+
 def scores(x: Array, point: Point) -> Array:
     """X·W + b of every lane, `[L, K, N]`."""
     # An accelerator may else round float32 operands to 10 bits, and a gradient never reach its tolerance.
@@ -159,24 +169,32 @@ def chosen(which: Array, a: Any, b: Any) -> Any:
     return jax.tree.map(lambda u, v: jnp.where(which.reshape(which.shape + (1,) * (u.ndim - 1)), u, v), a, b)
 
 
-def separated(task: Task, z: Array) -> Array:
-    """Lanes whose every row that counts has its whole mass on one class, and that class the largest score."""
+class Minimum(NamedTuple):
+    """Whether the objective has a minimum at finite parameters, and if not, why.
+
+    Attributes:
+        exists: `[L]`.
+        separated: there is no penalty, and every row that counts has its whole mass on one class, whose score is the
+            largest, `[L]`: ever larger weights fit ever better.
+        unseen: the classes without mass in any row that counts, `[L, K]`: their bias falls for ever.
+    """
+
+    exists: Array
+    separated: Array
+    unseen: Array
+
+
+def minimum(task: Task, z: Array) -> Minimum:
+    """What the scores at the end of a fit and the labels say of a minimum."""
     own = is_anchor(task, z.shape[1])
     mine = jnp.sum(jnp.where(own, z, 0.0), axis=1)
     others = jnp.max(jnp.where(own, -jnp.inf, z), axis=1)
-    certain = True if task.soft is None else jnp.sum((task.soft > 0).astype(jnp.int32), axis=0)[None] == 1
-    return jnp.all(((mine > others) & certain) | (task.share == 0), axis=1)
-
-
-def unseen(task: Task, classes: int) -> Array:
-    """Lanes in which a class has no mass in any row that counts: its bias has no finite optimum."""
-    target = is_anchor(task, classes) if task.soft is None else (task.soft > 0)[None]
-    return jnp.any(~jnp.any(target & (task.share > 0)[:, None, :], axis=2), axis=1)
-
-
-def has_minimum(task: Task, z: Array) -> Array:
-    """Lanes whose objective has a minimum at finite parameters."""
-    return ~(((task.l2 == 0) & separated(task, z)) | unseen(task, z.shape[1]))
+    target = own if task.soft is None else (task.soft > 0)[None]
+    certain = jnp.sum(target.astype(jnp.int32), axis=1) == 1
+    right = jnp.all(((mine > others) & certain) | (task.share == 0), axis=1)
+    unseen = ~jnp.any(target & (task.share > 0)[:, None, :], axis=2)
+    separated = (task.l2 == 0) & right
+    return Minimum(~separated & ~jnp.any(unseen, axis=1), separated, unseen)
 
 
 def largest(gradient: Point) -> Array:

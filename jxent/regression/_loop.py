@@ -12,7 +12,8 @@ import optax
 from jax import lax
 from jaxtyping import Array
 
-from jxent.regression._model import Params, logits, objective
+from jxent.regression import _lanes
+from jxent.regression._model import Params, objective
 from jxent.regression._tolerance import Tolerance
 
 
@@ -25,7 +26,7 @@ class Data(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What the program returns: the fields of `Fit`, and whether the classes are separated."""
+    """What the program returns: the fields of `Fit`, and why there is no minimum, as in `_lanes.Minimum`."""
 
     params: Params
     history: Array
@@ -33,6 +34,7 @@ class Outcome(NamedTuple):
     num_steps: Array
     converged: Array
     separated: Array
+    unseen: Array
 
 
 class _Carry(NamedTuple):
@@ -84,10 +86,11 @@ def run(
     last = lax.while_loop(unfinished, body, first)
     value, grad = (last.value, last.grad) if batch_size is None else jax.value_and_grad(full)(last.params)
     norm = _largest(grad)
-    separated = (l2 == 0) & separates(last.params, data)
-    unseen = jnp.any(mass(data, start.bias.shape[0]) == 0)
-    converged = (norm <= tolerance.below(value)) & jnp.isfinite(last.value) & ~separated & ~unseen
-    return Outcome(last.params, last.history, norm, last.step, converged, separated)
+    task = _lanes.one(data.x, data.targets, data.weights, l2)
+    z = _lanes.scores(data.x, _lanes.lane(*last.params))
+    minimum = _lanes.minimum(task, z)
+    converged = (norm <= tolerance.below(value)) & jnp.isfinite(last.value) & minimum.exists[0]
+    return Outcome(last.params, last.history, norm, last.step, converged, minimum.separated[0], minimum.unseen[0])
 
 
 def permissive(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
@@ -175,28 +178,6 @@ def _batch_step(
     step = carry.step + 1
     history = carry.history.at[step].set(value)
     return _Carry(params, state, value, grad, history, step, order)
-
-
-def mass(data: Data, classes: int) -> Array:
-    """The weight of each class in the targets, `[K]`."""
-    if data.targets.ndim == 2:
-        return jnp.sum(data.weights[:, None] * data.targets.astype(data.weights.dtype), axis=0)
-    own = data.targets[:, None] == jnp.arange(classes, dtype=data.targets.dtype)[None, :]
-    return jnp.sum(jnp.where(own, data.weights[:, None], 0.0), axis=0)
-
-
-def separates(params: Params, data: Data) -> Array:
-    """Whether every row that counts has its whole mass on one class, and that class the strictly largest score."""
-    scores = logits(params, data.x)
-    if data.targets.ndim == 1:
-        own = data.targets[:, None] == jnp.arange(scores.shape[1], dtype=data.targets.dtype)[None, :]
-        certain = jnp.ones(scores.shape[0], bool)
-    else:
-        own = data.targets > 0
-        certain = jnp.sum(own, axis=1) == 1
-    mine = jnp.min(jnp.where(own, scores, jnp.inf), axis=1)
-    others = jnp.max(jnp.where(own, -jnp.inf, scores), axis=1)
-    return jnp.all((certain & (mine > others)) | (data.weights == 0))
 
 
 _bars: dict[int, Any] = {}

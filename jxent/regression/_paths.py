@@ -88,7 +88,7 @@ def run(
         start = jax.tree.map(lambda a, b: jnp.where(last, a, b), mean, known)
         state = solve(task, start)
         rows, _ = _lanes.losses(task, state.z)
-        converged = _descent.is_converged(state, tolerance) & _lanes.has_minimum(task, state.z)
+        converged = _descent.is_converged(state, tolerance) & _lanes.minimum(task, state.z).exists
         score = jnp.sum(jnp.tile(held_out, (size, 1)) * rows, axis=1)
         found = Solved(state.point, state.value, state.norm, state.steps, converged, score)
         found = jax.tree.map(lambda a: a.reshape(size, lanes, *a.shape[1:]), found)

@@ -3,7 +3,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array
 
 from jxent.regression import _curvature, _descent, _lanes, _loop
@@ -28,21 +27,16 @@ def run(
     bar: Array,
 ) -> Outcome:
     """One lane of `_descent`: minimise the objective from `start`."""
-    share = (data.weights / jnp.sum(data.weights))[None]
     basis = _curvature.basis(data.x, start.bias.shape[0])
-    task = _lanes.task(data.x, data.targets, share, l2[None], basis)
-    first = _descent.at(task, lanes(start), max_steps + 1)
+    task = _lanes.one(data.x, data.targets, data.weights, l2, basis)
+    first = _descent.at(task, _lanes.lane(*start), max_steps + 1)
 
     def report(state: _descent.State) -> None:
         _loop.report(bar, max_steps, state.steps[0], state.value[0])
 
     last = _descent.minimise(METHODS[solver](), task, first, tolerance, max_steps, report if progress else None)
     params = Params(last.point.weights[0].T, last.point.bias[0])
-    separated = (l2 == 0) & _lanes.separated(task, last.z)[0]
-    converged = _descent.is_converged(last, tolerance)[0] & _lanes.has_minimum(task, last.z)[0]
-    return Outcome(params, last.history[:, 0], last.norm[0], last.steps[0], converged, separated)
-
-
-def lanes(params: Params) -> _lanes.Point:
-    """Parameters `[D, K]` as the one lane `[1, K, D]`."""
-    return _lanes.Point(params.weights.T[None], params.bias[None])
+    minimum = _lanes.minimum(task, last.z)
+    converged = _descent.is_converged(last, tolerance)[0] & minimum.exists[0]
+    history = last.history[:, 0]
+    return Outcome(params, history, last.norm[0], last.steps[0], converged, minimum.separated[0], minimum.unseen[0])

@@ -7,10 +7,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array
 
-# Of the objective times the largest feature, of which the bias is one of size 1: that
-# is about what the terms of a gradient add up to: where the
-# objective is nearly 0, as under a small penalty, a gradient of 1e-6 is far from its minimum. Rounding in float32
-# leaves a fiftieth of that.
+# Of the objective times the largest feature, of which the bias is one of size 1: about what the terms of a gradient
+# add up to. Where the objective is nearly 0, as under a small penalty, a gradient of 1e-6 is far from its minimum.
 RELATIVE = 5e-6
 
 
