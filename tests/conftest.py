@@ -1,7 +1,9 @@
 """A test process stricter than the user's: types and shapes checked, no silent promotion, warnings are errors."""
 
+import itertools
 import os
 import tempfile
+from pathlib import Path
 
 from jaxtyping import install_import_hook
 
@@ -69,6 +71,20 @@ def op_by_op():
     """
     with jax.disable_jit():
         yield
+
+
+# Every compiled program holds some memory mappings, of which Linux allows a process 65530: beyond them it crashes.
+# Counting them takes time, so only after every so many tests.
+MAPPINGS, MOST_MAPPINGS, COUNT_EVERY = Path("/proc/self/maps"), 20_000, 20
+finished = itertools.count(1)
+
+
+def pytest_runtest_teardown(item):
+    """Forget the compiled programs long before their mappings run out; what is needed again lies on the disk."""
+    if next(finished) % COUNT_EVERY or not MAPPINGS.exists():
+        return
+    if MAPPINGS.read_bytes().count(b"\n") > MOST_MAPPINGS:
+        jax.clear_caches()
 
 
 @pytest.fixture
