@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from jxent import data, regression
-from jxent.regression import ConvergenceWarning, _fit, _lanes, _loop, _solvers
+from jxent.regression import ConvergenceWarning, _lanes, _programs
 from tests.test_regression import numpy_objective, primitives
 
 # One object each for the whole module: every new object would compile anew.
@@ -150,8 +150,7 @@ def arguments(monkeypatch, **options):
         raise CaughtError
 
     with monkeypatch.context() as patch:
-        patch.setattr(_fit._loop, "run", catch)
-        patch.setattr(_fit._solvers, "run", catch)
+        patch.setattr(_programs, "run", catch)
         with pytest.raises(CaughtError):
             regression.fit(*rows(), **options)
     return caught
@@ -159,10 +158,7 @@ def arguments(monkeypatch, **options):
 
 def program(monkeypatch, **options):
     """The jaxpr of the compiled program of a fit."""
-    given = arguments(monkeypatch, **options)
-    named = isinstance(given[0], str)
-    run, static = (_solvers.run, (0, 1, 2)) if named else (_loop.run, (0, 1, 2, 3))
-    traced = jax.make_jaxpr(run, static_argnums=static)(*given).jaxpr
+    traced = jax.make_jaxpr(_programs.run, static_argnums=0)(*arguments(monkeypatch, **options)).jaxpr
     (call,) = traced.eqns
     return call.params["jaxpr"].jaxpr
 
@@ -207,8 +203,8 @@ def test_a_first_order_fit_has_one_while_anywhere(monkeypatch, options):
 
 def test_a_fit_is_one_call_of_the_program(monkeypatch):
     calls = []
-    right = _loop.run
-    monkeypatch.setattr(_fit._loop, "run", lambda *args: calls.append(args) or right(*args))
+    right = _programs.run
+    monkeypatch.setattr(_programs, "run", lambda *args: calls.append(args) or right(*args))
     some_steps(*rows())
     assert len(calls) == 1
     assert hasattr(right, "lower")  # a compiled function
@@ -405,7 +401,7 @@ def test_separation_of_distributions():
 
     def separates(scores, targets):
         task = _lanes.one(x, targets, jnp.ones(2), jnp.zeros(()))
-        return _lanes.minimum(task, scores[None]).separated[0]
+        return _lanes.minimum(task.l2, _lanes.evidence(task, scores[None])).separated[0]
 
     assert separates(x, sure)
     assert not separates(x, unsure)
@@ -492,7 +488,7 @@ REFUSED = {
     "images": ({"x": X.reshape(60, 2, 2)}, ValueError, "images are flattened with"),
     "complex x": ({"x": X + 1j}, TypeError, "`x` has dtype complex64, expected numbers"),
     "x of strings": ({"x": np.full((60, 4), "a")}, TypeError, "`x` has dtype <U1, expected numbers"),
-    "float ids": ({"labels": Y.astype(float)}, TypeError, r"`labels` has dtype float32.*labels.astype\(int\)"),
+    "float ids": ({"labels": Y.astype(float)}, TypeError, r"`labels` has dtype float64.*labels.astype\(int\)"),
     "bool ids": ({"labels": Y > 0}, TypeError, "`labels` has dtype bool, expected integer class ids"),
     "names": ({"labels": np.asarray(["a", "b"] * 30)}, TypeError, r"np.unique\(labels, return_inverse=True\)"),
     "id too large": ({"num_classes": 2}, ValueError, r"`labels\[\d+\]` is 2, expected a class id in \[0, 2\)"),
@@ -553,7 +549,7 @@ def without_type_checks(monkeypatch):
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_input_is_refused_before_training(without_type_checks, monkeypatch, name):
     options, error, message = REFUSED[name]
-    monkeypatch.setattr(_fit._loop, "run", None)  # nothing is trained
+    monkeypatch.setattr(_programs, "run", None)  # nothing is trained
     with pytest.raises(error, match=message) as caught:
         regression.fit(**{"x": X, "labels": Y} | options)
     assert type(caught.value) is error

@@ -152,7 +152,7 @@ def test_value_gradient_and_hessian_of_lanes_are_those_of_autodiff(soft):
     task, targets, point = lane_task(soft)
     state = _descent.at(task, point, 0)
     value, gradient = jax.value_and_grad(functools.partial(plain, task, targets))(point)
-    np.testing.assert_allclose(jnp.sum(state.value), value, rtol=1e-14)
+    np.testing.assert_allclose(jnp.sum(state.tally.value), value, rtol=1e-14)
     for a, b in zip(state.gradient, gradient, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-14)
     direction = jax.tree.map(jnp.cos, point)

@@ -113,6 +113,9 @@ def as_operand(function: str, argument: str, value: Any) -> Any:
                 f"{function}(): `{argument}` is a ragged {type(value).__name__}; every row must have the same "
                 f"length ({error})"
             ) from None
+    if argument == "labels" and isinstance(value, np.ndarray) and value.dtype in (np.int64, np.uint64):
+        # Without 64-bit integers JAX would wrap them: what is out of range stays out of range.
+        value = np.clip(value, *(np.iinfo(np.int32).min * (value.dtype == np.int64), np.iinfo(np.int32).max))
     # Kind "V" holds the extended floats, such as bfloat16.
     if isinstance(value, np.ndarray) and value.dtype.kind not in "biufV":
         raise TypeError(

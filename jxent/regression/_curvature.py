@@ -83,13 +83,19 @@ def _inverted(blocks: Array, l2: Array) -> Array:
     most = jnp.max(jnp.diagonal(blocks, axis1=1, axis2=2), axis=1)[:, None]
     least = size * jnp.finfo(blocks.dtype).eps * (most + l2) + jnp.finfo(blocks.dtype).tiny
     added = least + jnp.where(jnp.arange(size) < size - 1, l2, 0.0)[None, :]
-    identity = jnp.eye(size, dtype=blocks.dtype)[None]
-    factor = jnp.linalg.cholesky(blocks + added[:, :, None] * identity)
-    half = jax.lax.linalg.triangular_solve(factor, jnp.broadcast_to(identity, blocks.shape), left_side=True, lower=True)
-    inverted = jnp.einsum("kde,kdf->kef", half, half, precision=HIGH)
+    identity = jnp.eye(size, dtype=blocks.dtype)
+
+    def half(given: tuple[Array, Array]) -> Array:
+        factor = jnp.linalg.cholesky(given[0] + jnp.diag(given[1]))
+        return jax.lax.linalg.triangular_solve(factor, identity, left_side=True, lower=True)
+
+    # One by one: a batch of factorisations waits for the threads that run it, which on a CPU that plays several
+    # devices are all of them.
+    halves = lax.map(half, (blocks, added))
+    inverted = jnp.einsum("kde,kdf->kef", halves, halves, precision=HIGH)
     # A block that rounding has not left positive is no guess at all: its diagonal is one.
     return jnp.where(
-        jnp.all(jnp.isfinite(inverted), (1, 2), keepdims=True), inverted, identity / (most + l2)[:, :, None]
+        jnp.all(jnp.isfinite(inverted), (1, 2), keepdims=True), inverted, identity[None] / (most + l2)[:, :, None]
     )
 
 
@@ -113,7 +119,9 @@ def applied(inverse: Inverse | None, gradient: Point) -> Point:
         weights = jnp.concatenate([weights, inverse.rest[None] * turned[:, :, size:]], axis=2)
         weights = jnp.einsum("lke,de->lkd", weights, inverse.basis.vectors, precision=HIGH)
     l2 = inverse.l2[:, None, None]
-    shared = jnp.where(l2 > 0, common / jnp.where(l2 > 0, l2, 1.0), 0.0)
+    # Below that what all classes share of a gradient is rounding, which a division would make large.
+    some = l2 > jnp.finfo(l2.dtype).eps
+    shared = jnp.where(some, common / jnp.where(some, l2, 1.0), 0.0)
     return Point(weights - jnp.mean(weights, axis=1, keepdims=True) + shared, _apart(bias))
 
 
@@ -124,5 +132,5 @@ def _apart(bias: Array) -> Array:
 def product(task: Task, p: Array, direction: Point) -> tuple[Point, Array]:
     """The Hessian times a direction, and the scores of that direction."""
     along = _lanes.scores(task.x, direction)
-    curved = _lanes.pull(task.x, _lanes.curvature(task, p, along))
+    curved = _lanes.balanced(_lanes.pull(task.x, _lanes.curvature(task, p, along)))
     return Point(curved.weights + task.l2[:, None, None] * direction.weights, curved.bias), along

@@ -21,6 +21,55 @@ RENEW = 32
 IDLE, FAILURES = 5, 2
 
 
+class Tally(NamedTuple):
+    """How far every lane has come, each `[L]`.
+
+    Attributes:
+        value: objective.
+        norm: largest entry of its gradient.
+        steps: updates made.
+        idle: steps without progress.
+        least: least norm so far.
+        failures: searches without a step, in a row.
+    """
+
+    value: Array
+    norm: Array
+    steps: Array
+    idle: Array
+    least: Array
+    failures: Array
+
+    @classmethod
+    def of(cls, value: Array, norm: Array) -> "Tally":
+        """Before the first step."""
+        none = jnp.zeros(value.shape, jnp.int32)
+        return cls(value, norm, none, none, norm, none)
+
+    def is_converged(self, tolerance: Tolerance) -> Array:
+        """Lanes whose gradient is small enough."""
+        return (self.norm <= tolerance.below(self.value)) & jnp.isfinite(self.value)
+
+    def is_active(self, tolerance: Tolerance, max_steps: int) -> Array:
+        """Lanes that have not converged and may still get further."""
+        moving = (self.idle < IDLE) & (self.failures < FAILURES) & (self.steps < max_steps)
+        return ~self.is_converged(tolerance) & moving & jnp.isfinite(self.value)
+
+    def after(self, value: Array, norm: Array, success: Array, active: Array) -> "Tally":
+        """After a search of the active lanes, which of them found a step."""
+        fell = value < self.value - jnp.finfo(value.dtype).eps * jnp.abs(self.value)
+        progress = fell | (norm < 0.9 * self.least)
+        tried = active.astype(jnp.int32)
+        return Tally(
+            value,
+            norm,
+            self.steps + success.astype(jnp.int32),
+            jnp.where(progress, 0, self.idle + tried),
+            jnp.where(progress, jnp.minimum(self.least, norm), self.least),
+            jnp.where(success, 0, self.failures + tried),
+        )
+
+
 class State(NamedTuple):
     """Where every lane is.
 
@@ -28,14 +77,9 @@ class State(NamedTuple):
         point: parameters.
         z: scores `[L, K, N]`.
         slope: slope of the losses in the scores.
-        value: objective `[L]`.
         gradient: of the objective.
-        norm: its largest entry `[L]`.
-        steps: updates made `[L]`.
+        tally: how far it has come.
         turn: rounds of the loop.
-        idle: steps without progress `[L]`.
-        least: least norm so far `[L]`.
-        failures: searches without a step, in a row `[L]`.
         stale: whether the scores are a sum of steps, not a product.
         history: objective after every step, `[steps, L]`, as far as it is kept.
     """
@@ -43,14 +87,9 @@ class State(NamedTuple):
     point: Point
     z: Array
     slope: Array
-    value: Array
     gradient: Point
-    norm: Array
-    steps: Array
+    tally: Tally
     turn: Array
-    idle: Array
-    least: Array
-    failures: Array
     stale: Array
     history: Array
 
@@ -67,21 +106,19 @@ class Method(abc.ABC):
         """A direction of descent, its scores, and what is remembered."""
 
     @abc.abstractmethod
-    def learn(self, memory: Any, move: Point, change: Point, found: Found) -> Any:
-        """What is remembered after a step and the change of the gradient over it."""
+    def learn(self, memory: Any, move: Point, change: Point, success: Array) -> Any:
+        """What is remembered after a step, the change of the gradient over it, and whether there was a step."""
 
 
 def at(task: Task, point: Point, kept: int) -> State:
     """The state of lanes that have made no step."""
     z = _lanes.scores(task.x, point)
     value, gradient, slope = _evaluated(task, point, z)
-    none = jnp.zeros(value.shape, jnp.int32)
     history = jnp.zeros((kept, *value.shape), value.dtype)
     if kept:
         history = history.at[0].set(value)
-    norm = _lanes.largest(gradient)
-    turn, stale = jnp.zeros((), jnp.int32), jnp.zeros((), bool)
-    return State(point, z, slope, value, gradient, norm, none, turn, none, norm, none, stale, history)
+    tally = Tally.of(value, _lanes.largest(gradient))
+    return State(point, z, slope, gradient, tally, jnp.zeros((), jnp.int32), jnp.zeros((), bool), history)
 
 
 def _evaluated(task: Task, point: Point, z: Array) -> tuple[Array, Point, Array]:
@@ -89,45 +126,50 @@ def _evaluated(task: Task, point: Point, z: Array) -> tuple[Array, Point, Array]
     return value + _lanes.penalty(task, point), _lanes.gradient(task, point, slope), slope
 
 
-def is_converged(state: State, tolerance: Tolerance) -> Array:
-    """Lanes whose gradient is small enough."""
-    return (state.norm <= tolerance.below(state.value)) & jnp.isfinite(state.value)
+class Way(NamedTuple):
+    """Where every lane is, and what the method remembers of how it came there."""
+
+    state: State
+    memory: Any
 
 
-def is_active(state: State, tolerance: Tolerance, max_steps: int) -> Array:
-    """Lanes that have not converged and may still get further."""
-    moving = (state.idle < IDLE) & (state.failures < FAILURES) & (state.steps < max_steps)
-    return ~is_converged(state, tolerance) & moving & jnp.isfinite(state.value)
+def begin(method: Method, task: Task, point: Point, kept: int) -> Way:
+    """The way of lanes that have made no step."""
+    state = at(task, point, kept)
+    return Way(state, method.start(task, state))
 
 
 def minimise(
     method: Method,
     task: Task,
-    start: State,
+    start: Way,
     tolerance: Tolerance,
     max_steps: int,
+    *,
+    stop: Array | int | None = None,
     report: Callable[[State], None] | None = None,
-) -> State:
-    """Descend from `start` until the largest entry of every gradient is within the tolerance."""
+) -> Way:
+    """Descend until the largest entry of every gradient is within the tolerance; `stop` pauses after so many steps."""
 
-    def body(carry: tuple[State, Any]) -> tuple[State, Any]:
+    def body(carry: Way) -> Way:
         state, memory = carry
-        active = is_active(state, tolerance, max_steps)
+        active = state.tally.is_active(tolerance, max_steps)
         direction, along, memory = method.propose(task, state, memory, active)
-        line = Line(state.point, state.z, direction, along, state.value, _lanes.dot(state.gradient, direction))
+        line = Line(state.point, state.z, direction, along, state.tally.value, _lanes.dot(state.gradient, direction))
         found = search(task, line, state.slope, active & (line.slope < 0))
         after = _after(task, state, line, found, active)
         move = jax.tree.map(jnp.subtract, after.point, state.point)
         change = jax.tree.map(jnp.subtract, after.gradient, state.gradient)
-        after = _renewed(task, after, ~jnp.any(is_active(after, tolerance, max_steps)))
+        after = _renewed(task, after, ~jnp.any(after.tally.is_active(tolerance, max_steps)))
         if report is not None:
             report(after)
-        return after, method.learn(memory, move, change, found)
+        return Way(after, method.learn(memory, move, change, found.success))
 
-    def unfinished(carry: tuple[State, Any]) -> Array:
-        return jnp.any(is_active(carry[0], tolerance, max_steps))
+    def unfinished(carry: Way) -> Array:
+        going = carry.state.tally.is_active(tolerance, max_steps)
+        return jnp.any(going if stop is None else going & (carry.state.tally.steps < stop))
 
-    return lax.while_loop(unfinished, body, (start, method.start(task, start)))[0]
+    return lax.while_loop(unfinished, body, start)
 
 
 def _after(task: Task, state: State, line: Line, found: Found, active: Array) -> State:
@@ -136,28 +178,11 @@ def _after(task: Task, state: State, line: Line, found: Found, active: Array) ->
     point = _lanes.chosen(found.success, _lanes.moved(state.point, found.step, line.direction), state.point)
     z = jnp.where(found.success[:, None, None], state.z + found.step[:, None, None] * line.along, state.z)
     slope = jnp.where(found.success[:, None, None], found.slope, state.slope)
-    value = jnp.where(found.success, found.value, state.value)
+    value = jnp.where(found.success, found.value, state.tally.value)
     gradient = _lanes.chosen(found.success, _lanes.gradient(task, point, slope), state.gradient)
-    norm = _lanes.largest(gradient)
-    fell = value < state.value - jnp.finfo(value.dtype).eps * jnp.abs(state.value)
-    progress = fell | (norm < 0.9 * state.least)
-    steps = state.steps + found.success.astype(jnp.int32)
-    tried = active.astype(jnp.int32)
-    return State(
-        point,
-        z,
-        slope,
-        value,
-        gradient,
-        norm,
-        steps,
-        state.turn + 1,
-        jnp.where(progress, 0, state.idle + tried),
-        jnp.where(progress, jnp.minimum(state.least, norm), state.least),
-        jnp.where(found.success, 0, state.failures + tried),
-        jnp.ones((), bool),
-        _kept(state.history, steps, value),
-    )
+    tally = state.tally.after(value, _lanes.largest(gradient), found.success, active)
+    history = _kept(state.history, tally.steps, value)
+    return State(point, z, slope, gradient, tally, state.turn + 1, jnp.ones((), bool), history)
 
 
 def _kept(history: Array, steps: Array, value: Array) -> Array:
@@ -175,11 +200,10 @@ def _renewed(task: Task, state: State, settled: Array) -> State:
         return state._replace(
             z=z,
             slope=slope,
-            value=value,
             gradient=gradient,
-            norm=_lanes.largest(gradient),
+            tally=state.tally._replace(value=value, norm=_lanes.largest(gradient)),
             stale=jnp.zeros((), bool),
-            history=_kept(state.history, state.steps, value),
+            history=_kept(state.history, state.tally.steps, value),
         )
 
     due = state.stale & (settled | (state.turn % RENEW == 0))

@@ -1,17 +1,33 @@
 """Training: checks before, one compiled program, a report after."""
 
+import os
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jxent._checks import Numbers, is_traced
-from jxent.regression import _loop, _solvers, _tolerance, _validate
+from jxent.regression import (
+    _identity,
+    _loop,
+    _mesh,
+    _programs,
+    _progress,
+    _reader,
+    _resume,
+    _solvers,
+    _sources,
+    _stream,
+    _stream_optax,
+    _tolerance,
+    _validate,
+)
 from jxent.regression._model import Params, init
 from jxent.regression._validate import ClassWeight
 
@@ -29,7 +45,9 @@ class Fit(NamedTuple):
             minibatches, each step's batch objective after the first entry.
         grad_norm: largest absolute entry of the full objective's gradient at `params`.
         num_steps: parameter updates made.
-        converged: whether `grad_norm` is within the tolerance, and a minimum exists.
+        converged: whether `grad_norm` is within the tolerance, and nothing tells that there is no minimum: with
+            l2 = 0 that every row is on its own side, or a class without rows. Classes of which only some rows can
+            be parted are not found out.
     """
 
     params: Params
@@ -40,8 +58,8 @@ class Fit(NamedTuple):
 
 
 def fit(
-    x: Numbers,
-    labels: Numbers,
+    x: Any,
+    labels: Numbers | None = None,
     *,
     optimizer: str | optax.GradientTransformation = "lbfgs",
     l2: ArrayLike = 0.0,
@@ -53,16 +71,25 @@ def fit(
     tolerance: float | None = None,
     batch_size: int | None = None,
     key: Array | None = None,
+    chunk_size: int | None = None,
+    mesh: jax.sharding.Mesh | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | None = None,
     progress: bool = False,
 ) -> Fit:
     """Fit a softmax regression: minimise mean cross-entropy + l2/2·‖weights‖², in nats.
 
-    The whole fit is one call of one compiled program; a second fit with the same shapes, dtypes and
-    optimizer compiles nothing. It runs where the data is: CPU, GPU or TPU.
+    Of arrays the whole fit is one call of one compiled program; a second fit with the same shapes, dtypes and
+    optimizer compiles nothing. It runs where the data is: CPU, GPU or TPU. Data that memory does not hold are read
+    from a source while the fit runs, with the same result up to rounding.
 
     Args:
-        x: features `[N, D]`; their floating dtype is the one computed in. Scale them to a range near 1.
-        labels: integer class ids `[N]`, or a distribution per row `[N, K]`.
+        x: features `[N, D]`; their floating dtype is the one computed in. Scale them to a range near 1. Or a source:
+            an object with shape and slices, such as a `numpy.memmap` or an Arrow table; one with `len` that gives
+            (features, label) by number; or one that gives batches (features, labels) or (features, labels, weights)
+            each time it is iterated over.
+        labels: integer class ids `[N]`, or a distribution per row `[N, K]`; None where a source holds them, and
+            `num_classes` says how many there are.
         optimizer: "lbfgs", whose line search costs no product with the features; "newton", conjugate gradients on
             Hessian products, for tight tolerances; or any `optax.GradientTransformation` (reuse one object: a new
             one compiles anew).
@@ -75,8 +102,16 @@ def fit(
         max_steps: largest number of parameter updates.
         tolerance: largest absolute gradient entry that counts as converged; None is 1e-6 in float32 and
             1e-10 in float64, or 5e-6·max(1, max|x|) of the objective where that is less.
-        batch_size: rows per step, drawn without replacement within an epoch, for an optax optimizer; None is all.
+        batch_size: rows per step, drawn without replacement within an epoch, for an optax optimizer; None is all, or
+            the batches that a source gives.
         key: a `jax.random.key` for the order of the minibatches; needed with `batch_size`.
+        chunk_size: rows of a source that are read at a time; None takes about 32 MB.
+        mesh: devices to share the work, `jax.make_mesh` with the axes "rows", "classes" or both: rows are split over
+            the first, filled up with rows of weight 0, classes over the second. Of several processes each gives
+            the rows that it holds.
+        checkpoint: folder (extra `train`) in which the fit is kept from time to time; if it holds a checkpoint of
+            this problem, the fit goes on from there and ends bit by bit as if it had not been interrupted.
+        checkpoint_every: steps between checkpoints; None is 100.
         progress: show a bar (extra `train`); the loop stays compiled.
 
     Returns:
@@ -84,14 +119,15 @@ def fit(
 
     Raises:
         TypeError: for labels that are not integers or distributions, or an optimizer of another kind.
-        ValueError: for empty or non-finite data, labels out of range, shapes or options that do not fit.
+        ValueError: for empty or non-finite data, labels out of range, shapes or options that do not fit; for a
+            checkpoint of another problem, or none that can be read, of which no file is then changed.
         FloatingPointError: if the objective becomes infinite or NaN; the message has the step.
 
     Edge cases: stopping at `max_steps`, or where rounding allows no further step, warns with
     `ConvergenceWarning`, and so does l2 = 0 on separable data, where there is no minimum: `converged` is
-    then False. Under a caller's `jit` or `vmap` values are not checked and nothing is warned or raised: read
-    `converged`; `history` then has length `max_steps + 1`, NaN after the last step, and `num_classes` must
-    be given.
+    then False. A damaged checkpoint is passed over for an older one, with a `CheckpointWarning`. Under a caller's
+    `jit` or `vmap` values are not checked and nothing is warned or raised: read `converged`; `history` then has
+    length `max_steps + 1`, NaN after the last step, and `num_classes` must be given.
 
     Gradient: none is promised through the loop.
 
@@ -104,32 +140,121 @@ def fit(
     Reference: D. C. Liu and J. Nocedal, On the limited memory BFGS method for large scale optimization,
     Mathematical Programming 45 (1989).
     """
-    problem = _validate.problem(x, labels, sample_weight, num_classes, class_weight)
     solver = _validate.solver(optimizer)
+    layout = None if mesh is None else _mesh.layout(mesh)
+    if checkpoint_every is not None:
+        _validate.whole("checkpoint_every", checkpoint_every, 1, None)
+    steer = _Steer(solver, max_steps, batch_size, progress, layout)
+    if _sources.is_source(x):
+        job = _of_source(
+            _reader.reader(
+                x,
+                labels,
+                sample_weight,
+                class_weight,
+                num_classes=num_classes,
+                chunk_size=chunk_size,
+                params=params,
+                layout=layout,
+                digested=checkpoint is not None,
+            ),
+            params,
+            steer,
+        )
+    else:
+        if chunk_size is not None:
+            raise ValueError("fit(): chunk_size= is for rows read from a source; `x` is an array in memory")
+        with _mesh.beside_the_devices(layout):
+            if labels is None:
+                raise ValueError("fit(): `labels` are missing; only a source may hold them itself")
+            problem = _validate.problem(x, labels, sample_weight, num_classes, class_weight)
+        job = _of_arrays(problem, params, steer)
     _validate.options(
-        solver, max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2, n=len(problem.x)
+        solver,
+        max_steps=max_steps,
+        tolerance=tolerance,
+        batch_size=batch_size,
+        key=key,
+        l2=l2,
+        n=job.rows,
     )
-    start = (
-        _validate.start(params, problem)
-        if params is not None
-        else init(problem.x.shape[1], problem.num_classes, dtype=problem.x.dtype)
-    )
-    limits = (jnp.asarray(l2, problem.x.dtype), _tolerance.tolerance(tolerance, problem.x))
-    with _loop.progress_bar(max_steps, enabled=progress) as bar:
-        if isinstance(solver, str):
-            outcome = _solvers.run(solver, max_steps, progress, start, problem.data, *limits, bar)
+    limits = (jnp.asarray(l2, job.largest.dtype), _tolerance.tolerance(tolerance, job.largest))
+    order = jax.random.key(0) if key is None else key
+    with _progress.progress_bar(max_steps, enabled=progress) as bar:
+        given = _programs.Given(job.start, job.data, *limits, order, bar)
+        if checkpoint is not None:
+            identity = _identity.problem(given, optimizer, batch_size, job.digest())
+            outcome = _resume.run(job.parts, given, checkpoint, identity, checkpoint_every or _resume.EVERY, layout)
+        elif job.whole is not None:
+            outcome = _programs.run(job.whole, given)
         else:
-            order = jax.random.key(0) if key is None else key
-            outcome = _loop.run(solver, max_steps, batch_size, progress, start, problem.data, *limits, order, bar)
+            outcome = _programs.in_turn(job.parts, given)
+        if layout is not None:
+            outcome = layout.replicated(outcome)
         if not is_traced(outcome.num_steps):
             jax.block_until_ready(outcome)
     if is_traced(outcome.num_steps):
         made = jnp.arange(max_steps + 1, dtype=outcome.num_steps.dtype) <= outcome.num_steps
-        return Fit(*outcome[:5])._replace(history=jnp.where(made, outcome.history, jnp.nan))
+        history = jnp.where(made, outcome.history, jnp.nan)
+        return Fit(outcome.params, history, outcome.grad_norm, outcome.num_steps, outcome.converged)
     return _report(outcome, max_steps, limits[1])
 
 
-def _report(outcome: _loop.Outcome, max_steps: int, tolerance: _tolerance.Tolerance) -> Fit:
+class _Steer(NamedTuple):
+    """How to fit."""
+
+    solver: str | optax.GradientTransformation
+    max_steps: int
+    batch_size: int | None
+    progress: bool
+    layout: _mesh.Layout | None
+
+
+class _Job(NamedTuple):
+    """What to fit: where to start, the data if they are arrays, and the solver in parts and, if that can be, whole."""
+
+    start: Params
+    data: _programs.Data | None
+    rows: int | None
+    largest: Array
+    whole: _programs.Solver | None
+    parts: _programs.Parts
+    digest: Callable[[], str]
+
+
+def _of_arrays(problem: _validate.Problem, params: Params | None, steer: _Steer) -> _Job:
+    data, rows = problem.data, problem.x.shape[0]
+    classes = problem.num_classes if steer.layout is None else _mesh.agreed(problem.num_classes)
+    start = _start(params, problem.x.shape[1], classes, problem.x.dtype, steer.layout)
+    placed = data if steer.layout is None else steer.layout.placed(data)
+    if isinstance(steer.solver, str):
+        whole = _solvers.Named(steer.solver, steer.max_steps, steer.progress)
+    else:
+        whole = _loop.Optax(steer.solver, steer.max_steps, steer.batch_size, rows, steer.progress)
+    largest = _tolerance.largest(placed.x)
+    return _Job(start, placed, rows, largest, whole, _programs.Compiled(whole), lambda: _identity.of_data(data))
+
+
+def _of_source(reader: _reader.Reader, params: Params | None, steer: _Steer) -> _Job:
+    start = _start(params, reader.survey.features, reader.classes, reader.dtype, steer.layout)
+    if isinstance(steer.solver, str):
+        parts = _stream.Named(steer.solver, steer.max_steps, reader, progress=steer.progress)
+    else:
+        if reader.source.ordered and steer.batch_size is not None:
+            raise ValueError("fit(): the batches of this source are the minibatches; leave batch_size= out")
+        parts = _stream_optax.Optax(steer.solver, steer.max_steps, steer.batch_size, reader, progress=steer.progress)
+    largest = jnp.asarray(reader.survey.largest, reader.dtype)
+    return _Job(start, None, reader.survey.rows, largest, None, parts, lambda: reader.digest)
+
+
+def _start(params: Params | None, features: int, classes: int, dtype: DTypeLike, layout: _mesh.Layout | None) -> Params:
+    start = (
+        init(features, classes, dtype=dtype) if params is None else _validate.start(params, features, classes, dtype)
+    )
+    return start if layout is None else layout.start(start)
+
+
+def _report(outcome: _programs.Outcome, max_steps: int, tolerance: _tolerance.Tolerance) -> Fit:
     """Turn what the program found into the result, a warning or an error."""
     num_steps = int(outcome.num_steps)
     # Cut in numpy: a slice of its own length would compile a program for every number of steps.
@@ -145,12 +270,12 @@ def _report(outcome: _loop.Outcome, max_steps: int, tolerance: _tolerance.Tolera
     cut = jax.device_put(history, outcome.history.sharding)
     result = Fit(outcome.params, cut, outcome.grad_norm, outcome.num_steps, outcome.converged)
     if not bool(outcome.converged):
-        needed = float(tolerance.below(outcome.history[num_steps]))
+        needed = float(tolerance.below(outcome.value))
         warnings.warn(_why_not(outcome, max_steps, needed), ConvergenceWarning, stacklevel=3)
     return result
 
 
-def _why_not(outcome: _loop.Outcome, max_steps: int, tolerance: float) -> str:
+def _why_not(outcome: _programs.Outcome, max_steps: int, tolerance: float) -> str:
     norm, steps = float(outcome.grad_norm), int(outcome.num_steps)
     if bool(outcome.separated):
         return (

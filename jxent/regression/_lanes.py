@@ -123,8 +123,16 @@ def evaluate(task: Task, z: Array) -> tuple[Array, Array]:
 
 def gradient(task: Task, point: Point, slope: Array) -> Point:
     """The gradient of the objective, from the slope of the losses in the scores."""
-    data = pull(task.x, task.share[:, None, :] * slope)
+    data = balanced(pull(task.x, task.share[:, None, :] * slope))
     return Point(data.weights + task.l2[:, None, None] * point.weights, data.bias)
+
+
+def balanced(data: Point) -> Point:
+    """The data's part of a gradient, whose sum over the classes is 0: what rounding leaves of it is taken out.
+
+    A small penalty alone bends the objective along it, and a step of 1/l2 times that rounding would lead far away.
+    """
+    return Point(data.weights - jnp.mean(data.weights, axis=1, keepdims=True), data.bias)
 
 
 def penalty(task: Task, point: Point) -> Array:
@@ -184,17 +192,28 @@ class Minimum(NamedTuple):
     unseen: Array
 
 
-def minimum(task: Task, z: Array) -> Minimum:
-    """What the scores at the end of a fit and the labels say of a minimum."""
+class Evidence(NamedTuple):
+    """What some rows say of a minimum: whether all are right and certain, `[L]`, and the classes seen, `[L, K]`."""
+
+    right: Array
+    seen: Array
+
+
+def evidence(task: Task, z: Array) -> Evidence:
+    """What the rows of a task say, by their scores and labels."""
     own = is_anchor(task, z.shape[1])
     mine = jnp.sum(jnp.where(own, z, 0.0), axis=1)
     others = jnp.max(jnp.where(own, -jnp.inf, z), axis=1)
     target = own if task.soft is None else (task.soft > 0)[None]
     certain = jnp.sum(target.astype(jnp.int32), axis=1) == 1
     right = jnp.all(((mine > others) & certain) | (task.share == 0), axis=1)
-    unseen = ~jnp.any(target & (task.share > 0)[:, None, :], axis=2)
-    separated = (task.l2 == 0) & right
-    return Minimum(~separated & ~jnp.any(unseen, axis=1), separated, unseen)
+    return Evidence(right, jnp.any(target & (task.share > 0)[:, None, :], axis=2))
+
+
+def minimum(l2: Array, found: Evidence) -> Minimum:
+    """What the evidence of all rows says of a minimum under the penalties `[L]`."""
+    separated = (l2 == 0) & found.right
+    return Minimum(~separated & jnp.all(found.seen, axis=1), separated, ~found.seen)
 
 
 def largest(gradient: Point) -> Array:

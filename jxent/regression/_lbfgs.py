@@ -10,7 +10,6 @@ from jaxtyping import Array
 from jxent.regression import _curvature, _lanes
 from jxent.regression._descent import Method, State
 from jxent.regression._lanes import Point, Task
-from jxent.regression._search import Found
 
 PAIRS = 10
 # The first guess is formed anew after so many turns.
@@ -39,12 +38,8 @@ class Lbfgs(Method):
         p = _lanes.probabilities(task, state.slope)
         if _curvature.worth(task.x.shape[1], state.z.shape[1]):
             guess = _curvature.inverse(task, p)
-        first = _curvature.applied(guess, state.gradient)
-        curved, _ = _curvature.product(task, p, first)
-        square = _lanes.dot(first, curved)
-        scale = jnp.where(square > 0, _lanes.dot(first, state.gradient) / jnp.where(square > 0, square, 1.0), 1.0)
-        empty = jax.tree.map(lambda a: jnp.zeros((PAIRS, *a.shape), a.dtype), state.gradient)
-        return Memory(empty, empty, jnp.zeros((PAIRS, *scale.shape), scale.dtype), scale, guess)
+        curved, _ = _curvature.product(task, p, _curvature.applied(guess, state.gradient))
+        return remembered(guess, state.gradient, curved)
 
     def propose(self, task: Task, state: State, memory: Memory, active: Array) -> tuple[Point, Array, Memory]:
         """Minus the inverse Hessian of the pairs times the gradient, by the two-loop recursion."""
@@ -57,19 +52,19 @@ class Lbfgs(Method):
                 lambda: memory.guess,
             )
             memory = memory._replace(guess=guess)
-        direction = _lanes.scaled(-jnp.ones_like(state.value), _two_loops(memory, state.gradient))
+        direction = downhill(memory, state.gradient)
         return direction, _lanes.scores(task.x, direction), memory
 
-    def learn(self, memory: Memory, move: Point, change: Point, found: Found) -> Memory:
+    def learn(self, memory: Memory, move: Point, change: Point, success: Array) -> Memory:
         """The newest pair; lanes that found no step forget all of theirs."""
         product = _lanes.dot(move, change)
         size = jnp.sqrt(_lanes.dot(move, move) * _lanes.dot(change, change))
-        useful = found.success & (product > jnp.finfo(product.dtype).eps * size)
+        useful = success & (product > jnp.finfo(product.dtype).eps * size)
         safe = jnp.where(useful, product, 1.0)
         bent = _lanes.dot(change, _curvature.applied(memory.guess, change))
         known = useful & (bent > 0)
         scale = jnp.where(known, safe / jnp.where(known, bent, 1.0), memory.scale)
-        weight = jnp.where(found.success[None], memory.weight, 0.0)
+        weight = jnp.where(success[None], memory.weight, 0.0)
         return Memory(
             _pushed(memory.moves, move),
             _pushed(memory.changes, change),
@@ -77,6 +72,20 @@ class Lbfgs(Method):
             scale,
             memory.guess,
         )
+
+
+def remembered(guess: _curvature.Inverse | None, gradient: Point, curved: Point) -> Memory:
+    """No pairs, and the first guess scaled by `curved`, the Hessian times the guess of the gradient."""
+    first = _curvature.applied(guess, gradient)
+    square = _lanes.dot(first, curved)
+    scale = jnp.where(square > 0, _lanes.dot(first, gradient) / jnp.where(square > 0, square, 1.0), 1.0)
+    empty = jax.tree.map(lambda a: jnp.zeros((PAIRS, *a.shape), a.dtype), gradient)
+    return Memory(empty, empty, jnp.zeros((PAIRS, *scale.shape), scale.dtype), scale, guess)
+
+
+def downhill(memory: Memory, gradient: Point) -> Point:
+    """Minus the inverse Hessian of the pairs times the gradient."""
+    return _lanes.scaled(-jnp.ones_like(memory.scale), _two_loops(memory, gradient))
 
 
 def _pushed(pairs: Point, newest: Point) -> Point:

@@ -1,9 +1,7 @@
-"""The compiled loop of a fit: one program with one `while` around any optax optimizer."""
+"""Any optax optimizer as a solver: one `while`, over all rows or over minibatches."""
 
-import contextlib
+import dataclasses
 import functools
-import itertools
-from collections.abc import Generator
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -12,32 +10,14 @@ import optax
 from jax import lax
 from jaxtyping import Array
 
-from jxent.regression import _lanes
+from jxent.regression import _lanes, _progress
 from jxent.regression._model import Params, objective
-from jxent.regression._tolerance import Tolerance
+from jxent.regression._programs import Data, Given, Outcome, Progress, Solver, outcome
 
 
-class Data(NamedTuple):
-    """Features `[N, D]`, class ids `[N]` or distributions `[N, K]`, and weights `[N]`."""
+class Carry(NamedTuple):
+    """Where the loop is; `order` is that of the rows in this epoch."""
 
-    x: Array
-    targets: Array
-    weights: Array
-
-
-class Outcome(NamedTuple):
-    """What the program returns: the fields of `Fit`, and why there is no minimum, as in `_lanes.Minimum`."""
-
-    params: Params
-    history: Array
-    grad_norm: Array
-    num_steps: Array
-    converged: Array
-    separated: Array
-    unseen: Array
-
-
-class _Carry(NamedTuple):
     params: Params
     state: Any
     value: Array
@@ -47,50 +27,111 @@ class _Carry(NamedTuple):
     order: Array
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def run(
-    optimizer: optax.GradientTransformation,
-    max_steps: int,
-    batch_size: int | None,
-    progress: bool,  # noqa: FBT001
-    start: Params,
-    data: Data,
-    l2: Array,
-    tolerance: Tolerance,
-    key: Array,
-    bar: Array,
-) -> Outcome:
-    """Minimise the objective from `start` until the gradient is within the tolerance or `max_steps` are made."""
+@dataclasses.dataclass(frozen=True)
+class Optax(Solver):
+    """The optimizer, how many rows it sees at a time, None for all, and of how many: what fills them up is none."""
 
-    def full(params: Params) -> Array:
-        return objective(params, data.x, data.targets, l2=l2, sample_weight=data.weights)
+    optimizer: optax.GradientTransformation
+    max_steps: int
+    batch_size: int | None
+    rows: int
+    progress: bool
 
-    step = _full_step if batch_size is None else functools.partial(_batch_step, batch_size, key, data, l2)
-    extended = permissive(optimizer)
-    value, grad = jax.value_and_grad(full)(start)
-    history = jnp.zeros((max_steps + 1,), value.dtype).at[0].set(value)
-    order = jnp.zeros((0 if batch_size is None else data.x.shape[0],), jnp.int32)
-    first = _Carry(start, extended.init(start), value, grad, history, jnp.zeros((), jnp.int32), order)
+    def prepare(self, given: Given) -> None:
+        """Nothing."""
+        del given
 
-    def unfinished(carry: _Carry) -> Array:
-        going = (carry.step < max_steps) & jnp.isfinite(carry.value)
+    def begin(self, given: Given, prepared: None) -> Progress:
+        """At the start, with the value and gradient there."""
+        del prepared
+        value, grad = jax.value_and_grad(_full(given))(given.start)
+        history = jnp.zeros((self.max_steps + 1,), value.dtype).at[0].set(value)
+        order = jnp.zeros((0 if self.batch_size is None else self.rows,), jnp.int32)
+        state = permissive(self.optimizer).init(given.start)
+        return self._pause(given, Carry(given.start, state, value, grad, history, jnp.zeros((), jnp.int32), order))
+
+    def advance(self, given: Given, prepared: None, at: Progress, stop: Array | int) -> Progress:
+        """Update the parameters until `stop` steps are made."""
+        del prepared
+        step = self._full_step if self.batch_size is None else self._batch_step
+
+        def body(carry: Carry) -> Carry:
+            after = step(given, carry)
+            if self.progress:
+                _progress.report(given.bar, self.max_steps, after.step, after.value)
+            return after
+
+        first: Carry = at.state._replace(history=at.history)
+        return self._pause(
+            given, lax.while_loop(lambda carry: self._going(given, carry) & (carry.step < stop), body, first)
+        )
+
+    def finish(self, given: Given, prepared: None, at: Progress) -> Outcome:
+        """The parameters, with the gradient of the full objective."""
+        del prepared
+        last: Carry = at.state
+        value, grad = last.value, last.grad
+        if self.batch_size is not None:
+            value, grad = jax.value_and_grad(_full(given))(last.params)
+        norm = largest(grad)
+        task = _lanes.one(given.data.x, given.data.targets, given.data.weights, given.l2)
+        found = _lanes.evidence(task, _lanes.scores(task.x, _lanes.lane(*last.params)))
+        return outcome(given, last.params, at, value, norm, _lanes.minimum(task.l2, found))
+
+    def _going(self, given: Given, carry: Carry) -> Array:
+        going = (carry.step < self.max_steps) & jnp.isfinite(carry.value)
         # With minibatches the gradient at hand is a batch's: only the steps end the loop.
-        return going if batch_size is not None else going & (_largest(carry.grad) > tolerance.below(carry.value))
+        if self.batch_size is not None:
+            return going
+        return going & (largest(carry.grad) > given.tolerance.below(carry.value))
 
-    def body(carry: _Carry) -> _Carry:
-        after = step(extended, full, carry)
-        if progress:
-            report(bar, max_steps, after.step, after.value)
-        return after
+    def _pause(self, given: Given, carry: Carry) -> Progress:
+        kept = carry._replace(history=jnp.zeros(()))
+        return Progress(carry.step, self._going(given, carry), carry.history, kept)
 
-    last = lax.while_loop(unfinished, body, first)
-    value, grad = (last.value, last.grad) if batch_size is None else jax.value_and_grad(full)(last.params)
-    norm = _largest(grad)
-    task = _lanes.one(data.x, data.targets, data.weights, l2)
-    z = _lanes.scores(data.x, _lanes.lane(*last.params))
-    minimum = _lanes.minimum(task, z)
-    converged = (norm <= tolerance.below(value)) & jnp.isfinite(last.value) & minimum.exists[0]
-    return Outcome(last.params, last.history, norm, last.step, converged, minimum.separated[0], minimum.unseen[0])
+    def _full_step(self, given: Given, carry: Carry) -> Carry:
+        full = _full(given)
+        updates, state = permissive(self.optimizer).update(
+            carry.grad, carry.state, carry.params, value=carry.value, grad=carry.grad, value_fn=full
+        )
+        params = cast("Params", optax.apply_updates(carry.params, updates))
+        value, grad = _evaluate(full, params, state)
+        step = carry.step + 1
+        history = carry.history.at[step].set(value)
+        return carry._replace(params=params, state=state, value=value, grad=grad, history=history, step=step)
+
+    def _batch_step(self, given: Given, carry: Carry) -> Carry:
+        batch_size = cast("int", self.batch_size)
+        per_epoch = self.rows // batch_size
+        epoch, position = carry.step // per_epoch, carry.step % per_epoch
+        order = lax.cond(position == 0, lambda: shuffled(given.key, epoch, self.rows), lambda: carry.order)
+        chosen = lax.dynamic_slice(order, (position * batch_size,), (batch_size,))
+        batch = Data(*(jnp.take(a, chosen, axis=0) for a in given.data))
+        after = batch_step(self.optimizer, given.l2, batch, carry)
+        return after._replace(order=order, history=carry.history.at[after.step].set(after.value))
+
+
+def _full(given: Given) -> Any:
+    return lambda params: objective(
+        params, given.data.x, given.data.targets, l2=given.l2, sample_weight=given.data.weights
+    )
+
+
+def shuffled(key: Array, epoch: Array | int, rows: int) -> Array:
+    """The order of the rows in an epoch."""
+    return jax.random.permutation(jax.random.fold_in(key, epoch), rows).astype(jnp.int32)
+
+
+def batch_step(optimizer: optax.GradientTransformation, l2: Array, batch: Data, carry: Carry) -> Carry:
+    """The carry after a step on some rows, but for its history."""
+
+    def of(params: Params) -> Array:
+        return objective(params, batch.x, batch.targets, l2=l2, sample_weight=batch.weights)
+
+    value, grad = jax.value_and_grad(of)(carry.params)
+    updates, state = permissive(optimizer).update(grad, carry.state, carry.params, value=value, grad=grad, value_fn=of)
+    params = cast("Params", optax.apply_updates(carry.params, updates))
+    return carry._replace(params=params, state=state, value=value, grad=grad, step=carry.step + 1)
 
 
 def permissive(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
@@ -108,25 +149,9 @@ def permissive(optimizer: optax.GradientTransformation) -> optax.GradientTransfo
     return optax.GradientTransformationExtraArgs(relaxed(extended.init), relaxed(extended.update))
 
 
-def _largest(grad: Params) -> Array:
+def largest(grad: Params) -> Array:
+    """Largest absolute entry of a gradient."""
     return jnp.maximum(jnp.max(jnp.abs(grad.weights)), jnp.max(jnp.abs(grad.bias)))
-
-
-def _full_step(optimizer: optax.GradientTransformationExtraArgs, full: Any, carry: _Carry) -> _Carry:
-    updates, state = optimizer.update(
-        carry.grad, carry.state, carry.params, value=carry.value, grad=carry.grad, value_fn=full
-    )
-    params = cast("Params", optax.apply_updates(carry.params, updates))
-    value, grad = _evaluate(full, params, state)
-    step = carry.step + 1
-    return carry._replace(
-        params=params,
-        state=state,
-        value=value,
-        grad=grad,
-        history=carry.history.at[step].set(value),
-        step=step,
-    )
 
 
 def _evaluate(full: Any, params: Params, state: Any) -> tuple[Array, Params]:
@@ -134,9 +159,7 @@ def _evaluate(full: Any, params: Params, state: Any) -> tuple[Array, Params]:
 
     Only where it is the last of its chain: a transformation after it moves the parameters elsewhere.
     """
-    last = state
-    while type(last) is tuple and last:
-        last = last[-1]
+    last = _last_of(state)
     if _is_line_search(last):
         return cast("Any", optax.value_and_grad_from_state(full)(params, state=last))
     return jax.value_and_grad(full)(params)
@@ -148,70 +171,15 @@ def _is_line_search(state: Any) -> bool:
     )
 
 
-def _batch_step(
-    batch_size: int,
-    key: Array,
-    data: Data,
-    l2: Array,
-    optimizer: optax.GradientTransformationExtraArgs,
-    full: Any,
-    carry: _Carry,
-) -> _Carry:
-    del full
-    rows = data.x.shape[0]
-    per_epoch = rows // batch_size
-    epoch, position = carry.step // per_epoch, carry.step % per_epoch
-    order = lax.cond(
-        position == 0,
-        lambda: jax.random.permutation(jax.random.fold_in(key, epoch), rows).astype(jnp.int32),
-        lambda: carry.order,
-    )
-    chosen = lax.dynamic_slice(order, (position * batch_size,), (batch_size,))
-    x, targets, weights = (jnp.take(a, chosen, axis=0) for a in data)
-
-    def batch(params: Params) -> Array:
-        return objective(params, x, targets, l2=l2, sample_weight=weights)
-
-    value, grad = jax.value_and_grad(batch)(carry.params)
-    updates, state = optimizer.update(grad, carry.state, carry.params, value=value, grad=grad, value_fn=batch)
-    params = cast("Params", optax.apply_updates(carry.params, updates))
-    step = carry.step + 1
-    history = carry.history.at[step].set(value)
-    return _Carry(params, state, value, grad, history, step, order)
+def _last_of(state: Any) -> Any:
+    """The state of the last transformation of a chain."""
+    while type(state) is tuple and state:
+        state = state[-1]
+    return state
 
 
-_bars: dict[int, Any] = {}
-_bar_ids = itertools.count()
-
-
-def report(bar: Array, max_steps: int, step: Array, value: Array) -> None:
-    """Move the bar, at every hundredth of the way: a report leaves the device."""
-    every = max(1, max_steps // 100)
-    lax.cond(step % every == 0, lambda: jax.debug.callback(_tick, bar, step, value), lambda: None)
-
-
-def _tick(bar: Array, step: Array, value: Array) -> None:
-    shown = _bars.get(int(bar))
-    if shown is not None:
-        shown.set_postfix_str(f"objective {float(value):.6f} nats", refresh=False)
-        shown.update(int(step) - shown.n)
-
-
-@contextlib.contextmanager
-def progress_bar(max_steps: int, *, enabled: bool) -> Generator[Array]:
-    """A bar that the compiled loop finds by its number, so that a new bar compiles nothing."""
-    number = next(_bar_ids)
-    if not enabled:
-        yield jnp.asarray(number, jnp.int32)
-        return
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError('progress=True needs tqdm: pip install "jxent[train]"') from error
-    with tqdm(total=max_steps, unit="step") as bar:
-        _bars[number] = bar
-        try:
-            yield jnp.asarray(number, jnp.int32)
-            jax.effects_barrier()
-        finally:
-            del _bars[number]
+def searches(state: Any) -> bool:
+    """Whether any transformation of a chain is a line search, which evaluates the objective inside its update."""
+    kinds = (optax.ScaleByZoomLinesearchState, optax.ScaleByBacktrackingLinesearchState)
+    leaves = jax.tree.leaves(state, is_leaf=lambda s: isinstance(s, kinds))
+    return any(isinstance(leaf, kinds) for leaf in leaves)

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int
 
 from jxent import logits as _logits
 from jxent import losses as _losses
-from jxent._checks import as_float, common_float, public
+from jxent._checks import NON_NEGATIVE, as_float, common_float, parameter, public
 
 
 class Params(NamedTuple):
@@ -143,7 +143,7 @@ def predict(params: Params, x: ArrayLike) -> Int[Array, " n"]:
     return jnp.argmax(logits(params, x), axis=1)
 
 
-@public()
+@public(domain={"l2": NON_NEGATIVE})
 def objective(
     params: Params,
     x: ArrayLike,
@@ -178,7 +178,7 @@ def objective(
     """
     rows = row_losses(logits(params, x), labels)
     weights = jnp.asarray(params.weights)
-    penalty = 0.5 * jnp.asarray(l2, rows.dtype) * jnp.sum(jnp.square(weights)).astype(rows.dtype)
+    penalty = 0.5 * parameter("l2", l2, rows) * jnp.sum(jnp.square(weights)).astype(rows.dtype)
     return _losses.mean(rows, sample_weight) + penalty
 
 

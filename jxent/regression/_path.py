@@ -112,7 +112,7 @@ def fit_path(
         problem.data,
         fold_of,
         penalties[order],
-        _tolerance.tolerance(tolerance, problem.x),
+        _tolerance.tolerance(tolerance, _tolerance.largest(problem.x)),
     )
     path = _in_order(solved, refit, order, count)
     if not is_traced(*jax.tree.leaves(path)):

@@ -10,7 +10,7 @@ from jaxtyping import Array
 
 from jxent.regression import _curvature, _descent, _lanes
 from jxent.regression._lanes import Point, Task
-from jxent.regression._loop import Data
+from jxent.regression._programs import Data
 from jxent.regression._solvers import METHODS
 from jxent.regression._tolerance import Tolerance
 
@@ -71,7 +71,8 @@ def run(
         return _lanes.task(data.x, data.targets, share, jnp.repeat(l2, lanes), basis)
 
     def solve(task: Task, start: Point) -> _descent.State:
-        return _descent.minimise(method, task, _descent.at(task, start, 0), tolerance, max_steps)
+        way = _descent.begin(method, task, start, 0)
+        return _descent.minimise(method, task, way, tolerance, max_steps).state
 
     def group(g: Array, carry: tuple[Solved, Refit]) -> tuple[Solved, Refit]:
         solved, _ = carry
@@ -88,9 +89,9 @@ def run(
         start = jax.tree.map(lambda a, b: jnp.where(last, a, b), mean, known)
         state = solve(task, start)
         rows, _ = _lanes.losses(task, state.z)
-        converged = _descent.is_converged(state, tolerance) & _lanes.minimum(task, state.z).exists
+        converged = state.tally.is_converged(tolerance) & _lanes.minimum(task.l2, _lanes.evidence(task, state.z)).exists
         score = jnp.sum(jnp.tile(held_out, (size, 1)) * rows, axis=1)
-        found = Solved(state.point, state.value, state.norm, state.steps, converged, score)
+        found = Solved(state.point, state.tally.value, state.tally.norm, state.tally.steps, converged, score)
         found = jax.tree.map(lambda a: a.reshape(size, lanes, *a.shape[1:]), found)
         kept = jax.tree.map(
             lambda all_, new: jnp.where(last, all_, lax.dynamic_update_slice_in_dim(all_, new, at, 0)), solved, found

@@ -34,55 +34,79 @@ class Found(NamedTuple):
     success: Array
 
 
-class _Trial(NamedTuple):
-    found: Found
+class Bracket(NamedTuple):
+    """Steps between which the minimum lies, and the slopes there; without an upper end yet `high` is infinite."""
+
     low: Array
     low_slope: Array
     high: Array
     high_slope: Array
+
+
+class Verdict(NamedTuple):
+    """What a trial says: the bracket after it, the next step to try, and whether this one is accepted."""
+
+    bracket: Bracket
+    step: Array
+    accepted: Array
+
+
+class _Trial(NamedTuple):
+    found: Found
+    bracket: Bracket
     made: Array
 
 
-def search(task: Task, line: Line, old: Array, active: Array) -> Found:
-    """A step of every active lane that meets Wolfe's conditions; lanes at rest keep step 0 and the slope `old`.
+def opened(line: Line) -> Bracket:
+    """The bracket before the first trial."""
+    zero = jnp.zeros_like(line.value)
+    return Bracket(zero, line.slope, zero + jnp.inf, zero)
+
+
+def judge(line: Line, bracket: Bracket, t: Array, value: Array, slope: Array) -> Verdict:
+    """Whether the step `t` with this value and slope meets Wolfe's conditions, and where to look if not.
 
     The function is convex: a bracket between a slope that is still falling and one that rises always holds the
     minimum, and the secant of the slopes lies inside it. Where rounding hides the fall, the slopes decide, as in
     W. W. Hager and H. Zhang, SIAM Journal on Optimization 16 (2005).
     """
+    flat = 8 * jnp.finfo(line.value.dtype).eps * jnp.abs(line.value)
+    # Written so that NaN is too far.
+    near = (slope <= -RISE * line.slope) & (value <= line.value + FALL * t * line.slope + flat)
+    enough = slope >= STEEP * line.slope
+    low, low_slope = _either(near & ~enough, (t, slope), (bracket.low, bracket.low_slope))
+    high, high_slope = _either(~near, (t, slope), (bracket.high, bracket.high_slope))
+    after = Bracket(low, low_slope, high, high_slope)
+    accepted = near & enough
+    return Verdict(after, jnp.where(accepted, t, _between(after)), accepted)
+
+
+def search(task: Task, line: Line, old: Array, active: Array) -> Found:
+    """A step of every active lane that meets Wolfe's conditions; lanes at rest keep step 0 and the slope `old`."""
     across = jnp.sum(line.point.weights * line.direction.weights, axis=(1, 2))
     square = jnp.sum(jnp.square(line.direction.weights), axis=(1, 2))
     at_start = _lanes.penalty(task, line.point)
-    flat = 8 * jnp.finfo(line.value.dtype).eps * jnp.abs(line.value)
 
     def next_trial(trial: _Trial) -> _Trial:
         t = trial.found.step
         value, rows = _lanes.evaluate(task, line.z + t[:, None, None] * line.along)
         value = value + at_start + task.l2 * t * (across + 0.5 * t * square)
         slope = jnp.sum(task.share[:, None, :] * rows * line.along, axis=(1, 2)) + task.l2 * (across + t * square)
-        # Written so that NaN is too far.
-        near = (slope <= -RISE * line.slope) & (value <= line.value + FALL * t * line.slope + flat)
-        enough = slope >= STEEP * line.slope
+        verdict = judge(line, trial.bracket, t, value, slope)
         waiting = ~trial.found.success
-        low, low_slope = _either(waiting & near & ~enough, (t, slope), (trial.low, trial.low_slope))
-        high, high_slope = _either(waiting & ~near, (t, slope), (trial.high, trial.high_slope))
-        step = jnp.where(waiting & ~(near & enough), _between(low, low_slope, high, high_slope), t)
         found = Found(
-            step,
+            jnp.where(waiting, verdict.step, t),
             jnp.where(waiting, value, trial.found.value),
             jnp.where(waiting[:, None, None], rows, trial.found.slope),
-            trial.found.success | (near & enough),
+            trial.found.success | verdict.accepted,
         )
-        return _Trial(found, low, low_slope, high, high_slope, trial.made + 1)
+        return _Trial(found, _lanes.chosen(waiting, verdict.bracket, trial.bracket), trial.made + 1)
 
     def unfinished(trial: _Trial) -> Array:
         return (trial.made < TRIALS) & ~jnp.all(trial.found.success)
 
-    zero = jnp.zeros_like(line.value)
-    first = Found(active.astype(zero.dtype), line.value, old, ~active)
-    last = lax.while_loop(
-        unfinished, next_trial, _Trial(first, zero, line.slope, zero + jnp.inf, zero, jnp.zeros((), jnp.int32))
-    ).found
+    first = Found(active.astype(line.value.dtype), line.value, old, ~active)
+    last = lax.while_loop(unfinished, next_trial, _Trial(first, opened(line), jnp.zeros((), jnp.int32))).found
     success = last.success & active
     return Found(jnp.where(success, last.step, 0.0), last.value, last.slope, success)
 
@@ -91,8 +115,9 @@ def _either(which: Array, a: tuple[Array, Array], b: tuple[Array, Array]) -> tup
     return jnp.where(which, a[0], b[0]), jnp.where(which, a[1], b[1])
 
 
-def _between(low: Array, low_slope: Array, high: Array, high_slope: Array) -> Array:
+def _between(bracket: Bracket) -> Array:
     """The next step to try: the zero of the secant, kept off the ends; without an upper end four times the lower."""
+    low, low_slope, high, high_slope = bracket
     width = high - low
     secant = low - low_slope * width / (high_slope - low_slope)
     inside = jnp.clip(secant, low + 0.1 * width, high - 0.1 * width)

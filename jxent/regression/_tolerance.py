@@ -28,13 +28,15 @@ def default(dtype: DTypeLike) -> float:
     return 1e-6 if dtype == jnp.float32 else 1e-10
 
 
-def tolerance(given: ArrayLike | None, x: Array) -> Tolerance:
-    """What the caller gives, or the default for features `x`."""
+def tolerance(given: ArrayLike | None, largest: Array) -> Tolerance:
+    """What the caller gives, or the default for features of which the largest has this size."""
     if given is None:
-        return Tolerance(jnp.asarray(default(x.dtype), x.dtype), RELATIVE * jnp.maximum(_largest(x), 1.0))
-    return Tolerance(jnp.asarray(given, x.dtype), jnp.asarray(jnp.inf, x.dtype))
+        absolute = jnp.asarray(default(largest.dtype), largest.dtype)
+        return Tolerance(absolute, RELATIVE * jnp.maximum(largest, 1.0))
+    return Tolerance(jnp.asarray(given, largest.dtype), jnp.asarray(jnp.inf, largest.dtype))
 
 
 @jax.jit
-def _largest(x: Array) -> Array:
+def largest(x: Array) -> Array:
+    """The largest size of a feature."""
     return jnp.max(jnp.abs(x))

@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array
 
 from jxent._checks import Numbers, as_float, is_traced
-from jxent.regression._loop import Data
+from jxent.regression._mesh import automatic
 from jxent.regression._model import Params
+from jxent.regression._programs import Data
 
 ClassWeight = Numbers | Literal["balanced"] | None
 
@@ -37,8 +38,8 @@ def problem(
 ) -> Problem:
     """Check features, labels and weights; what needs values is left out under a caller's trace."""
     if num_classes is not None:
-        _whole("num_classes", num_classes, 2, None)
-    features = as_float("x", numbers("x", x))
+        whole("num_classes", num_classes, 2, None)
+    features = as_float("x", automatic(numbers("x", x)))
     if features.ndim != 2:
         raise ValueError(
             f"fit(): `x` has shape {features.shape}, expected [N, D], one row per example; images are flattened with "
@@ -46,21 +47,38 @@ def problem(
         )
     if 0 in features.shape:
         raise ValueError(f"fit(): `x` has shape {features.shape}: there are no rows or no features to learn from")
-    if not is_traced(features):
+    if not is_traced(features) and features.is_fully_addressable:
         _refuse_non_finite("x", features)
-    targets = jnp.asarray(numbers("labels", labels))
-    if targets.ndim == 1:
-        targets, num_classes = _class_ids(targets, features.shape[0], num_classes)
-    else:
-        targets, num_classes = _distributions(targets, features, num_classes)
-    weights = jnp.ones(features.shape[0], features.dtype)
+    (targets, weights), num_classes = beside(
+        features.shape, labels, sample_weight, num_classes, class_weight, features.dtype
+    )
+    return Problem(Data(features, targets, weights), num_classes)
+
+
+def beside(
+    shape: tuple[int, ...],
+    labels: Numbers,
+    sample_weight: Numbers | None,
+    num_classes: int | None,
+    class_weight: ClassWeight,
+    dtype: DTypeLike,
+) -> tuple[tuple[Array, Array], int]:
+    """Check the labels and weights of features of a shape and dtype."""
+    given = automatic(numbers("labels", labels))
+    weights = jnp.ones(shape[0], dtype)
     if sample_weight is not None:
-        weights = _row_weights(sample_weight, features)
+        weights = _row_weights(sample_weight, shape[0], dtype)
+    if given.ndim == 1:
+        targets, num_classes = _class_ids(given, shape[0], num_classes)
+        if is_traced(given):
+            weights = jnp.where((given >= 0) & (given < num_classes), weights, jnp.nan)
+    else:
+        targets, num_classes = _distributions(jnp.asarray(given), shape, dtype, num_classes)
     if class_weight is not None:
         weights = weights * _of_classes(class_weight, targets, weights, num_classes)
         if not is_traced(weights) and float(np.asarray(weights).sum()) == 0:
             raise ValueError("fit(): the weights of all rows, by `sample_weight` and `class_weight`, are 0")
-    return Problem(Data(features, targets, weights), num_classes)
+    return (targets, weights), num_classes
 
 
 def numbers(name: str, value: Any) -> Any:
@@ -85,23 +103,25 @@ def _refuse_non_finite(name: str, array: Array) -> None:
         )
 
 
-def _class_ids(ids: Array, rows: int, num_classes: int | None) -> tuple[Array, int]:
-    if not jnp.issubdtype(ids.dtype, jnp.integer):
+def _class_ids(given: Any, rows: int, num_classes: int | None) -> tuple[Array, int]:
+    if given.dtype.kind not in "iu":
         raise TypeError(
-            f"fit(): `labels` has dtype {ids.dtype}, expected integer class ids [N] or a distribution per row [N, K]; "
-            f"ids stored as floats need labels.astype(int)"
+            f"fit(): `labels` has dtype {given.dtype}, expected integer class ids [N] or a distribution per row "
+            f"[N, K]; ids stored as floats need labels.astype(int)"
         )
-    if ids.shape[0] != rows:
-        raise ValueError(f"fit(): `x` has {rows} rows and `labels` {ids.shape[0]}, expected one label per row")
-    if is_traced(ids):
+    if given.shape[0] != rows:
+        raise ValueError(f"fit(): `x` has {rows} rows and `labels` {given.shape[0]}, expected one label per row")
+    if is_traced(given):
         if num_classes is None:
             raise ValueError("fit(): under jit or vmap the number of classes is not known: give num_classes=")
-        return ids.astype(jnp.int32), num_classes
-    # The values of an array that a caller's jit closes over are there, but jnp would trace what is asked of them.
-    values = np.asarray(ids)
+        return given.astype(jnp.int32), num_classes
+    # Looked at in numpy: of an array that a caller's jit closes over jnp would trace what is asked of it, and of one
+    # of 64 bits it would look at the lower 32.
+    values = np.asarray(given)
     low, high = int(values.min()), int(values.max())
     count = high + 1 if num_classes is None else num_classes
-    if low < 0 or high >= count:
+    if low < 0 or high >= count or count > np.iinfo(np.int32).max:
+        count = min(count, np.iinfo(np.int32).max)
         row = int(np.argmax((values < 0) | (values >= count)))
         raise ValueError(
             f"fit(): `labels[{row}]` is {int(values[row])}, expected a class id in [0, {count}); with num_classes=K "
@@ -111,14 +131,15 @@ def _class_ids(ids: Array, rows: int, num_classes: int | None) -> tuple[Array, i
         raise ValueError(
             "fit(): `labels` holds one class, 0, only; expected two or more, or num_classes= if some are missing"
         )
-    return ids.astype(jnp.int32), count
+    return jnp.asarray(given, jnp.int32), count
 
 
-def _distributions(targets: Array, features: Array, num_classes: int | None) -> tuple[Array, int]:
-    if targets.ndim != 2 or targets.shape[0] != features.shape[0]:
+def _distributions(
+    targets: Array, shape: tuple[int, ...], dtype: DTypeLike, num_classes: int | None
+) -> tuple[Array, int]:
+    if targets.ndim != 2 or targets.shape[0] != shape[0]:
         raise ValueError(
-            f"fit(): `labels` has shape {targets.shape} and `x` {features.shape}: expected [{features.shape[0]}] or "
-            f"[{features.shape[0]}, K]"
+            f"fit(): `labels` has shape {targets.shape} and `x` {shape}: expected [{shape[0]}] or [{shape[0]}, K]"
         )
     count = targets.shape[1]
     if count < 2 or num_classes not in (None, count):
@@ -127,7 +148,7 @@ def _distributions(targets: Array, features: Array, num_classes: int | None) -> 
             f"{'at least 2' if num_classes is None else num_classes}, one per class; a single column of ids is "
             f"labels[:, 0]"
         )
-    targets = as_float("labels", targets).astype(features.dtype)
+    targets = as_float("labels", targets).astype(dtype)
     if not is_traced(targets):
         _refuse_non_finite("labels", targets)
         values = np.asarray(targets, np.float64)
@@ -141,20 +162,20 @@ def _distributions(targets: Array, features: Array, num_classes: int | None) -> 
     return targets, count
 
 
-def _row_weights(sample_weight: Numbers, features: Array) -> Array:
-    weights = as_float("sample_weight", numbers("sample_weight", sample_weight)).astype(features.dtype)
-    if weights.shape != features.shape[:1]:
-        raise ValueError(
-            f"fit(): `sample_weight` has shape {weights.shape}, expected [{features.shape[0]}], one per row"
-        )
+def _row_weights(sample_weight: Numbers, rows: int, dtype: DTypeLike) -> Array:
+    weights = as_float("sample_weight", automatic(numbers("sample_weight", sample_weight))).astype(dtype)
+    if weights.shape != (rows,):
+        raise ValueError(f"fit(): `sample_weight` has shape {weights.shape}, expected [{rows}], one per row")
     if not is_traced(weights):
         _refuse_non_finite("sample_weight", weights)
         values = np.asarray(weights)
-        if values.min() < 0 or values.sum() == 0:
+        if values.min() < 0 or values.max() == 0:
             raise ValueError(
                 f"fit(): `sample_weight` has least entry {values.min():.6g} and sum {values.sum():.6g}, expected "
                 f"entries >= 0 and a positive sum"
             )
+        # Only their ratios count: by a power of 2, which rounds nothing, their sum stays in the range of the dtype.
+        return jnp.asarray(np.ldexp(values, -np.frexp(values.max())[1]))
     return weights
 
 
@@ -213,19 +234,15 @@ def options(
     batch_size: int | None,
     key: Array | None,
     l2: ArrayLike,
-    n: int,
+    n: int | None,
 ) -> None:
     """Check the numbers that steer the loop."""
-    _whole("max_steps", max_steps, 0, None)
-    if tolerance is not None and not is_traced(tolerance) and not 0 <= float(tolerance) < float("inf"):
-        raise ValueError(f"fit(): tolerance={tolerance} must be a number >= 0")
-    if not is_traced(l2):
-        if np.ndim(l2) != 0:
-            raise ValueError(f"fit(): `l2` has shape {np.shape(l2)}, expected a scalar")
-        if not 0 <= float(np.asarray(l2)) < float("inf"):
-            raise ValueError(f"fit(): l2={float(np.asarray(l2)):g} must be a number >= 0")
+    whole("max_steps", max_steps, 0, None)
+    if tolerance is not None:
+        _number("tolerance", tolerance)
+    _number("l2", l2)
     if batch_size is not None:
-        _whole("batch_size", batch_size, 1, n)
+        whole("batch_size", batch_size, 1, n)
         if key is None:
             raise ValueError("fit(): batch_size= needs key=jax.random.key(seed) for the order of the minibatches")
         if isinstance(solver, str):
@@ -239,7 +256,19 @@ def options(
         raise TypeError(f"fit(): `key` is {type(key).__name__}, expected one typed key, jax.random.key(seed)")
 
 
-def _whole(name: str, value: Any, low: int, high: int | None) -> None:
+def _number(name: str, value: Any) -> None:
+    """Refuse what is no finite number >= 0."""
+    if is_traced(value):
+        return
+    found = numbers(name, value)
+    if found.ndim != 0:
+        raise ValueError(f"fit(): `{name}` has shape {found.shape}, expected a scalar")
+    if not 0 <= float(found) < float("inf"):
+        raise ValueError(f"fit(): {name}={float(found):g} must be a number >= 0")
+
+
+def whole(name: str, value: Any, low: int, high: int | None) -> None:
+    """Refuse what is no Python int between two bounds."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"fit(): {name}={value!r} must be a Python int")
     if value < low or (high is not None and value > high):
@@ -247,10 +276,10 @@ def _whole(name: str, value: Any, low: int, high: int | None) -> None:
         raise ValueError(f"fit(): {name}={value} must be at least {low}{upper}")
 
 
-def start(params: Params, checked: Problem) -> Params:
+def start(params: Params, features: int, classes: int, dtype: DTypeLike) -> Params:
     """Parameters to start from, of the shapes and dtype of the problem."""
-    weights, bias = (as_float(n, a).astype(checked.x.dtype) for n, a in zip(Params._fields, params, strict=True))
-    expected = (checked.x.shape[1], checked.num_classes)
+    weights, bias = (as_float(n, a).astype(dtype) for n, a in zip(Params._fields, params, strict=True))
+    expected = (features, classes)
     if weights.shape != expected or bias.shape != expected[1:]:
         raise ValueError(
             f"fit(): `params` has weights {weights.shape} and bias {bias.shape}, expected {expected} and {expected[1:]}"

@@ -1,0 +1,252 @@
+"""Checkpoints of a fit: where it is after so many steps, with what makes it this fit and no other.
+
+orbax writes each under a temporary name and renames it when it is complete. Beside the arrays lies a table of the
+problem and a digest of the arrays, so that what was damaged on the disk is found before it is used. Arrays and JSON
+are all there is: nothing is unpickled or executed.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import warnings
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from jxent.regression import _identity
+from jxent.regression._programs import Progress
+
+FORMAT = "jxent-fit-1"
+# The newest, and the one before it in case that is damaged.
+KEPT = 2
+_TEMPORARY = "orbax-checkpoint-tmp"
+
+
+class CheckpointWarning(UserWarning):
+    """A damaged checkpoint was passed over for an older one."""
+
+
+class Found(NamedTuple):
+    """A checkpoint, and whether the fit had come to its end there under these limits."""
+
+    at: Progress
+    ended: dict[str, Any] | None
+
+
+class Store:
+    """The checkpoints of one problem in a folder."""
+
+    def __init__(self, folder: str | os.PathLike[str], problem: dict[str, str]) -> None:
+        self.folder = Path(folder).resolve()
+        self.problem = problem
+        self.ocp = _orbax()
+        self._manager: Any = None
+        self._damaged: dict[int, str] = {}
+
+    def latest(self, like: Progress) -> Found | None:
+        """The newest complete checkpoint of this problem, or None in an empty folder; nothing is written."""
+        steps = self._steps()
+        if not steps:
+            return None
+        with _quiet(), self._opened(read_only=True) as manager:
+            found = next(filter(None, (self._tried(manager, step, like) for step in steps)), None)
+        if found is None:
+            raise ValueError(
+                f"fit(): no checkpoint in {str(self.folder)!r} can be read, of steps {', '.join(map(str, steps))} "
+                f"({self._damaged[steps[0]]}); nothing there was changed: move the folder away to start anew"
+            )
+        if self._damaged:
+            warnings.warn(
+                f"fit(): the checkpoint of step {steps[0]} in {str(self.folder)!r} is damaged; going on from that of "
+                f"step {int(found.at.steps)} ({self._damaged[steps[0]]})",
+                CheckpointWarning,
+                stacklevel=4,
+            )
+        return found
+
+    def _tried(self, manager: Any, step: int, like: Progress) -> Found | None:
+        try:
+            table = self._table(manager, step)
+            self._compare(table)
+            return self._restored(manager, step, like, table)
+        except _Damaged as error:
+            self._damaged[step] = str(error)
+            return None
+
+    def save(self, at: Progress, ended: dict[str, Any] | None) -> None:
+        """Keep where the fit is; `ended` are the limits under which it is at its end."""
+        step = int(at.steps)
+        packed = _packed(at, step)
+        table = {
+            "format": FORMAT,
+            "problem": self.problem,
+            "bytes": len(packed),
+            "digest": _identity.digest([packed]),
+            "ended": ended,
+        }
+        args = self.ocp.args
+        with _quiet():
+            if self._manager is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._manager = self._opened(max_to_keep=KEPT, cleanup_tmp_directories=True)
+            for old in self._manager.all_steps():
+                # Of the same step, where limits changed; or damaged, which must not count as one that is kept.
+                if old == step or old in self._damaged:
+                    self._manager.delete(old)
+            self._manager.save(
+                step,
+                args=args.Composite(state=args.StandardSave({"packed": packed}), table=args.JsonSave(table)),
+                force=True,
+            )
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        if self._manager is not None:
+            self._manager.close()
+
+    def _opened(self, **options: Any) -> Any:
+        options |= {"enable_async_checkpointing": False, "save_root_metadata": False, "create": False}
+        return self.ocp.CheckpointManager(self.folder, options=self.ocp.CheckpointManagerOptions(**options))
+
+    def _steps(self) -> list[int]:
+        """Steps in the folder, the newest first; a folder with anything else in it is not ours."""
+        if not self.folder.exists():
+            return []
+        if not self.folder.is_dir():
+            raise ValueError(f"fit(): checkpoint={str(self.folder)!r} is a file, expected a folder")
+        names = [entry.name for entry in self.folder.iterdir() if _TEMPORARY not in entry.name]
+        strange = sorted(name for name in names if not (name.isascii() and name.isdigit()))
+        if strange:
+            raise ValueError(
+                f"fit(): checkpoint={str(self.folder)!r} holds {strange[0]!r}, which no fit has put there; give a "
+                f"folder of its own"
+            )
+        return sorted(map(int, names), reverse=True)
+
+    def _table(self, manager: Any, step: int) -> dict[str, Any]:
+        with _damage():
+            table = manager.restore(step, args=self.ocp.args.Composite(table=self.ocp.args.JsonRestore()))["table"]
+        if not isinstance(table, dict) or table.get("format") != FORMAT or not isinstance(table.get("problem"), dict):
+            raise _Damaged(f"its table has not the format {FORMAT!r}")
+        return table
+
+    def _compare(self, table: dict[str, Any]) -> None:
+        theirs: dict[str, Any] = table["problem"]
+        differing = [name for name in self.problem if theirs.get(name) != self.problem[name]]
+        if differing:
+            told = "; ".join(f"{name}: {theirs.get(name)} there, {self.problem[name]} here" for name in differing)
+            raise ValueError(
+                f"fit(): the checkpoint in {str(self.folder)!r} is of another problem ({told}); nothing there was "
+                f"changed: give the same data and options, or another folder"
+            )
+
+    def _restored(self, manager: Any, step: int, like: Progress, table: dict[str, Any]) -> Found:
+        size = table.get("bytes")
+        if not isinstance(size, int) or size < 0:
+            raise _Damaged("its table does not say how many bytes its arrays have")
+        expected = {"packed": jax.ShapeDtypeStruct((size,), np.uint8)}
+        with _damage():
+            found = manager.restore(step, args=self.ocp.args.Composite(state=self.ocp.args.StandardRestore(expected)))
+            packed = np.asarray(found["state"]["packed"])
+        if packed.dtype != np.uint8 or _identity.digest([packed]) != table.get("digest"):
+            raise _Damaged("its arrays do not have the digest that was written beside them")
+        most = like.history.shape[0] - 1
+        if step > most:
+            raise ValueError(
+                f"fit(): the checkpoint in {str(self.folder)!r} is of step {step}, beyond max_steps={most}; raise "
+                f"max_steps or give another folder"
+            )
+        return Found(_unpacked(like, step, packed), table.get("ended"))
+
+
+class _Damaged(Exception):  # noqa: N818
+    """A checkpoint that cannot be used, and why."""
+
+
+@contextlib.contextmanager
+def _damage() -> Generator[None]:
+    """Whatever the readers of files raise on what they cannot read."""
+    try:
+        yield
+    except Exception as error:
+        lines = str(error).splitlines() or [""]
+        raise _Damaged(f"{type(error).__name__}: {lines[0][:120]}") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Generator[None]:
+    """No log lines of orbax, and JAX's own rules for dtypes and ranks whatever the caller has set."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            jax.numpy_dtype_promotion("standard"),
+            jax.numpy_rank_promotion("allow"),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+def _orbax() -> Any:
+    try:
+        import orbax.checkpoint as ocp
+    except ImportError as error:
+        raise ImportError('checkpoint= needs orbax: pip install "jxent[train]"') from error
+    return ocp
+
+
+def _packed(at: Progress, step: int) -> NDArray[np.uint8]:
+    """The history so far and the leaves of the state as one array of bytes: one file, and one digest."""
+    parts = [np.asarray(at.history)[: step + 1], *map(_numbers, jax.tree.leaves(at.state))]
+    return np.concatenate([np.ascontiguousarray(part).reshape(-1).view(np.uint8) for part in parts])
+
+
+def _numbers(leaf: Any) -> NDArray[Any]:
+    """A leaf in numpy; of a random key its numbers."""
+    return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
+
+
+def _is_key(leaf: Any) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _unpacked(like: Progress, step: int, packed: NDArray[np.uint8]) -> Progress:
+    """What was packed, by the shapes and dtypes of `like`; the history filled up with zeros."""
+    begin = 0
+
+    def part(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        nonlocal begin
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if begin + size > len(packed):
+            raise _Damaged("its arrays are shorter than those of this fit")
+        begin += size
+        return packed[begin - size : begin].view(dtype).reshape(shape)
+
+    def leaf(expected: Any) -> Any:
+        if not _is_key(expected):
+            return jnp.asarray(part(expected.shape, expected.dtype))
+        kinds: list[Any] = []
+
+        def numbers(key: Any) -> Any:
+            kinds.append(jax.random.key_impl(key))
+            return jax.random.key_data(key)
+
+        of = jax.eval_shape(numbers, expected)
+        return jax.random.wrap_key_data(jnp.asarray(part(of.shape, of.dtype)), impl=kinds[0])
+
+    history = np.zeros(like.history.shape, like.history.dtype)
+    history[: step + 1] = part((step + 1,), like.history.dtype)
+    state = jax.tree.map(leaf, like.state)
+    if begin != len(packed):
+        raise _Damaged("its arrays are longer than those of this fit")
+    return Progress(jnp.asarray(step, jnp.int32), jnp.ones((), bool), jnp.asarray(history), state)

@@ -1,0 +1,48 @@
+"""A progress bar that a compiled loop moves without being compiled anew for it."""
+
+import contextlib
+import itertools
+from collections.abc import Generator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+_bars: dict[int, Any] = {}
+_bar_ids = itertools.count()
+
+
+def report(bar: Array, max_steps: int, step: Array, value: Array) -> None:
+    """Move the bar, at every hundredth of the way: a report leaves the device."""
+    every = max(1, max_steps // 100)
+    lax.cond(step % every == 0, lambda: jax.debug.callback(tick, bar, step, value), lambda: None)
+
+
+def tick(bar: Array, step: Array, value: Array) -> None:
+    """Move the bar to a step and show the objective there."""
+    shown = _bars.get(int(bar))
+    if shown is not None:
+        shown.set_postfix_str(f"objective {float(value):.6f} nats", refresh=False)
+        shown.update(int(step) - shown.n)
+
+
+@contextlib.contextmanager
+def progress_bar(max_steps: int, *, enabled: bool) -> Generator[Array]:
+    """A bar that the compiled loop finds by its number, so that a new bar compiles nothing."""
+    number = next(_bar_ids)
+    if not enabled:
+        yield jnp.asarray(number, jnp.int32)
+        return
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError('progress=True needs tqdm: pip install "jxent[train]"') from error
+    with tqdm(total=max_steps, unit="step") as bar:
+        _bars[number] = bar
+        try:
+            yield jnp.asarray(number, jnp.int32)
+            jax.effects_barrier()
+        finally:
+            del _bars[number]

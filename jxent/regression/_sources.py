@@ -1,0 +1,309 @@
+"""Data that are read while a fit runs: what counts as a source, and rows of it as plain arrays.
+
+Three kinds. *Rows*: an object with shape [N, D] that gives slices, such as a numpy memory map, an HDF5 or zarr array,
+or an Arrow table, with the labels beside it in memory. *Records*: an object with `len` that gives one example at a
+time, as the random-access sources of Grain do. *Batches*: an object that can be iterated over again and again, and
+gives (features, labels) or (features, labels, weights) of some rows each time.
+"""
+
+import abc
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from jxent.regression._model import Params
+
+# Bytes of the rows that are read at a time, with their scores.
+CHUNK = 32 << 20
+
+
+class Chunk(NamedTuple):
+    """Some rows: features `[B, D]`, class ids `[B]` or distributions `[B, K]`, and weights `[B]`."""
+
+    x: NDArray[Any]
+    targets: NDArray[Any]
+    weights: NDArray[Any]
+
+    def part(self, low: int, high: int) -> "Chunk":
+        """Rows `low` to `high`."""
+        return Chunk(*(a[low:high] for a in self))
+
+    def filled(self, size: int) -> "Chunk":
+        """So many rows: those that are missing are zeros of weight 0."""
+        missing = size - len(self.x)
+        if not missing:
+            return self
+        return Chunk(*(np.concatenate([a, np.zeros((missing, *a.shape[1:]), a.dtype)]) for a in self))
+
+
+class Source(abc.ABC):
+    """Rows that can be read in order as often as one likes; `rows` is known where the source has a length."""
+
+    rows: int | None
+    ordered: bool  # whether rows come in the order of the source alone
+
+    @abc.abstractmethod
+    def batches(self) -> Iterator[Chunk]:
+        """All rows in order, in pieces of any size."""
+
+    def take(self, chosen: NDArray[Any]) -> Chunk:
+        """The rows of these numbers, in this order."""
+        raise NotImplementedError
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """All rows in order, in pieces of one size but for the last."""
+        held: list[Chunk] = []
+        count = 0
+        for batch in self.batches():
+            held.append(batch)
+            count += len(batch.x)
+            while count >= size:
+                whole = _joined(held)
+                yield whole.part(0, size)
+                held, count = [whole.part(size, count)], count - size
+        if count:
+            yield _joined(held)
+
+
+class Rows(Source):
+    """An object that gives slices, labels and weights in memory."""
+
+    ordered = False
+
+    def __init__(self, x: Any, targets: NDArray[Any], weights: NDArray[Any], size: int) -> None:
+        self.x, self.targets, self.weights, self.size = x, targets, weights, size
+        self.rows = len(targets)
+
+    def batches(self) -> Iterator[Chunk]:
+        """Slices of the size that is read at a time."""
+        return self.chunks(self.size)
+
+    def chunks(self, size: int) -> Iterator[Chunk]:
+        """Slices of one size but for the last."""
+        for low in range(0, len(self.targets), size):
+            high = min(low + size, len(self.targets))
+            yield Chunk(_plain(self.x[low:high]), self.targets[low:high], self.weights[low:high])
+
+    def take(self, chosen: NDArray[Any]) -> Chunk:
+        """The rows of these numbers; files are read in increasing order, which some of them insist on."""
+        increasing, back = np.unique(chosen, return_inverse=True)
+        return Chunk(_plain(self.x[increasing])[back], self.targets[chosen], self.weights[chosen])
+
+
+class Records(Source):
+    """An object that gives one example at a time: (features, label), perhaps with a weight, or features alone."""
+
+    ordered = False
+
+    def __init__(self, x: Any, beside: tuple[NDArray[Any], NDArray[Any]] | None, size: int) -> None:
+        self.x, self.beside, self.size = x, beside, size
+        self.rows = len(x)
+
+    def batches(self) -> Iterator[Chunk]:
+        """As many examples as are read at a time."""
+        for low in range(0, len(self.x), self.size):
+            yield self.take(np.arange(low, min(low + self.size, len(self.x))))
+
+    def take(self, chosen: NDArray[Any]) -> Chunk:
+        """The examples of these numbers."""
+        if self.beside is not None:
+            features = np.stack([np.asarray(self.x[int(i)]) for i in chosen])
+            return Chunk(_two(features), self.beside[0][chosen], self.beside[1][chosen])
+        records = [_parts(self.x[int(i)], f"record {int(i)}") for i in chosen]
+        features, targets, weights = (
+            np.stack([np.asarray(part) for part in parts]) for parts in zip(*records, strict=True)
+        )
+        return Chunk(_two(features), targets, weights)
+
+
+class Batches(Source):
+    """An object that gives batches each time it is iterated over."""
+
+    ordered = True
+
+    def __init__(self, x: Any) -> None:
+        self.x = x
+        self.rows = None
+
+    def batches(self) -> Iterator[Chunk]:
+        """As it gives them."""
+        for i, batch in enumerate(self.x):
+            features, targets, weight = _parts(batch, f"batch {i}")
+            features, targets = np.asarray(features), np.asarray(targets)
+            weights = np.broadcast_to(np.asarray(weight), len(features)) if np.ndim(weight) == 0 else np.asarray(weight)
+            if features.ndim != 2 or not len(features) == len(targets) == len(weights):
+                raise ValueError(
+                    f"fit(): batch {i} has features {features.shape}, labels {targets.shape} and weights "
+                    f"{weights.shape}, expected [B, D], [B] or [B, K], and [B]"
+                )
+            yield Chunk(features, targets, weights)
+
+
+class ArrowRows:
+    """An Arrow table of numeric columns, or an array of lists of one length, as an object that gives slices."""
+
+    def __init__(self, table: Any) -> None:
+        self.table = table
+        self.shape = (len(table), len(self._read(table.slice(0, 1))[0]) if len(table) else 0)
+        self.dtype = self._read(table.slice(0, 1)).dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | NDArray[Any]) -> NDArray[Any]:
+        if isinstance(rows, slice):
+            low, high, _ = rows.indices(len(self))
+            return self._read(self.table.slice(low, high - low))
+        return self._read(self.table.take(rows))
+
+    def _read(self, part: Any) -> NDArray[Any]:
+        if hasattr(part, "columns"):
+            return np.stack([np.asarray(column) for column in part.columns], axis=1)
+        whole = part.combine_chunks() if hasattr(part, "chunks") else part
+        return whole.flatten().to_numpy(zero_copy_only=False).reshape(len(part), -1)
+
+
+def is_source(x: Any) -> bool:
+    """Whether an object is read while the fit runs, rather than an array."""
+    if isinstance(x, np.memmap) or _is_arrow(x):
+        return True
+    if isinstance(x, (np.ndarray, list, tuple, str, bytes, dict, set)) or hasattr(x, "__jax_array__") or np.isscalar(x):
+        return False
+    if hasattr(x, "shape") and hasattr(x, "dtype"):
+        return hasattr(x, "__getitem__") and not hasattr(x, "__dlpack__")
+    return not hasattr(x, "__array__") and (hasattr(x, "__getitem__") or hasattr(x, "__iter__"))
+
+
+def source(x: Any, beside: tuple[NDArray[Any], NDArray[Any]] | None, size: int) -> Source:
+    """The source of an object; `beside` are labels and weights that are in memory."""
+    if _is_arrow(x):
+        x = ArrowRows(x)
+    if hasattr(x, "shape"):
+        if beside is None:
+            raise ValueError("fit(): `labels` are missing; a source of rows holds features only")
+        return Rows(x, *beside, size)
+    if hasattr(x, "__len__") and hasattr(x, "__getitem__"):
+        return Records(x, beside, size)
+    if iter(x) is x:
+        raise TypeError(
+            f"fit(): `x` is a {type(x).__name__}, which can be read only once; give an object that starts again each "
+            f"time it is iterated over"
+        )
+    return Batches(x)
+
+
+def chunk_rows(features: int, classes: int, itemsize: int) -> int:
+    """How many rows are read at a time."""
+    return max(1, CHUNK // ((features + 4 * classes) * itemsize))
+
+
+class Survey(NamedTuple):
+    """What one reading of all rows finds.
+
+    Attributes:
+        rows: how many there are.
+        features: D.
+        soft: whether the targets are distributions.
+        weight: sum of the weights.
+        largest: largest size of a feature.
+        longest: rows of the longest batch as the source gives them.
+        batches: how many of those there are.
+    """
+
+    rows: int
+    features: int
+    soft: bool
+    weight: float
+    largest: float
+    longest: int
+    batches: int
+
+
+def survey(given: Source, classes: int, add: Any = None) -> Survey:
+    """Read every row once, refuse what cannot be learned from, and hand each batch to `add`."""
+    rows, weight, largest, longest, count = 0, 0.0, 0.0, 0, 0
+    shape: tuple[int, ...] | None = None
+    soft = False
+    for batch in given.batches():
+        here = (batch.x.shape[1], *batch.targets.shape[1:])
+        if shape is None:
+            shape, soft = here, batch.targets.ndim == 2
+        if here != shape or batch.targets.ndim > 2:
+            raise ValueError(f"fit(): row {rows} has {here} features and classes, and those before it {shape}")
+        if not np.isfinite(batch.x).all():
+            row, column = np.argwhere(~np.isfinite(batch.x))[0]
+            raise ValueError(
+                f"fit(): `x` holds {batch.x[row, column]} at {(rows + int(row), int(column))}; drop or fill those rows"
+            )
+        _check_targets(batch, classes, rows, soft=soft)
+        if not (np.isfinite(batch.weights).all() and (batch.weights >= 0).all()):
+            row = int(np.argmax(~(np.isfinite(batch.weights) & (batch.weights >= 0))))
+            raise ValueError(f"fit(): the weight of row {rows + row} is {batch.weights[row]}, expected a number >= 0")
+        if add is not None:
+            add(batch)
+        rows, longest, count = rows + len(batch.x), max(longest, len(batch.x)), count + 1
+        weight += float(np.sum(batch.weights, dtype=np.float64))
+        largest = max(largest, float(np.max(np.abs(batch.x), initial=0)))
+    if shape is None or not rows or not shape[0]:
+        raise ValueError("fit(): the source has no rows or no features to learn from")
+    if not weight:
+        raise ValueError("fit(): the weights of all rows of the source are 0")
+    return Survey(rows, shape[0], soft, weight, largest, longest, count)
+
+
+def _check_targets(batch: Chunk, classes: int, before: int, *, soft: bool) -> None:
+    targets = batch.targets
+    if soft:
+        wrong = (targets < 0).any(axis=1) | ~(np.abs(targets.sum(axis=1, dtype=np.float64) - 1) <= 1e-3)
+        if targets.shape[1] != classes or wrong.any():
+            row = int(np.argmax(wrong))
+            raise ValueError(
+                f"fit(): the label of row {before + row} is {targets[row][:8]}, expected a distribution over "
+                f"{classes} classes"
+            )
+        return
+    if targets.dtype.kind not in "iu":
+        raise TypeError(f"fit(): the labels of the source have dtype {targets.dtype}, expected integer class ids")
+    wrong = (targets < 0) | (targets >= classes)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(f"fit(): the label of row {before + row} is {targets[row]}, expected one in [0, {classes})")
+
+
+def dtype_of(x: Any, params: Params | None) -> Any:
+    """The dtype that is computed in: that of the rows, of the parameters to start from, or the default."""
+    found = np.dtype(getattr(x, "dtype", None) or (np.float32 if params is None else params.weights.dtype))
+    if found.kind != "f":
+        return jnp.zeros(()).dtype
+    return jnp.zeros((), np.float32 if found.itemsize < 4 else found).dtype
+
+
+def _is_arrow(x: Any) -> bool:
+    return type(x).__module__.partition(".")[0] == "pyarrow" and hasattr(x, "slice")
+
+
+def _parts(record: Any, what: str) -> tuple[Any, Any, Any]:
+    """Features, label and weight of a record or batch."""
+    if isinstance(record, (tuple, list)) and len(record) in (2, 3):
+        return (*record, 1.0)[:3]  # pyright: ignore[reportReturnType]
+    raise TypeError(
+        f"fit(): {what} is a {type(record).__name__}, expected (features, labels) or (features, labels, weights)"
+    )
+
+
+def _plain(x: Any) -> NDArray[Any]:
+    return np.asarray(x)
+
+
+def _two(features: NDArray[Any]) -> NDArray[Any]:
+    """One row for each example, however it is shaped."""
+    return features.reshape(len(features), -1)
+
+
+def _joined(chunks: list[Chunk]) -> Chunk:
+    if len(chunks) == 1:
+        return chunks[0]
+    return Chunk(*(np.concatenate(parts) for parts in zip(*chunks, strict=True)))
