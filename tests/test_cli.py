@@ -622,3 +622,81 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(capsys, monke
     monkeypatch.setattr(Path, "mkdir", refuse)
     status, out, err = call(capsys, "train", "--data", "digits", "--out", tmp_path / "run")
     assert (status, out, err) == (1, "", f"jxent: error: {tmp_path}: Permission denied\n")
+
+
+def chosen(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_train_chooses_the_penalty_of_a_path(capsys, trained, tmp_path, without_matplotlib):
+    given = ["train", "--data", f"npz:{trained / 'data.npz'}", "--path", "1,0.01,0.0001", "--cv", "3"]
+    status, out, err = call(capsys, *given, "--optimizer", "newton", "--out", tmp_path / "run")
+    assert (status, err) == (0, "")
+    found = chosen(tmp_path / "run")
+    best = int(np.argmin(found["path_scores_nats"]))
+    assert (found["folds"], found["l2"], found["optimizer"]) == (3, found["path_l2"][best], "newton")
+    assert "Penalties, by cross-validation with 3 folds" in out
+    assert f"{found['path_scores_nats'][best]:.4f} nats  chosen" in out
+    assert "Training by Newton's method" in out
+    lines = [line for line in out.splitlines() if str(tmp_path) not in line and not line.startswith("Data:")]
+    assert max(map(len, lines)) <= 80
+
+
+def test_train_on_files_that_stay_on_the_disk(capsys, tmp_path, without_matplotlib):
+    x, y = pixels()
+    np.savez(tmp_path / "data.npz", x=x, y=y)
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", y)
+    mapped = f"npy:{tmp_path / 'x.npy'},{tmp_path / 'y.npy'}"
+    kept = ["--checkpoint", tmp_path / "kept", "--checkpoint-every", 4]
+    for name, spec, more in (("a", f"npz:{tmp_path / 'data.npz'}", []), ("b", mapped, kept), ("c", mapped, kept)):
+        assert call(capsys, "train", "--data", spec, "--out", tmp_path / name, *more)[0] == 0
+    a, b, c = (np.load(tmp_path / name / "params.npz") for name in "abc")
+    np.testing.assert_allclose(a["weights"], b["weights"], atol=1e-3)
+    np.testing.assert_array_equal(b["weights"], c["weights"])
+    assert chosen(tmp_path / "a")["test_cross_entropy_nats"] == pytest.approx(
+        chosen(tmp_path / "b")["test_cross_entropy_nats"], rel=1e-4
+    )
+    status, out, _ = call(capsys, "evaluate", tmp_path / "b", "--data", mapped, "--json")
+    assert (status, json.loads(out)["num_rows"]) == (0, 90)
+    assert call(capsys, "predict", tmp_path / "b", "--data", mapped, "--out", tmp_path / "p.csv")[0] == 0
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 91
+    status, _, err = call(capsys, "train", "--data", mapped, "--out", tmp_path / "d", "--l2", 0.3, *kept)
+    assert status == 2
+    assert "checkpoint" in err
+    assert "another problem" in err
+
+
+def test_train_by_optax_in_minibatches(capsys, trained, tmp_path, without_matplotlib):
+    given = ["train", "--data", f"npz:{trained / 'data.npz'}", "--optimizer", "adam", "--batch-size", 10]
+    status, out, err = call(capsys, *given, "--max-steps", 60, "--learning-rate", 0.1, "--out", tmp_path / "run")
+    assert status == 0
+    assert "not converged" in err
+    assert "Training by Adam" in out
+    found = chosen(tmp_path / "run")
+    assert (found["optimizer"], found["batch_size"], found["learning_rate"]) == ("adam", 10, 0.1)
+    assert found["objective_nats"] < found["initial_cross_entropy_nats"]
+
+
+@pytest.mark.parametrize(
+    ("more", "fragment"),
+    [
+        (["--mesh", "rows=64"], "64 devices asked for, expected at most"),
+        (["--mesh", "columns=2"], "expected rows=N, classes=M or both"),
+        (["--learning-rate", "0.1"], "--learning-rate: found with lbfgs"),
+        (["--batch-size", "9"], "--batch-size: found with lbfgs"),
+        (["--optimizer", "adam", "--batch-size", "1000"], "batch_size=1000 must be at least 1 and at most 72"),
+        (["--path", "3", "--l2", "1"], "--l2: found beside --path or --cv"),
+        (["--path", "a,b"], "found 'a', expected a number"),
+        (["--cv", "1"], "expected a whole number from 2"),
+        (["--optimizer", "bfgs"], "invalid choice: 'bfgs'"),
+        (["--checkpoint", ""], "checkpoint"),
+    ],
+)
+def test_options_of_training_that_make_no_sense(capsys, trained, tmp_path, more, fragment):
+    data = f"npz:{trained / 'data.npz'}"
+    status, _, err = call(capsys, "train", "--data", data, "--out", tmp_path / "run", *more)
+    assert status == 2
+    assert fragment in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()

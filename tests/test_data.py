@@ -759,7 +759,7 @@ def test_read_digits():
     assert test is None
 
 
-@pytest.mark.parametrize("spec", ["mnist", "", "digits:1", "data.csv", "parquet:a", "pickle:a", "Digits"])
+@pytest.mark.parametrize("spec", ["mnist", "", "digits:1", "data.csv", "arff:a", "pickle:a", "Digits"])
 def test_read_unknown_kind(spec):
     with pytest.raises(ValueError, match="data: found") as error:
         read(spec)
@@ -781,7 +781,9 @@ def test_read_missing_file(spec):
 def test_read_arguments():
     with pytest.raises(TypeError, match="data: found int, expected a string"):
         read(3)
-    with pytest.raises(ValueError, match="label: found a value for 'digits', expected it with csv:FILE only"):
+    with pytest.raises(
+        ValueError, match="label: found a value for 'digits', expected it with csv:FILE or parquet:FILE"
+    ):
         read("digits", label="a")
     with pytest.raises(ValueError, match="header: found a value"):
         read("npz:a.npz", header=False)

@@ -1,16 +1,17 @@
 """Reading data for a command."""
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from jxent import data
 from jxent._cli.model import Model
 from jxent._cli.problems import UsageError, bad_input
 from jxent._cli.report import warn
 from jxent.data import Dataset
+from jxent.data._lazy import LazyRows
 
 
 def read(args: argparse.Namespace, hint: str = "") -> tuple[Dataset, Dataset | None]:
@@ -26,8 +27,16 @@ def held_out(args: argparse.Namespace, hint: str = "") -> tuple[Dataset, str]:
     return (whole, "all rows") if test is None else (test, "the test part")
 
 
-def features(x: NDArray[Any], scale: float) -> NDArray[np.float32]:
-    """`x / scale` in float32."""
+# Rows of features on the disk that are looked at together.
+AT_A_TIME = 1 << 16
+
+
+def features(x: Any, scale: float) -> Any:
+    """`x / scale` in float32; features on the disk stay there and are divided where they are read."""
+    if isinstance(x, LazyRows):
+        return LazyRows(x.x, x.rows, scale)
+    if isinstance(x, np.memmap):
+        return LazyRows(x, None, scale)
     with np.errstate(over="ignore"):
         scaled = np.divide(x, scale, dtype=np.float64 if x.dtype == np.float64 else np.float32)
         scaled = scaled.astype(np.float32, copy=False)
@@ -41,7 +50,12 @@ def features(x: NDArray[Any], scale: float) -> NDArray[np.float32]:
     return scaled
 
 
-def model_features(model: Model, dataset: Dataset, hint: str = "") -> NDArray[np.float32]:
+def parts(count: int) -> Iterator[slice]:
+    """Slices that together are so many rows."""
+    return (slice(low, min(low + AT_A_TIME, count)) for low in range(0, count, AT_A_TIME))
+
+
+def model_features(model: Model, dataset: Dataset, hint: str = "") -> Any:
     """The features as the model was trained on them."""
     expected = model.params.weights.shape[0]
     if dataset.x.shape[1] != expected:

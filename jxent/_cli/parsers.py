@@ -22,6 +22,7 @@ commands:
 
 examples:
   python -m jxent train --data digits --out run
+  python -m jxent train --data npy:x.npy,y.npy --out big --checkpoint kept
   python -m jxent evaluate run --data npz:more.npz
   python -m jxent predict run --data csv:new.csv --label none --out answers.csv
   python -m jxent measure entropy 0.6 0.1 0.1 0.1 0.1 --base 10
@@ -42,7 +43,10 @@ data:
   idx:PATH          a folder or file in the format of MNIST, or IMAGES,LABELS
   npz:FILE          arrays x [N, D] and y, N labels or N rows of probabilities,
                     and perhaps x_test and y_test
+  npy:X,Y           two files of np.save; X stays on the disk while it is used
   csv:FILE          numbers and one column of labels, the last unless --label
+  parquet:FILE      the same, in columns
+  libsvm:FILE       label index:value ..., a row a line
 """
 
 
@@ -94,7 +98,26 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return convert
 
 
-def _add_data(parser: _Parser, label: str = "csv only: the column of the labels") -> None:
+def penalties(text: str) -> list[float]:
+    """How many penalties, or which."""
+    if text.isascii() and text.isdigit():
+        count = _whole(2, 10_000)(text)
+        return [10 ** (2 - 8 * i / (count - 1)) for i in range(count)]
+    return [_checked(lambda v: 0 <= v < math.inf, "numbers of at least 0")(part) for part in text.split(",")]
+
+
+def _mesh(text: str) -> dict[str, int]:
+    """Devices by axis."""
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, count = part.partition("=")
+        if name not in ("rows", "classes") or name in found:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected rows=N, classes=M or both, as rows=4,classes=2")
+        found[name] = _whole(1, 1 << 20)(count)
+    return found
+
+
+def _add_data(parser: _Parser, label: str = "csv and parquet only: the column of the labels") -> None:
     parser.add_argument("--data", required=True, metavar="SPEC", help="what to read, see below")
     parser.add_argument(
         "--header", choices=("yes", "no"), help="csv only: whether the first row holds names (default: look)"
@@ -109,8 +132,8 @@ def train(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser = _parser(
         "train",
-        "Fit a softmax regression in float32: mean cross-entropy + l2/2 * |weights|^2, by L-BFGS. Tells the "
-        "story as it runs, in nats, bits and hartleys.",
+        "Fit a softmax regression in float32: mean cross-entropy + l2/2 * |weights|^2. Tells the story as it "
+        "runs, in nats, bits and hartleys.",
         f"{_DATA}\nfiles in DIR:\n"
         "  params.npz        weights [D, K], bias [K], classes [K], scale, format\n"
         "  metrics.json      the numbers below\n"
@@ -134,6 +157,45 @@ def train(argv: Sequence[str]) -> argparse.Namespace:
         help="rows held out, where the data have no test part of their own (default: 0.2)",
     )
     parser.add_argument("--seed", type=_whole(0, 2**32 - 1), default=0, metavar="N", help="of the split (default: 0)")
+    parser.add_argument(
+        "--path",
+        type=penalties,
+        metavar="N|X,X,...",
+        help="choose the penalty by cross-validation, among N from 100 to 1e-6, or among those given",
+    )
+    parser.add_argument(
+        "--cv", type=_whole(2, 1000), metavar="FOLDS", help="folds of --path (default: 5); alone, of 25 penalties"
+    )
+    parser.add_argument(
+        "--optimizer",
+        choices=("lbfgs", "newton", "adam", "sgd"),
+        default="lbfgs",
+        help="newton for tight tolerances; adam and sgd of optax, for --batch-size (default: lbfgs)",
+    )
+    parser.add_argument(
+        "--learning-rate",
+        type=_checked(lambda v: 0 < v < math.inf, "a number above 0"),
+        metavar="X",
+        help="of adam and sgd (default: 0.01)",
+    )
+    parser.add_argument(
+        "--batch-size", type=_whole(1, 2**31 - 1), metavar="ROWS", help="rows a step, for adam and sgd (default: all)"
+    )
+    parser.add_argument(
+        "--mesh",
+        type=_mesh,
+        metavar="rows=N,classes=M",
+        help="devices that share the rows and the classes (default: one device)",
+    )
+    parser.add_argument(
+        "--checkpoint", metavar="DIR", help="keep the fit there from time to time; the same command goes on from it"
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=_whole(1, 10**7),
+        metavar="STEPS",
+        help="steps between checkpoints (default: 100)",
+    )
     parser.add_argument(
         "--max-steps",
         type=_whole(1, 10**7),
@@ -176,7 +238,7 @@ def predict(argv: Sequence[str]) -> argparse.Namespace:
         "npz files for their array x alone.\n",
     )
     parser.add_argument("model", metavar="DIR", help="folder written by train")
-    _add_data(parser, "csv only: the column of the labels; none: the data have no labels")
+    _add_data(parser, "csv and parquet: the column of the labels; none: the data have no labels")
     parser.add_argument("--out", metavar="FILE", help="file to write (default: standard output)")
     parser.add_argument("--force", action="store_true", help="replace an existing FILE")
     return parser.parse_args(argv)

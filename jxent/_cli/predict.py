@@ -30,15 +30,16 @@ def run(args: argparse.Namespace) -> int:
     fitted = model.load(args.model)
     dataset, hint = _read(args)
     x = inputs.model_features(fitted, dataset, hint)
-    p = np.asarray(regression.predict_proba(fitted.params, x))
     with contextlib.nullcontext(sys.stdout) if target is None else store.written_file(target) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["index", "class", *(f"p_{label}" for label in fitted.classes)])
         # As text numpy gives the fewest digits that read back as the same float32.
-        for i, (best, row) in enumerate(zip(np.argmax(p, axis=1), p, strict=True)):
-            writer.writerow([i, fitted.classes[best], *row.astype(str)])
+        for part in inputs.parts(len(x)):
+            p = np.asarray(regression.predict_proba(fitted.params, x[part]))
+            for i, (best, row) in enumerate(zip(np.argmax(p, axis=1), p, strict=True), part.start):
+                writer.writerow([i, fitted.classes[best], *row.astype(str)])
     if target is not None:
-        print(f"wrote {len(p)} rows to {args.out}")
+        print(f"wrote {len(x)} rows to {args.out}")
     return 0
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jxent import losses, probs, regression
-from jxent._cli import report
+from jxent._cli import inputs, report
 from jxent.regression import Params
 
 
@@ -60,21 +60,30 @@ class Score(NamedTuple):
         )
 
 
-def score(params: Params, x: NDArray[Any], labels: NDArray[Any]) -> Score:
+def score(params: Params, x: Any, labels: NDArray[Any]) -> Score:
     """Score predictions against class ids `[N]` or distributions `[N, K]`, whose largest entry counts as right."""
+    classes = params.bias.shape[0]
+    rows, predictions = zip(
+        *(_scored(params, x[part], labels[part]) for part in inputs.parts(len(labels))), strict=True
+    )
+    return Score(
+        cross_entropy=float(np.mean(np.concatenate(rows), dtype=np.float64)),
+        label_entropy=label_entropy(labels, classes),
+        num_classes=classes,
+        labels=labels if labels.ndim == 1 else np.argmax(labels, axis=1),
+        predictions=np.concatenate(predictions),
+    )
+
+
+def _scored(params: Params, x: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The loss and the prediction of some rows."""
     logits = regression.logits(params, x)
     rows = (
         losses.softmax_cross_entropy_with_integer_labels(logits, labels)
         if labels.ndim == 1
         else losses.softmax_cross_entropy(logits, labels)
     )
-    return Score(
-        cross_entropy=float(np.mean(np.asarray(rows), dtype=np.float64)),
-        label_entropy=label_entropy(labels, logits.shape[1]),
-        num_classes=logits.shape[1],
-        labels=labels if labels.ndim == 1 else np.argmax(labels, axis=1),
-        predictions=np.argmax(np.asarray(logits), axis=1),
-    )
+    return np.asarray(rows), np.argmax(np.asarray(logits), axis=1)
 
 
 def label_entropy(labels: NDArray[Any], num_classes: int) -> float:

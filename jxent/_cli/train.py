@@ -1,23 +1,27 @@
 """`python -m jxent train`."""
 
 import argparse
+import contextlib
 import math
+import re
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
+import optax
 from numpy.typing import NDArray
 
 from jxent import data, regression
-from jxent._cli import inputs, model, pictures, report, store
+from jxent._cli import inputs, model, parsers, pictures, report, store
 from jxent._cli.problems import UsageError, bad_input
 from jxent._cli.score import Score, label_entropy, score
+from jxent.data._lazy import LazyRows
 from jxent.regression import Fit, GradientAgreement, Params
 
 Say = Callable[[str], None]
@@ -26,9 +30,9 @@ Say = Callable[[str], None]
 class _Task(NamedTuple):
     """Features in float32, labels as class ids `[N]` or distributions `[N, K]`, and how to fit them."""
 
-    x: NDArray[Any]
+    x: Any
     labels: NDArray[Any]
-    x_test: NDArray[Any]
+    x_test: Any
     labels_test: NDArray[Any]
     classes: tuple[int | str, ...]
     scale: float
@@ -135,9 +139,10 @@ def _gradients(args: argparse.Namespace, task: _Task, say: Say) -> dict[str, Any
     """Autodiff against the closed form, at random weights: at zero weights the softmax is constant."""
     d, k = task.x.shape[1], len(task.classes)
     drawn = regression.init(d, k, key=jax.random.key(args.seed), dtype=np.float32)
+    x, labels = task.x[: inputs.AT_A_TIME], task.labels[: inputs.AT_A_TIME]
     # Scores stay near 1, where no probability underflows and every term of the gradient counts.
-    size = np.float32(math.sqrt(d) * max(float(np.max(np.abs(task.x))), 1e-30))
-    found = regression.compare_gradients(Params(drawn.weights / size, drawn.bias), task.x, task.labels, l2=task.l2)
+    size = np.float32(math.sqrt(d) * max(float(np.max(np.abs(x))), 1e-30))
+    found = regression.compare_gradients(Params(drawn.weights / size, drawn.bias), x, labels, l2=task.l2)
     say("\nGradient: autodiff against the closed form, at random weights")
     say(f"  {'':<12}{'largest difference':>20}{'relative':>14}")
     for name, part in (("weights", found.weights), ("bias", found.bias)):
@@ -158,32 +163,83 @@ def _verdict(found: GradientAgreement) -> str:
     return f"They do not agree; the odd one out is {', '.join(found.disagreeing) or 'not clear'}."
 
 
+class _Chosen(NamedTuple):
+    """A penalty, and how it was found."""
+
+    l2: float
+    metrics: dict[str, Any]
+
+
+def _choose(args: argparse.Namespace, task: _Task, say: Say) -> _Chosen:
+    """The penalty asked for, or of a path the one that cross-validation picks."""
+    if args.path is None and args.cv is None:
+        return _Chosen(task.l2, {"path_l2": None, "path_scores_nats": None, "folds": None})
+    if args.l2 is not None:
+        raise UsageError("--l2: found beside --path or --cv, which choose it; give one of them")
+    if isinstance(task.x, LazyRows):
+        raise UsageError("--path: found with npy:, whose features stay on the disk; give the penalty with --l2")
+    folds = args.cv or 5
+    l2s = args.path or parsers.penalties("25")
+    say(f"\nPenalties, by cross-validation with {folds} folds")
+    with _warned(), bad_input():
+        path = regression.fit_path(
+            task.x, task.labels, l2s, folds=folds, key=jax.random.key(args.seed), num_classes=len(task.classes)
+        )
+    scores = [float(row.mean()) for row in np.asarray(path.scores, np.float64)]
+    best = int(cast("Any", path.best))
+    shown = np.unique(np.linspace(0, len(l2s) - 1, min(len(l2s), 10)).astype(int))
+    for i in sorted({*shown.tolist(), best}):
+        mark = "  chosen" if i == best else ""
+        say(f"  l2 {l2s[i]:<12.4g}held-out cross-entropy {scores[i]:>9.4f} nats{mark}")
+    return _Chosen(l2s[best], {"path_l2": l2s, "path_scores_nats": scores, "folds": folds})
+
+
+@contextlib.contextmanager
+def _warned() -> Generator[None]:
+    """Warnings of a fit as lines on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", regression.ConvergenceWarning)
+        warnings.simplefilter("always", regression.CheckpointWarning)
+        yield
+    for warning in caught:
+        report.warn(re.sub(r"^fit(_path)?\(\): ", "", str(warning.message)))
+
+
 def _fit(args: argparse.Namespace, task: _Task, say: Say) -> tuple[Fit, dict[str, Any]]:
     tolerance = 1e-6 if args.tolerance is None else args.tolerance
     bar = not (args.json or args.no_progress) and sys.stderr.isatty() and find_spec("tqdm") is not None
-    say("\nTraining by L-BFGS")
-    say(f"  l2 {task.l2:.4g}, at most {args.max_steps} steps, tolerance {tolerance:g}")
+    chosen = _choose(args, task, say)
+    say(f"\nTraining by {_NAMES[args.optimizer]}")
+    say(f"  l2 {chosen.l2:.4g}, at most {args.max_steps} steps, tolerance {tolerance:g}")
     started = time.perf_counter()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", regression.ConvergenceWarning)
+    with _warned(), _told():
         fit = regression.fit(
             task.x,
             task.labels,
             num_classes=len(task.classes),
-            l2=task.l2,
+            optimizer=_optimizer(args),
+            l2=chosen.l2,
             max_steps=args.max_steps,
             tolerance=tolerance,
+            batch_size=args.batch_size,
+            key=None if args.batch_size is None else jax.random.key(args.seed),
+            mesh=_mesh(args),
+            checkpoint=args.checkpoint,
+            checkpoint_every=args.checkpoint_every,
             progress=bar,
         )
     seconds = time.perf_counter() - started
-    for warning in caught:
-        report.warn(str(warning.message).removeprefix("fit(): "))
     steps, norm, converged = int(fit.num_steps), float(fit.grad_norm), bool(fit.converged)
     say(f"  {steps} steps in {seconds:.1f} s, {'converged' if converged else 'not converged'}")
     say(f"  largest gradient entry {norm:.2e} nats")
     say(f"  objective {float(fit.history[0]):.4f} nats before, {float(fit.history[-1]):.4f} after")
     return fit, {
-        "l2": task.l2,
+        "l2": chosen.l2,
+        "optimizer": args.optimizer,
+        "learning_rate": _rate(args),
+        "batch_size": args.batch_size,
+        **chosen.metrics,
+        "mesh": args.mesh,
         "max_steps": args.max_steps,
         "tolerance": tolerance,
         "num_steps": steps,
@@ -192,6 +248,45 @@ def _fit(args: argparse.Namespace, task: _Task, say: Say) -> tuple[Fit, dict[str
         "objective_nats": float(fit.history[-1]),
         "fit_seconds": seconds,
     }
+
+
+_NAMES = {"lbfgs": "L-BFGS", "newton": "Newton's method", "adam": "Adam", "sgd": "gradient descent"}
+
+
+def _rate(args: argparse.Namespace) -> float | None:
+    if args.optimizer in ("lbfgs", "newton"):
+        for name in ("learning_rate", "batch_size"):
+            if getattr(args, name) is not None:
+                raise UsageError(
+                    f"--{name.replace('_', '-')}: found with {args.optimizer}, expected with adam or sgd only"
+                )
+        return None
+    return 0.01 if args.learning_rate is None else args.learning_rate
+
+
+def _optimizer(args: argparse.Namespace) -> Any:
+    rate = _rate(args)
+    return args.optimizer if rate is None else getattr(optax, args.optimizer)(rate)
+
+
+def _mesh(args: argparse.Namespace) -> Any:
+    if args.mesh is None:
+        return None
+    needed, found = math.prod(args.mesh.values()), jax.devices()
+    if needed > len(found):
+        raise UsageError(
+            f"--mesh: found {needed} devices asked for, expected at most {len(found)}, which this machine has"
+        )
+    return jax.sharding.Mesh(np.asarray(found[:needed]).reshape(tuple(args.mesh.values())), tuple(args.mesh))
+
+
+@contextlib.contextmanager
+def _told() -> Generator[None]:
+    """What a fit refuses, of its data, its checkpoints or its devices, as bad input."""
+    try:
+        yield
+    except (ValueError, ImportError) as error:
+        raise UsageError(str(error).removeprefix("fit(): ")) from error
 
 
 def _write(target: Path, task: _Task, fit: Fit, test: Score, metrics: dict[str, Any]) -> list[str]:

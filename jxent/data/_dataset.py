@@ -12,7 +12,7 @@ class Dataset(NamedTuple):
     The values are those of the file, untouched; ``x / scale`` brings pixels to the range 0 to 1.
 
     Attributes:
-        x: Features [N, D]: uint8, float32 or float64.
+        x: Features [N, D]: uint8, float32 or float64; of ``npy()`` a memory map.
         labels: Class ids in [0, K) as int32 [N], or one distribution over the classes per row, float [N, K].
         classes: The K original labels, integers or strings: ``classes[labels[i]]`` is the label of row i.
         scale: The divisor that brings ``x`` to unit range: 255.0 for uint8, 16.0 for ``digits()``, else 1.0.
@@ -27,7 +27,7 @@ class Dataset(NamedTuple):
         1.0
     """
 
-    x: NDArray[Any]
+    x: Any
     labels: NDArray[Any]
     classes: tuple[int | str, ...]
     scale: float = 1.0

@@ -93,13 +93,13 @@ def _part(arrays: dict[str, NDArray[Any]], x_name: str, y_name: str, file: Path,
             f"row of {x_name}: save labels or distributions in the order of {x_name}"
         )
     if y.ndim == 2:
-        labels = _distributions(y, where)
+        labels = distributions(y, where)
         classes = tuple(range(labels.shape[1]))
         if train is not None and (train.labels.ndim != 2 or train.classes != classes):
             alike = "[N]" if train.labels.ndim == 1 else f"[N, {len(train.classes)}]"
             raise ValueError(f"{where}: found shape {list(y.shape)}, expected {alike} as in y: save both alike")
     else:
-        values = _label_values(y, where)
+        values = label_values(y, where)
         classes = classes_of(values) if train is None else train.classes
         labels = encode(values, classes, where)
     return Dataset(x, labels, classes, scale_of(x))
@@ -135,7 +135,8 @@ def _check_finite(values: NDArray[Any], where: str) -> None:
         )
 
 
-def _distributions(y: NDArray[Any], where: str) -> NDArray[Any]:
+def distributions(y: NDArray[Any], where: str) -> NDArray[Any]:
+    """Rows of probabilities over K classes, as floats."""
     if y.shape[1] < 2:
         raise ValueError(
             f"{where}: found shape {list(y.shape)}, expected [N] labels or [N, K] with K of at least 2: "
@@ -157,7 +158,8 @@ def _distributions(y: NDArray[Any], where: str) -> NDArray[Any]:
     return y
 
 
-def _label_values(y: NDArray[Any], where: str) -> list[int | str]:
+def label_values(y: NDArray[Any], where: str) -> list[int | str]:
+    """Labels as integers or strings."""
     kind = y.dtype.kind
     if kind in "iub":
         return y.astype(int).tolist() if kind == "b" else y.tolist()

@@ -7,19 +7,25 @@ from ._dataset import Dataset
 from ._digits import digits
 from ._files import StrPath, show
 from ._idx import has_test, idx
+from ._libsvm import libsvm
+from ._npy import npy
 from ._npz import parts
+from ._parquet import parquet
 
-_KINDS = "digits, idx:FOLDER (or idx:IMAGES,LABELS), npz:FILE, csv:FILE, for example csv:flowers.csv"
+_KINDS = (
+    "digits, idx:FOLDER (or idx:IMAGES,LABELS), npz:FILE, npy:FEATURES,LABELS, csv:FILE, parquet:FILE, libsvm:FILE, "
+    "for example csv:flowers.csv"
+)
 
 
 def read(spec: str, *, header: bool | None = None, label: str | int | None = None) -> tuple[Dataset, Dataset | None]:
     """The dataset that ``spec`` describes, and the test part of its own [N, D] if it has one, else None.
 
     Args:
-        spec: ``"digits"``, ``"idx:PATH"`` (a folder, an images file, or ``IMAGES,LABELS``), ``"npz:FILE"`` or
-            ``"csv:FILE"``.
+        spec: ``"digits"``, ``"idx:PATH"`` (a folder, an images file, or ``IMAGES,LABELS``), ``"npz:FILE"``,
+            ``"npy:FEATURES,LABELS"``, ``"csv:FILE"``, ``"parquet:FILE"`` or ``"libsvm:FILE"``.
         header: As in ``csv()``; for csv files only.
-        label: As in ``csv()``; for csv files only.
+        label: As in ``csv()``; for csv and parquet files only.
 
     Returns:
         The dataset and its own test part: the ``t10k`` pair of an IDX folder with both pairs, or ``x_test`` and
@@ -40,9 +46,19 @@ def read(spec: str, *, header: bool | None = None, label: str | int | None = Non
     """
     _check_spec(spec)
     kind, _, path = spec.partition(":")
-    if kind != "csv" and (header is not None or label is not None):
-        given = "header" if header is not None else "label"
-        raise ValueError(f"{given}: found a value for {show(spec)}, expected it with csv:FILE only: leave it out")
+    if kind != "csv" and header is not None:
+        raise ValueError(f"header: found a value for {show(spec)}, expected it with csv:FILE only: leave it out")
+    if kind not in ("csv", "parquet") and label is not None:
+        raise ValueError(
+            f"label: found a value for {show(spec)}, expected it with csv:FILE or parquet:FILE only: leave it out"
+        )
+    if kind == "parquet":
+        return parquet(path, label=label), None
+    if kind == "libsvm":
+        return libsvm(path), None
+    if kind == "npy":
+        x, _, y = path.rpartition(",")
+        return npy(x, y), None
     if kind == "csv":
         return csv(path, header=header, label=label), None
     if kind == "npz":
@@ -57,8 +73,10 @@ def _check_spec(spec: object) -> None:
     if not isinstance(spec, str):
         raise TypeError(f"data: found {type(spec).__name__}, expected a string, one of {_KINDS}")
     kind, colon, path = spec.partition(":")
-    if spec != "digits" and kind not in ("idx", "npz", "csv"):
+    if spec != "digits" and kind not in ("idx", "npz", "npy", "csv", "parquet", "libsvm"):
         raise ValueError(f"data: found {show(spec)}, expected one of {_KINDS}")
+    if kind == "npy" and not all(path.rpartition(",")):
+        raise ValueError(f"data: found {show(spec)}, expected npy:FEATURES,LABELS, two files of np.save")
     if spec != "digits" and not (colon and path):
         raise ValueError(f"data: found {show(spec)} without a path, expected one of {_KINDS}")
 

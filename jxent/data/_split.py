@@ -7,6 +7,7 @@ import numpy as np
 
 from ._dataset import Dataset
 from ._files import show
+from ._lazy import LazyRows
 
 if TYPE_CHECKING:
     import jax
@@ -19,12 +20,12 @@ def split(dataset: Dataset, *, key: "jax.Array", test_fraction: float = 0.2) -> 
     a class does not occur in one of them.
 
     Args:
-        dataset: The rows to part; they are copied.
+        dataset: The rows to part; they are copied, unless they are a memory map: of that each part names its rows.
         key: A random key, ``jax.random.key(0)``.
         test_fraction: The share of the test part, above 0 and below 1.
 
     Returns:
-        tuple of Dataset: The training part and the test part, each in random order.
+        tuple of Dataset: The training part and the test part, each in random order, of a memory map in its own.
 
     Raises:
         TypeError: If ``key`` is not a single key of ``jax.random.key``, or another argument is of the wrong type.
@@ -56,6 +57,10 @@ def split(dataset: Dataset, *, key: "jax.Array", test_fraction: float = 0.2) -> 
 
 
 def _take(dataset: Dataset, rows: np.ndarray) -> Dataset:
+    if isinstance(dataset.x, np.memmap):
+        # They stay on the disk, where rows are read quickest in their order.
+        rows = np.sort(rows)
+        return dataset._replace(x=LazyRows(dataset.x, rows), labels=dataset.labels[rows])
     return dataset._replace(x=dataset.x[rows], labels=dataset.labels[rows])
 
 
