@@ -553,3 +553,70 @@ def test_bad_input_is_refused_before_training(without_type_checks, monkeypatch, 
     with pytest.raises(error, match=message) as caught:
         regression.fit(**{"x": X, "labels": Y} | options)
     assert type(caught.value) is error
+
+
+# What a reader with fresh eyes has tried
+
+
+@pytest.mark.parametrize("l2", [1e-9, 1e-15, 1e-30])
+@pytest.mark.parametrize("solver", ["lbfgs", "newton"])
+def test_a_tiny_penalty_is_as_good_as_none(l2, solver):
+    """What the classes share of a gradient is rounding: a step of 1/l2 times that would lead far away."""
+    x, y = rows()
+    expected = regression.fit(x, y, optimizer=solver)
+    found = regression.fit(x, y, l2=l2, optimizer=solver)
+    assert found.converged
+    np.testing.assert_allclose(found.params.weights, expected.params.weights, atol=2e-3)
+    np.testing.assert_allclose(np.sum(found.params.weights, axis=1), 0, atol=1e-4)
+
+
+def test_a_label_out_of_range_under_jit_is_not_trained_on():
+    x, y = rows()
+    fit = jax.jit(lambda y: regression.fit(x, y, l2=0.1, num_classes=3, max_steps=STEPS))
+    assert fit(y).converged
+    bad = fit(jnp.asarray(y).at[5].set(7))
+    assert not bad.converged
+    assert np.isnan(bad.history[0])
+
+
+def test_labels_beyond_32_bits_do_not_wrap():
+    x, y = rows()
+    for big in (2**32, 2**63):
+        labels = y.astype(np.uint64)
+        labels[3] = big
+        with pytest.raises(ValueError, match=rf"`labels\[3\]` is {big}"):
+            regression.fit(x, labels, num_classes=3)
+    from jxent import losses
+
+    assert np.isnan(losses.softmax_cross_entropy_with_integer_labels(np.zeros((1, 2), np.float32), np.array([2**32])))[
+        0
+    ]
+
+
+def test_only_the_ratios_of_weights_count(recwarn):
+    x, y = rows()
+    expected = regression.fit(x, y, l2=0.1)
+    for size in (3e38, 1e-38):
+        found = regression.fit(x, y, l2=0.1, sample_weight=np.full(len(x), size, np.float32))
+        assert_same(found.params, expected.params)
+
+
+def test_numpy_labels_are_known_under_a_trace():
+    x, y = rows()
+    fit = jax.jit(lambda x: regression.fit(x, y, l2=0.1, max_steps=STEPS).params.weights)
+    assert fit(jnp.asarray(x)).shape == (4, 3)
+
+
+def test_the_tolerance_in_the_warning_is_that_of_the_full_objective():
+    x, y = rows()
+    weight = np.r_[np.ones(30), np.zeros(30)].astype(np.float32)
+    with pytest.warns(ConvergenceWarning, match="tolerance 1e-06"):
+        regression.fit(x, y, sample_weight=weight, optimizer=STANDING, max_steps=3, batch_size=5, key=jax.random.key(2))
+
+
+def test_a_penalty_of_the_objective_is_one_number():
+    params = regression.init(4, 3)
+    with pytest.raises(ValueError, match="`l2` has shape"):
+        regression.objective(params, *rows(), l2=[0.1, 0.2])
+    with pytest.raises(ValueError, match=r"`l2` is -0\.1"):
+        regression.objective(params, *rows(), l2=-0.1)

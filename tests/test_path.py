@@ -147,8 +147,9 @@ def plain(task, targets, point):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize("soft", [False, True])
-def test_value_gradient_and_hessian_of_lanes_are_those_of_autodiff(soft):
+@pytest.mark.parametrize(("soft", "many"), [(False, 64), (True, 64), (False, 2)])
+def test_value_gradient_and_hessian_of_lanes_are_those_of_autodiff(soft, many, monkeypatch):
+    monkeypatch.setattr(_lanes, "MANY", many)
     task, targets, point = lane_task(soft)
     state = _descent.at(task, point, 0)
     value, gradient = jax.value_and_grad(functools.partial(plain, task, targets))(point)
@@ -162,7 +163,10 @@ def test_value_gradient_and_hessian_of_lanes_are_those_of_autodiff(soft):
         np.testing.assert_allclose(a, b, atol=1e-14)
 
 
-def test_losses_and_slopes_keep_their_tails():
+@pytest.mark.parametrize("many", [2, 1000])
+def test_losses_and_slopes_keep_their_tails(many, monkeypatch):
+    """Whether classes are taken together or one by one."""
+    monkeypatch.setattr(_lanes, "MANY", many)
     z = jnp.asarray([[[40.0], [0.0], [-3.0]]], jnp.float32)
     task = _lanes.task(jnp.zeros((1, 1), jnp.float32), jnp.asarray([0]), jnp.ones((1, 1), jnp.float32), jnp.zeros(1))
     tail = np.exp(-40.0) + np.exp(-43.0)

@@ -99,10 +99,8 @@ def losses(task: Task, z: Array) -> tuple[Array, Array]:
     that is almost certain is log1p of what the other classes have.
     """
     own = is_anchor(task, z.shape[1])
-    top = jnp.max(z, axis=1, keepdims=True)
-    mine = jnp.sum(jnp.where(own, z, 0.0), axis=1, keepdims=True)
+    top, mine, rest = _over_classes(task, z)
     e = jnp.exp(z - top)
-    rest = jnp.sum(jnp.where(own, 0.0, e), axis=1, keepdims=True)
     lead = top - mine
     total = rest + jnp.exp(-lead)
     against = jnp.where(lead == 0, jnp.log1p(rest), jnp.log(total) + lead)[:, 0]
@@ -113,6 +111,37 @@ def losses(task: Task, z: Array) -> tuple[Array, Array]:
     others = jnp.where(own, 0.0, e / total * mass - t)
     slope = jnp.where(own, -jnp.sum(others, axis=1, keepdims=True), others)
     return against * mass[:, 0] + jnp.sum(t * (mine - z), axis=1), slope
+
+
+# From so many classes on one CPU takes them one by one: XLA reduces over an axis that is not the last 20 times slower
+# than it adds rows to rows.
+MANY = 64
+
+
+def _over_classes(task: Task, z: Array) -> tuple[Array, Array, Array]:
+    """The largest score, that of the anchor, and Σ exp(score − largest) over the other classes, each `[L, 1, N]`."""
+    classes = z.shape[1]
+    if classes < MANY or jax.default_backend() != "cpu" or jax.device_count() > 1:
+        own = is_anchor(task, classes)
+        top = jnp.max(z, axis=1, keepdims=True)
+        mine = jnp.sum(jnp.where(own, z, 0.0), axis=1, keepdims=True)
+        return top, mine, jnp.sum(jnp.where(own, 0.0, jnp.exp(z - top)), axis=1, keepdims=True)
+
+    def row(k: Array | int) -> Array:
+        return lax.dynamic_index_in_dim(z, k, axis=1, keepdims=False)
+
+    def is_own(k: Array) -> Array:
+        return (task.anchor == k.astype(z.dtype))[None]
+
+    def first(k: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        top, mine = carry
+        return jnp.maximum(top, row(k)), jnp.where(is_own(k), row(k), mine)
+
+    top, mine = lax.fori_loop(0, classes, first, (row(0), jnp.zeros_like(row(0))))
+    rest = lax.fori_loop(
+        0, classes, lambda k, sum_: sum_ + jnp.where(is_own(k), 0.0, jnp.exp(row(k) - top)), jnp.zeros_like(top)
+    )
+    return top[:, None], mine[:, None], rest[:, None]
 
 
 def evaluate(task: Task, z: Array) -> tuple[Array, Array]:
