@@ -1,13 +1,14 @@
 """Calibration: published numbers, plain definitions, masks and weights, streams, temperature, what is refused."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import sklearn.metrics
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from scipy.optimize import minimize_scalar
 
 import jxent
@@ -159,7 +160,7 @@ def test_the_curve_is_that_of_scikit_learn():
     full = np.asarray(curve.weight) > 0
     np.testing.assert_allclose(curve.accuracy[full], accuracy, rtol=1e-6)
     np.testing.assert_allclose(curve.confidence[full], confidence, rtol=1e-6)
-    assert np.isnan(curve.accuracy[~full]).all()
+    np.testing.assert_array_equal(np.stack([curve.accuracy, curve.confidence])[:, ~full], 0.0)
     assert float(jnp.sum(curve.weight)) == len(p)
 
 
@@ -172,6 +173,18 @@ def test_edges_of_the_bins_and_ties():
     assert float(calibration.top_k_accuracy([[0.4, 0.4, 0.2]], [1], k=2)) == 1.0
 
 
+@pytest.mark.parametrize("num_bins", [15, 100])
+def test_a_probability_on_an_edge_is_in_the_bin_below(dtype, num_bins):
+    on_edges = (np.arange(1, num_bins + 1) / num_bins).astype(dtype)
+    for p in (on_edges, np.nextafter(on_edges, dtype.type(0))):
+        curve = calibration.reliability_curve(p[:, None], np.zeros(num_bins, int), num_bins=num_bins)
+        np.testing.assert_array_equal(curve.confidence, p)
+    above = np.nextafter(on_edges[:-1], dtype.type(1))
+    curve = calibration.reliability_curve(above[:, None], np.zeros(num_bins - 1, int), num_bins=num_bins)
+    np.testing.assert_array_equal(curve.confidence[1:], above)
+    assert float(curve.weight[0]) == 0.0
+
+
 def test_certainty_that_was_wrong_is_infinite():
     assert float(calibration.negative_log_likelihood([[0.0, 1.0]], [0])) == np.inf
     assert float(calibration.perplexity([[0.0, 1.0]], [0])) == np.inf
@@ -182,15 +195,95 @@ def test_certainty_that_was_wrong_is_infinite():
     np.testing.assert_array_equal(slope, [[-2.0, 0.0], [0.0, 0.0]])
 
 
+SLOPES = {
+    "negative_log_likelihood": calibration.negative_log_likelihood,
+    "perplexity": calibration.perplexity,
+    "brier_score": calibration.brier_score,
+    "stream": lambda p, labels, weights: (
+        calibration.result(calibration.update(calibration.init(2), p, labels, weights=weights)).negative_log_likelihood
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SLOPES)
+def test_gradient_in_a_weight_of_zero(name):
+    p, labels = jnp.asarray([[0.2, 0.8], [0.5, 0.5], [0.7, 0.3]]), jnp.asarray([0, 0, 1])
+    slope = jax.grad(lambda w: SLOPES[name](p, labels, weights=w))(jnp.asarray([0.0, 1.0, 2.0]))
+    values = -np.log([0.2, 0.5, 0.3]) if name != "brier_score" else np.array([1.28, 0.5, 0.98])
+    mean = values @ [0, 1, 2] / 3
+    factor = np.exp(mean) if name == "perplexity" else 1.0
+    np.testing.assert_allclose(slope, factor * (values - mean) / 3, rtol=1e-5)
+
+
+def test_gradient_in_the_weight_of_an_infinite_surprisal_is_finite():
+    p, w = jnp.asarray([[0.0, 1.0], [0.5, 0.5]]), jnp.asarray([0.0, 1.0])
+    in_p, in_w = jax.grad(lambda p, w: calibration.negative_log_likelihood(p, [0, 0], weights=w), argnums=(0, 1))(p, w)
+    np.testing.assert_array_equal(in_p, [[0.0, 0.0], [-2.0, 0.0]])
+    # As at the smallest normal probability.
+    np.testing.assert_allclose(in_w, [-np.log(jnp.finfo(p.dtype).tiny) - np.log(2), 0.0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["expected_calibration_error", "classwise_calibration_error"])
+def test_gradient_of_no_error_is_zero(name):
+    slope = jax.grad(lambda p: getattr(calibration, name)(p, [0, 1]))(jnp.asarray([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+    np.testing.assert_array_equal(slope, 0.0)
+
+
+def test_debug_nans_finds_none():
+    p, labels = jnp.asarray([[0.9, 0.1, 0.0], [0.6, 0.3, 0.1]]), jnp.asarray([0, 1])
+    with jax.debug_nans(True):
+        found = calibration.result(calibration.update(calibration.init(3), p, labels))
+        curve = calibration.reliability_curve(p, labels)
+        assert float(calibration.fit_temperature(jnp.log(p), labels, weights=jnp.asarray([1.0, 2.0]))) > 1.0
+        slopes = jax.grad(lambda p: jnp.sum(jnp.stack(calibration.reliability_curve(p, labels))))(p)
+        slope = jax.grad(lambda z: calibration.fit_temperature(z, labels, weights=jnp.asarray([1.0, 2.0])))(jnp.log(p))
+    jax.tree.map(np.testing.assert_array_equal, found.reliability_curve, curve)
+    np.testing.assert_array_equal(np.flatnonzero(curve.weight), [8, 13])
+    np.testing.assert_array_equal(slopes, [[1.0, 0.0, 0.0]] * 2)
+    assert np.isfinite(slope).all()
+
+
+SHARDED = {name: getattr(calibration, name) for name in MEASURES} | {
+    "top_k_accuracy": functools.partial(calibration.top_k_accuracy, k=2),
+    "fit_temperature": calibration.fit_temperature,
+    "stream": lambda p, labels: calibration.result(calibration.update(calibration.init(4), p, labels)),
+}
+
+
+@pytest.mark.parametrize("name", SHARDED)
+@pytest.mark.parametrize("axis", [1, pytest.param(0, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+def test_any_axis_may_be_sharded(name, axis):
+    p, labels, _ = predictions(count=40)
+    p, labels = jnp.asarray(p.reshape(4, 10, 4)), jnp.asarray(labels.reshape(4, 10))
+    mesh = jax.make_mesh((1,), ("some",), axis_types=(AxisType.Explicit,))
+    spec = [None] * axis + ["some"]
+    there = [jax.device_put(a, NamedSharding(mesh, PartitionSpec(*spec[: a.ndim]))) for a in (p, labels)]
+    whole, slope = jax.jit(jax.value_and_grad(lambda p, y: sum(map(jnp.sum, jax.tree.leaves(SHARDED[name](p, y))))))(
+        p, labels
+    )
+    with jax.set_mesh(mesh):
+        found = SHARDED[name](*there)
+        again = jax.jit(jax.grad(lambda p, y: sum(map(jnp.sum, jax.tree.leaves(SHARDED[name](p, y))))))(*there)
+    np.testing.assert_allclose(sum(map(jnp.sum, jax.tree.leaves(found))), whole, rtol=1e-5)
+    np.testing.assert_allclose(again, slope, rtol=1e-5, atol=1e-6)
+
+
+def test_rows_may_lie_along_any_number_of_axes():
+    p, labels, _ = predictions(count=8)
+    many = calibration.brier_score(p.reshape(2, 1, 2, 1, 2, 1, 4), labels.reshape(2, 1, 2, 1, 2, 1))
+    assert float(many) == pytest.approx(float(calibration.brier_score(p, labels)), rel=1e-6)
+    assert float(calibration.brier_score(p[0], labels[0])) == pytest.approx(
+        float(calibration.brier_score(p[:1], labels[:1])), rel=1e-6
+    )
+
+
 # Streams
 
 
 def collected(state):
     result = calibration.result(state)
     names = [n for n in result._fields if n != "reliability_curve"]
-    return {n: np.asarray(getattr(result, n)) for n in names} | {
-        "curve": np.nan_to_num(np.stack(result.reliability_curve))
-    }
+    return {n: np.asarray(getattr(result, n)) for n in names} | {"curve": np.stack(result.reliability_curve)}
 
 
 def assert_same(found, expected):
@@ -206,7 +299,7 @@ def test_a_stream_gives_the_measures_of_the_whole():
     for k in (1, 2, 3, 4):
         best = calibration.top_k_accuracy(p, labels, k=k, weights=weights)
         assert float(whole["top_k_accuracy"][k - 1]) == pytest.approx(float(best), rel=1e-6)
-    curve = np.nan_to_num(np.stack(calibration.reliability_curve(p, labels, num_bins=BINS, weights=weights)))
+    curve = np.stack(calibration.reliability_curve(p, labels, num_bins=BINS, weights=weights))
     np.testing.assert_allclose(whole["curve"], curve, rtol=1e-6)
     state = calibration.init(4, num_bins=BINS)
     for i in range(0, 200, 40):
@@ -248,6 +341,24 @@ def test_states_that_do_not_belong_together_are_refused():
         calibration.merge()
     with pytest.raises(ValueError, match="`p` has 2 classes and the state 3"):
         calibration.update(calibration.init(3), [[0.5, 0.5]], [0])
+    # Below the type check of the test process.
+    merge = inspect.unwrap(calibration.merge)
+    with pytest.raises(TypeError, match=r"merge\(\): got a list, expected states; .* merge\(\*states\)"):
+        merge([calibration.init(3), calibration.init(3)])
+
+
+def test_the_sums_of_a_state_are_of_a_floating_dtype():
+    for half in (jnp.bfloat16, jnp.float16, "float16"):
+        assert {a.dtype for a in calibration.init(3, dtype=half)} == {jnp.dtype(jnp.float32)}
+    for other in (jnp.int32, bool, jnp.complex64):
+        with pytest.raises(TypeError, match=r"init\(\): dtype=.* must be floating"):
+            calibration.init(3, dtype=other)
+
+
+def test_numbers_of_classes_and_bins_may_come_from_an_array():
+    labels = np.array([0, 2, 1])
+    state = calibration.init(labels.max() + 1, num_bins=np.int32(5))
+    assert state.classes.shape == calibration.init(jnp.asarray(labels).max() + 1, num_bins=5).classes.shape == (5, 4, 3)
 
 
 # Temperature
@@ -294,6 +405,34 @@ def test_gradient_of_the_temperature_is_that_of_finite_differences():
     expected = (along(step) - along(-step)) / (2 * step)
     assert float(jax.grad(along)(0.0)) == pytest.approx(float(expected), rel=1e-6)
     assert float(jax.jvp(along, (0.0,), (1.0,))[1]) == pytest.approx(float(expected), rel=1e-6)
+
+
+@pytest.mark.usefixtures("x64")
+def test_gradient_of_the_temperature_in_the_weights():
+    p, labels, weights = predictions(count=30)
+    logits, weights = np.log(p), weights * (np.arange(30) > 2)
+    along = lambda w: calibration.fit_temperature(logits, labels, weights=w)  # noqa: E731
+    step = 1e-5 * np.eye(30)
+    expected = [float(along(weights + s) - along(weights - s)) / 2e-5 for s in step[:5]]
+    np.testing.assert_allclose(jax.grad(along)(jnp.asarray(weights))[:5], expected, rtol=1e-6)
+
+
+def test_a_row_without_weight_has_no_part_in_the_temperature():
+    logits = jnp.asarray([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [0.0, -jnp.inf], [jnp.inf, 0.0]])
+    labels, weights = jnp.asarray([0, 0, 1, 1, 0]), jnp.asarray([1.0, 1.0, 1.0, 0.0, 0.0])
+    found, slope = jax.value_and_grad(lambda z: calibration.fit_temperature(z, labels, weights=weights))(logits)
+    assert float(found) == pytest.approx(2 / np.log(2), rel=1e-6)
+    expected = jax.grad(lambda z: calibration.fit_temperature(z, labels[:3]))(logits[:3])
+    np.testing.assert_allclose(slope, np.concatenate([expected, np.zeros((2, 2))]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [2e30, 1.0, 2e-30])
+def test_temperature_of_logits_of_any_size(scale):
+    logits = jnp.asarray([[scale, 0.0]] * 3)
+    found, slope = jax.value_and_grad(lambda z: calibration.fit_temperature(z, jnp.asarray([0, 0, 1])))(logits)
+    assert float(found) == pytest.approx(scale / np.log(2), rel=1e-6)
+    # Proportional to the logits, the temperature is their product with its gradient.
+    assert float(jnp.sum(slope * logits)) == pytest.approx(float(found), rel=1e-5)
 
 
 # Transforms and refusals

@@ -12,7 +12,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from jxent import data, regression
+from jxent import data, losses, regression
 from jxent.regression import ConvergenceWarning, _lanes, _programs
 from tests.test_regression import numpy_objective, primitives
 
@@ -586,19 +586,16 @@ def test_labels_beyond_32_bits_do_not_wrap():
         labels[3] = big
         with pytest.raises(ValueError, match=rf"`labels\[3\]` is {big}"):
             regression.fit(x, labels, num_classes=3)
-    from jxent import losses
-
-    assert np.isnan(losses.softmax_cross_entropy_with_integer_labels(np.zeros((1, 2), np.float32), np.array([2**32])))[
-        0
-    ]
+    one = losses.softmax_cross_entropy_with_integer_labels(np.zeros((1, 2), np.float32), np.array([2**32]))
+    assert np.isnan(one[0])
 
 
-def test_only_the_ratios_of_weights_count(recwarn):
+def test_only_the_ratios_of_weights_count():
     x, y = rows()
     expected = regression.fit(x, y, l2=0.1)
     for size in (3e38, 1e-38):
         found = regression.fit(x, y, l2=0.1, sample_weight=np.full(len(x), size, np.float32))
-        assert_same(found.params, expected.params)
+        np.testing.assert_allclose(found.params.weights, expected.params.weights, atol=1e-6)
 
 
 def test_numpy_labels_are_known_under_a_trace():

@@ -1,7 +1,10 @@
 """The estimators: scikit-learn's own checks, its numbers, and its tools around them."""
 
 import doctest
+import pathlib
 import pickle
+import re
+import tomllib
 import warnings
 
 import jax
@@ -21,7 +24,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from jxent.sklearn import SoftmaxRegression, SoftmaxRegressionCV
+from jxent.sklearn import SoftmaxRegression, SoftmaxRegressionCV, _inputs
 
 X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])
@@ -95,6 +98,16 @@ def test_cross_validation_picks_the_best_of_its_fits():
     np.testing.assert_allclose(model.coef_, SoftmaxRegression(C=model.C_).fit(X, Y).coef_, atol=1e-6)
 
 
+def test_scores_of_cross_validation_are_weighted_by_class():
+    per_class, folds = {0: 1.0, 1: 3.0, 2: 0.5}, StratifiedKFold(3)
+    model = SoftmaxRegressionCV(Cs=[1.0], cv=folds, class_weight=per_class).fit(X, Y)
+    weights = np.array([per_class[y] for y in Y])
+    for f, (train, held) in enumerate(folds.split(X, Y)):
+        one = SoftmaxRegression(C=weights.sum() / weights[train].sum()).fit(X[train], Y[train], weights[train])
+        loss = -one.predict_log_proba(X[held])[np.arange(len(held)), Y[held]]
+        assert model.scores_[0, f] == pytest.approx(np.average(loss, weights=weights[held]), rel=1e-6)
+
+
 # What comes in
 
 
@@ -125,6 +138,59 @@ def test_an_array_of_jax_stays_on_its_device():
         model.predict(x[:, :3])
     with pytest.raises(ValueError, match="Expected a 2D array"):
         SoftmaxRegression().fit(x[0], Y)
+    with pytest.raises(TypeError, match="`X` has dtype complex64"):
+        SoftmaxRegression().fit(x.astype(jnp.complex64), Y)
+
+
+def test_halves_and_integers_of_jax_are_computed_in_float32():
+    model = SoftmaxRegression().fit(jnp.asarray(X, jnp.float32), Y)
+    for kind in (jnp.float16, jnp.bfloat16, jnp.int32):
+        x = jnp.asarray(X).astype(kind)
+        for method in (model.decision_function, model.predict_proba):
+            assert method(x).dtype == jnp.float32
+            np.testing.assert_array_equal(method(x), method(x.astype(jnp.float32)))
+    assert SoftmaxRegression().fit(x, Y).coef_.dtype == jnp.float32
+
+
+def test_products_with_arrays_of_jax_are_of_the_highest_precision(monkeypatch):
+    # Only an accelerator would show it in the numbers.
+    x = jnp.asarray(X, jnp.float32)
+    model = SoftmaxRegression().fit(x, Y)
+    monkeypatch.setattr(_inputs, "features", lambda estimator, x, reset: x)
+    assert "HIGHEST" in str(jax.make_jaxpr(model.decision_function)(x))
+
+
+@pytest.mark.parametrize("estimator", [SoftmaxRegression(), SoftmaxRegressionCV(Cs=[0.1, 1.0], cv=3)])
+def test_float64_of_jax_stays_float64_outside_of_x64(estimator):
+    with jax.enable_x64(True):
+        x = jnp.asarray(X)
+    model, host = clone(estimator).fit(x, Y), clone(estimator).fit(X, Y)
+    for name in ("coef_", "intercept_"):
+        assert isinstance(getattr(model, name), jax.Array)
+        np.testing.assert_allclose(getattr(model, name), getattr(host, name), rtol=1e-12)
+    for method in ("decision_function", "predict_proba", "predict_log_proba"):
+        found = getattr(model, method)(x)
+        assert found.dtype == np.float64
+        np.testing.assert_allclose(found, getattr(host, method)(X), rtol=1e-9)
+    np.testing.assert_array_equal(model.predict(x), host.predict(X))
+    assert model.predict_proba(jnp.asarray(X, jnp.float32)).dtype == np.float32
+    assert not jax.config.jax_enable_x64
+
+
+def test_two_classes_and_batches_in_float64_of_jax():
+    with jax.enable_x64(True):
+        x = jnp.asarray(X)
+    model, host = SoftmaxRegression().partial_fit(x, Y > 0, [False, True]), SoftmaxRegression()
+    host.partial_fit(X, Y > 0, [False, True])
+    assert model.coef_.dtype == model.decision_function(x).dtype == np.float64
+    np.testing.assert_allclose(model.coef_, host.coef_, rtol=1e-12)
+    np.testing.assert_allclose(model.predict_proba(x), host.predict_proba(X), rtol=1e-12)
+    np.testing.assert_array_equal(model.predict(x), host.predict(X))
+
+
+def test_names_of_features_are_those_of_the_last_fit():
+    model = SoftmaxRegression().fit(pd.DataFrame(X, columns=list("abcd")), Y).fit(jnp.asarray(X, jnp.float32), Y)
+    assert not hasattr(model, "feature_names_in_")
 
 
 BAD = {
@@ -148,6 +214,51 @@ def test_bad_input_is_refused(case, estimator):
         estimator().fit(x, y, **options)
 
 
+OPTIONS = [
+    ({"max_iter": 10.0}, "max_iter=10.0 must be an int of at least 0"),
+    ({"max_iter": -1}, "max_iter=-1 must be an int of at least 0"),
+    ({"tol": -1.0}, "tol=-1.0 must be None or a number of at least 0"),
+    ({"tol": "1"}, "tol='1' must be None or a number of at least 0"),
+    ({"class_weight": {0: 1.0, 1: -1.0, 2: 1.0}}, "class_weight={0: 1.0, 1: -1.0, 2: 1.0} must hold finite weights"),
+    ({"class_weight": {0: 0.0, 1: 0.0, 2: 0.0}}, "leaves no row a weight"),
+]
+OF_ONE = [
+    ({"C": [1, 2]}, "C=[1, 2] must be one number"),
+    ({"C": "1"}, "C='1' must be one number"),
+    ({"C": 1e-320}, "C=1e-320 is too small: the penalty 1/(C·Σ weights) is infinite in float64"),
+    ({"C": float("nan")}, "C=nan must be positive"),
+]
+OF_SEVERAL = [
+    ({"Cs": []}, "Cs=[] must be a list of numbers, or how many"),
+    ({"Cs": 0}, "Cs=0 must be a list of numbers, or how many"),
+    ({"Cs": 1.0}, "Cs=1.0 must be a list of numbers, or how many"),
+    ({"Cs": [[1.0]]}, "Cs=[[1.0]] must be a list of numbers, or how many"),
+    ({"Cs": [1.0, 0.0]}, "Cs=[1.0, 0.0] must be positive"),
+    ({"Cs": [1.0, 1e-320]}, "Cs=[1.0, 1e-320] is too small: the penalty"),
+]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "options", "message"),
+    [
+        *((SoftmaxRegression, *case) for case in OPTIONS + OF_ONE),
+        *((SoftmaxRegressionCV, *case) for case in OPTIONS + OF_SEVERAL),
+    ],
+    ids=lambda part: part.__name__ if isinstance(part, type) else str(part) if isinstance(part, dict) else "",
+)
+def test_an_option_is_refused_in_its_own_name(estimator, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        estimator(**options).fit(X, Y)
+    if estimator is SoftmaxRegression:
+        with pytest.raises(ValueError, match=re.escape(message)):
+            estimator(**options).partial_fit(X, Y, [0, 1, 2])
+
+
+def test_a_penalty_is_finite_in_the_precision_of_the_data():
+    with pytest.raises(ValueError, match=r"C=1e-42 is too small: .* is infinite in float32"):
+        SoftmaxRegression(C=1e-42).fit(X.astype(np.float32), Y)
+
+
 def test_bad_options_are_refused():
     with pytest.raises(ValueError, match=r"C=-1.0 must be positive"):
         SoftmaxRegression(C=-1.0).fit(X, Y)
@@ -159,6 +270,10 @@ def test_bad_options_are_refused():
         SoftmaxRegression().partial_fit(X, Y)
     with pytest.raises(ValueError, match=r"y has the label .*2.*, which is not in classes"):
         SoftmaxRegression().partial_fit(X, Y, classes=[0, 1])
+    with pytest.raises(ValueError, match=r"classes=\[0, 1, 2, 3\] is not the same as on the last call .* \[0, 1, 2\]"):
+        SoftmaxRegression().partial_fit(X, Y, classes=[2, 1, 0]).partial_fit(X, Y, classes=[0, 1, 2, 3])
+    with pytest.raises(ValueError, match=r"warm_start .* \(3, 4\), .* \(3, 2\)"):
+        SoftmaxRegression(warm_start=True).fit(X, Y).fit(X[:, :2], Y)
     with pytest.raises(NotFittedError):
         SoftmaxRegression().predict(X)
 
@@ -193,11 +308,13 @@ def test_the_example_of_the_docstring_runs(estimator):
 
 
 def test_stopping_early_warns_with_the_class_of_scikit_learn():
-    with pytest.warns(ConvergenceWarning, match=r"not converged after 2 of at most 2 steps.*raise max_iter"):
+    with pytest.warns(ConvergenceWarning, match=r"not converged after 2 of at most 2 steps.*raise max_iter") as one:
         model = SoftmaxRegression(max_iter=2).fit(X, Y)
     assert model.n_iter_.tolist() == [2]
-    with pytest.warns(ConvergenceWarning, match=r"fits have not converged.*raise max_iter"):
+    with pytest.warns(ConvergenceWarning, match=r"fits have not converged.*raise max_iter") as several:
         SoftmaxRegressionCV(max_iter=1, cv=3).fit(X, Y)
+    # Where the user called.
+    assert {warning.filename for warning in (*one, *several)} == {__file__}
 
 
 def test_warm_start_begins_where_the_last_fit_ended():
@@ -240,6 +357,12 @@ def test_the_tools_of_scikit_learn_work_around_it():
     np.testing.assert_array_equal(copied.predict_proba(X), fitted.predict_proba(X))
     assert clone(fitted).C == 2.0
     assert not hasattr(clone(fitted), "coef_")
+
+
+def test_the_extra_asks_for_what_is_called():
+    project = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    # compute_class_weight takes sample_weight= from 1.7 on.
+    assert project["optional-dependencies"]["sklearn"] == ["scikit-learn>=1.7"]
 
 
 @pytest.mark.slow

@@ -14,9 +14,9 @@ class ReliabilityCurve(NamedTuple):
     """The points of a reliability diagram, one per bin.
 
     Attributes:
-        confidence: mean probability of the predicted class, `[B]`; NaN in an empty bin.
-        accuracy: share of those predictions that are right, `[B]`; NaN in an empty bin.
-        weight: weight of the rows in each bin, `[B]`.
+        confidence: mean probability of the predicted class, `[B]`; 0 in an empty bin.
+        accuracy: share of those predictions that are right, `[B]`; 0 in an empty bin.
+        weight: weight of the rows in each bin, `[B]`; 0 says that a bin is empty.
     """
 
     confidence: Float[Array, " bins"]
@@ -70,7 +70,8 @@ def expected_calibration_error(
     Edge cases: of equal probabilities the smaller class id is the prediction; a label outside [0, K) and NaN give
     NaN; no row gives 0. The number depends on the bins, and for few rows in each it is too large.
 
-    Gradient: w·sign/Σw in the confidence of each row, with the sign of its bin; it does not see the edges.
+    Gradient: w·sign/Σw in the confidence of each row, with the sign of its bin, 0 where the bin has no gap; it does
+    not see the edges.
 
     Example:
         >>> from jxent import calibration
@@ -85,7 +86,13 @@ def expected_calibration_error(
 
 def top_error(sums: Array) -> Array:
     """The expected calibration error from `top_sums`."""
-    return _rows.over(jnp.sum(jnp.abs(sums[:, 2] - sums[:, 1])), jnp.sum(sums[:, 0]))
+    return _rows.over(jnp.sum(_gap(sums[:, 2], sums[:, 1])), jnp.sum(sums[:, 0]))
+
+
+def _gap(happened: Array, forecast: Array) -> Array:
+    """|happened − forecast|, with slope 0 where they are equal; that of `jnp.abs` is 1 there."""
+    difference = happened - forecast
+    return jnp.where(difference == 0, 0.0, jnp.abs(difference))
 
 
 @public(static=("num_bins",))
@@ -111,7 +118,8 @@ def classwise_calibration_error(
 
     Edge cases: a label outside [0, K) and NaN give NaN; no row gives 0.
 
-    Gradient: w·sign/(K·Σw) in every probability, with the sign of its bin; it does not see the edges.
+    Gradient: w·sign/(K·Σw) in every probability, with the sign of its bin, 0 where the bin has no gap; it does not
+    see the edges.
 
     Example:
         >>> from jxent import calibration
@@ -126,7 +134,7 @@ def classwise_calibration_error(
 
 def class_error(sums: Array) -> Array:
     """The classwise error from `class_sums`."""
-    gaps = jnp.sum(jnp.abs(sums[:, 2] - sums[:, 1]), axis=0)
+    gaps = jnp.sum(_gap(sums[:, 2], sums[:, 1]), axis=0)
     return jnp.mean(_rows.over(gaps, jnp.sum(sums[:, 0], axis=0)))
 
 
@@ -151,14 +159,15 @@ def reliability_curve(
     Returns:
         `ReliabilityCurve(confidence, accuracy, weight)`, each `[B]`.
 
-    Edge cases: an empty bin has weight 0 and NaN in both others, which plots leave out.
+    Edge cases: an empty bin has 0 in all three, as whatever nothing takes part in; `curve.weight > 0` are the points
+    to plot. A label outside [0, K) and NaN give NaN in their bin.
 
-    Gradient: through the mean confidence of each bin; it does not see the edges.
+    Gradient: through the mean confidence of each bin; it does not see the edges, and is 0 in an empty bin.
 
     Example:
         >>> from jxent import calibration
         >>> calibration.reliability_curve([[0.9, 0.1], [0.6, 0.4]], [0, 1], num_bins=2).accuracy.tolist()
-        [nan, 0.5]
+        [0.0, 0.5]
 
     Reference: M. H. DeGroot and S. E. Fienberg, The comparison and evaluation of forecasters, The Statistician
     32 (1983).
@@ -169,10 +178,8 @@ def reliability_curve(
 
 def curve(sums: Array) -> ReliabilityCurve:
     """The reliability curve from `top_sums`."""
-    weight = sums[:, 0]
-    empty = weight == 0
-    confidence, accuracy = (jnp.where(empty, jnp.nan, sums[:, i] / jnp.where(empty, 1.0, weight)) for i in (1, 2))
-    return ReliabilityCurve(confidence, accuracy, weight)
+    weight, confidence, hits = (sums[:, i] for i in range(3))
+    return ReliabilityCurve(_rows.over(confidence, weight), _rows.over(hits, weight), weight)
 
 
 @public(static=("num_bins",))
@@ -199,7 +206,7 @@ def brier_decomposition(
     Edge cases: a label outside [0, K) and NaN give NaN; no row gives 0. Murphy's three parts are exact where each
     bin holds one forecast; otherwise the fourth makes up the difference.
 
-    Gradient: through the sums of each bin; it does not see the edges.
+    Gradient: through the sums of each bin; it does not see the edges, and is 0 in a bin without weight.
 
     Example:
         >>> from jxent import calibration

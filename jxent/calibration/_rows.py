@@ -1,17 +1,22 @@
-"""Predictions as a list of rows with a weight each, and the sums over rows that every measure is made of."""
+"""Predictions as rows with a weight each, and the sums over rows that every measure is made of."""
 
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jxent._checks import as_float, category_axes, class_labels, participation, weights_like
+from jxent._numerics.classification import class_ids
+from jxent._numerics.primitives import is_sharded, tiny
+
+MOST_AXES = 4
 
 
 class Rows(NamedTuple):
-    """Predictions `[N, K]`, labels `[N]`, and weights `[N]`: 0 for rows that take no part, NaN for false ones."""
+    """Predictions `[..., K]`, labels `[...]`, and weights `[...]`: 0 for rows without a part, NaN for false ones."""
 
     values: Array
     labels: Array
@@ -19,7 +24,7 @@ class Rows(NamedTuple):
 
 
 def rows(name: str, values: ArrayLike, labels: ArrayLike, weights: ArrayLike | None, where: ArrayLike | None) -> Rows:
-    """Checked and flattened; `name` is what the caller calls the predictions."""
+    """Checked, with few axes; `name` is what the caller calls the predictions."""
     p = as_float(name, values)
     category_axes(name, p, -1)
     ids = class_labels(labels, p.shape[:-1], f"`{name}` {p.shape}", soft="take its most likely class")
@@ -29,14 +34,34 @@ def rows(name: str, values: ArrayLike, labels: ArrayLike, weights: ArrayLike | N
     sound = (ids >= 0) & (ids < p.shape[-1]) & ~jnp.any(jnp.isnan(p), axis=-1)
     w = jnp.where(sound, w, jnp.nan)
     if part is not None:
-        w, p = jnp.where(part, w, 0.0), jnp.where(part[..., None], p, 0.0)
+        w, p = jnp.where(part, w, 0.0), jnp.where(each(part), p, 0.0)
         ids = jnp.where(part, ids, 0)
-    return Rows(p.reshape(-1, p.shape[-1]), ids.reshape(-1), w.reshape(-1))
+    return _few_axes(Rows(p, ids, w))
+
+
+def _few_axes(r: Rows) -> Rows:
+    # jaxlib 0.10 can crash on reductions of rank 7. Fewer axes stay: of sharded ones a reshape moves the data between
+    # devices, or, where the mesh axes are explicit, is refused.
+    if r.values.ndim <= MOST_AXES or any(is_sharded(a) for a in r):
+        return r
+    return Rows(r.values.reshape(-1, r.values.shape[-1]), r.labels.reshape(-1), r.weights.reshape(-1))
+
+
+def each(row: Array) -> Array:
+    """What belongs to a row, beside its classes."""
+    return jnp.expand_dims(row, -1)
+
+
+def total(weights: Array, values: Array) -> Array:
+    """Σ w·v over the rows."""
+    # A finite value of weight 0 stays: it is the slope in its weight.
+    hidden = (weights == 0) & ~jnp.isfinite(values)
+    return jnp.sum(weights * jnp.where(hidden, 0.0, values))
 
 
 def mean(weights: Array, values: Array) -> Array:
     """Σ w·v/Σ w over the rows; 0 where nothing takes part, as `losses.mean`."""
-    return over(jnp.sum(jnp.where(weights == 0, 0.0, weights * values)), jnp.sum(weights))
+    return over(total(weights, values), jnp.sum(weights))
 
 
 def over(total: Array, weight: Array) -> Array:
@@ -44,61 +69,76 @@ def over(total: Array, weight: Array) -> Array:
     return jnp.where(weight == 0, 0.0, total / jnp.where(weight == 0, 1.0, weight))
 
 
+def classes(r: Rows) -> Array:
+    """0, 1, … in every row, `[..., K]`."""
+    return class_ids(r.values, r.values.ndim - 1)
+
+
 def own(r: Rows) -> Array:
-    """Where the label of each row is, `[N, K]`: a comparison, which fuses and shards; a gather does neither."""
-    return r.labels[:, None] == jnp.arange(r.values.shape[1], dtype=r.labels.dtype)[None, :]
+    """Where the label of each row is, `[..., K]`: a comparison, which fuses and shards; a gather does neither."""
+    return each(r.labels) == classes(r)
 
 
 def of_label(r: Rows) -> Array:
     """What each row gives to its label."""
-    return jnp.sum(jnp.where(own(r), r.values, 0.0), axis=1)
+    return jnp.sum(jnp.where(own(r), r.values, 0.0), axis=-1)
 
 
 def surprisal(r: Rows) -> Array:
     """−log p of the label, in nats."""
-    # Of a row without weight not even the slope, which may be infinite, takes part.
-    return -jnp.log(jnp.where(r.weights == 0, 1.0, of_label(r)))
+    p = of_label(r)
+    # Of a row without weight the slopes count as at the smallest normal number, where they are finite.
+    return -jnp.log(jnp.where(r.weights == 0, jnp.maximum(p, tiny(p.dtype)), p))
 
 
 def squares(r: Rows) -> Array:
     """Σ (p − t)² of every row."""
-    return jnp.sum(jnp.square(r.values - own(r).astype(r.values.dtype)), axis=1)
+    return jnp.sum(jnp.square(r.values - own(r).astype(r.values.dtype)), axis=-1)
 
 
 def ranks(r: Rows) -> Array:
     """How many classes stand before the label: those with more probability, and of equal ones the earlier."""
-    mine = of_label(r)[:, None]
-    earlier = jnp.arange(r.values.shape[1], dtype=r.labels.dtype)[None, :] < r.labels[:, None]
-    return jnp.sum((r.values > mine) | ((r.values == mine) & earlier), axis=1)
+    mine = each(of_label(r))
+    earlier = classes(r) < each(r.labels)
+    return jnp.sum((r.values > mine) | ((r.values == mine) & earlier), axis=-1, dtype=jnp.int32)
 
 
-def bin_of(p: Array, num_bins: int) -> Array:
-    """The bin (b/B, (b + 1)/B] of a probability; 0 is in the first."""
-    # NaN, which is in no bin, is counted in the first, where it shows.
-    return jnp.nan_to_num(jnp.clip(jnp.ceil(p * num_bins) - 1, 0, num_bins - 1))
+def rank_sums(r: Rows) -> Array:
+    """Weight of the rows whose label has so many classes before it, `[K]`."""
+    there = each(ranks(r)) == classes(r)
+    return jnp.sum(each(r.weights) * there.astype(r.weights.dtype), axis=tuple(range(r.labels.ndim)))
 
 
-def _binned(bins: Array, num_bins: int, columns: Array) -> Array:
-    """Sums of columns `[C, N, ...]` over the rows of each bin, `[B, C, ...]`, one bin at a time."""
+def _binned(p: Array, num_bins: int, columns: Array, axes: tuple[int, ...]) -> Array:
+    """Sums over axes of p, of columns `[C, *p.shape]`, for p in each bin (b/B, (b + 1)/B]; one bin at a time.
 
-    def one(b: Array) -> Array:
-        return jnp.sum(jnp.where((bins == b)[None], columns, 0.0), axis=1)
+    What lies outside (0, 1] is in the first or last bin, and NaN, which is in no bin, in the first, where it shows.
+    """
+    p = jnp.nan_to_num(jnp.where(jnp.isnan(p), 0.0, p))
+    # Compared with the edges themselves: p·B, rounded, would put some of them into the bin above.
+    edges = (np.arange(num_bins + 1) / num_bins).astype(p.dtype)
+    edges[[0, -1]] = -np.inf, np.inf
 
-    return lax.map(one, jnp.arange(num_bins, dtype=bins.dtype))
+    def one(ends: tuple[Array, Array]) -> Array:
+        low, high = ends
+        inside = jnp.expand_dims((p > low) & (p <= high), 0)
+        return jnp.sum(jnp.where(inside, columns, 0.0), axis=tuple(a + 1 for a in axes))
+
+    return lax.map(one, (jnp.asarray(edges[:-1]), jnp.asarray(edges[1:])))
 
 
 def top_sums(r: Rows, num_bins: int) -> Array:
     """Weight, weighted confidence and weighted hits of the most likely class, `[B, 3]`."""
-    confidence = jnp.max(r.values, axis=1)
+    confidence = jnp.max(r.values, axis=-1)
     hit = (ranks(r) == 0).astype(r.values.dtype)
-    bins = bin_of(confidence, num_bins)
     w = r.weights
-    return _binned(bins, num_bins, jnp.stack([w, w * confidence, w * hit]))
+    return _binned(confidence, num_bins, jnp.stack([w, w * confidence, w * hit]), tuple(range(w.ndim)))
 
 
 def class_sums(r: Rows, num_bins: int) -> Array:
     """Of every class: weight, weighted p, weighted t and weighted p² − 2pt, `[B, 4, K]`."""
     t = own(r).astype(r.values.dtype)
-    p, w = r.values, jnp.broadcast_to(r.weights[:, None], r.values.shape)
+    # A product, not a broadcast: of sharded classes the weights have to be sharded as they are.
+    p, w = r.values, each(r.weights) * jnp.ones_like(r.values)
     columns = jnp.stack([w, w * p, w * t, w * (p * p - 2.0 * p * t)])
-    return _binned(bin_of(p, num_bins), num_bins, columns)
+    return _binned(p, num_bins, columns, tuple(range(r.weights.ndim)))

@@ -32,7 +32,7 @@ def negative_log_likelihood(
     Edge cases: a label of probability 0 gives +inf; a label outside [0, K) and NaN give NaN; no row gives 0. From
     logits take `losses.softmax_cross_entropy_with_integer_labels`, which keeps the tail.
 
-    Gradient: −w/(p·Σw) at the label of each row, infinite at p = 0.
+    Gradient: −w/(p·Σw) at the label of each row, infinite at p = 0; (vᵢ − mean)/Σw in the weights, with vᵢ = −log p.
 
     Example:
         >>> from jxent import calibration
@@ -94,7 +94,7 @@ def brier_score(
 
     Edge cases: a label outside [0, K) and NaN give NaN; no row gives 0.
 
-    Gradient: 2w(p − t)/Σw.
+    Gradient: 2w(p − t)/Σw; (vᵢ − mean)/Σw in the weights, with vᵢ = Σ (p − t)².
 
     Example:
         >>> from jxent import calibration
@@ -132,7 +132,7 @@ def top_k_accuracy(
     Edge cases: of equal probabilities the smaller class id comes first; a label outside [0, K) and NaN give NaN;
     no row gives 0.
 
-    Gradient: 0, it is a count.
+    Gradient: 0, it is a count; (vᵢ − mean)/Σw in the weights, with vᵢ = 1 for a hit and 0 otherwise.
 
     Example:
         >>> from jxent import calibration
@@ -142,8 +142,8 @@ def top_k_accuracy(
     Reference: O. Russakovsky et al., ImageNet large scale visual recognition challenge, IJCV 115 (2015), section 4.
     """
     r = _rows.rows("p", p, labels, weights, where)
-    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= r.values.shape[1]:
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= r.values.shape[-1]:
         raise ValueError(
-            f"top_k_accuracy(): k={k!r}, expected an int from 1 to {r.values.shape[1]}, the classes of `p`"
+            f"top_k_accuracy(): k={k!r}, expected an int from 1 to {r.values.shape[-1]}, the classes of `p`"
         )
     return _rows.mean(r.weights, (_rows.ranks(r) < k).astype(r.values.dtype))

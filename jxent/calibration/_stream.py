@@ -1,13 +1,16 @@
 """The same measures as sums that add up, over the batches of a stream and over devices."""
 
-from typing import NamedTuple
+import operator
+from typing import Any, NamedTuple, SupportsIndex
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 from jxent._checks import public
+from jxent._numerics.primitives import is_sharded
 from jxent.calibration import _bins, _rows
 from jxent.calibration._bins import BrierDecomposition, ReliabilityCurve, check_bins
 
@@ -56,18 +59,18 @@ class Result(NamedTuple):
     top_k_accuracy: Float[Array, " k"]
 
 
-def init(num_classes: int, *, num_bins: int = 15, dtype: DTypeLike | None = None) -> State:
+def init(num_classes: SupportsIndex, *, num_bins: SupportsIndex = 15, dtype: DTypeLike | None = None) -> State:
     """The sums of no rows.
 
     Args:
         num_classes: K.
         num_bins: number of bins of the calibration errors.
-        dtype: floating dtype of the sums; None is JAX's default.
+        dtype: floating dtype of the sums; None is JAX's default, and float32 stands for halves.
 
     Returns:
         A `State` of zeros.
 
-    Edge cases: fewer than one class or bin is a `ValueError`.
+    Edge cases: fewer than one class or bin is a `ValueError`, a dtype that is not floating a `TypeError`.
 
     Gradient: none, the result is a constant.
 
@@ -78,13 +81,26 @@ def init(num_classes: int, *, num_bins: int = 15, dtype: DTypeLike | None = None
 
     Reference: the `(init, update)` pairs of optax.
     """
-    check_bins(num_bins)
-    if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
+    k, bins = _plain_int(num_classes), _plain_int(num_bins)
+    check_bins(bins)
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"init(): num_classes={num_classes!r} must be an int of at least 1")
-    dtype = jnp.result_type(float) if dtype is None else dtype
+    dtype = _dtype_of_sums(dtype)
     none = jnp.zeros((), dtype)
-    shapes = ((num_classes,), (num_bins, 3), (num_bins, 4, num_classes))
-    return State(none, none, none, *(jnp.zeros(shape, dtype) for shape in shapes))
+    return State(none, none, none, *(jnp.zeros(shape, dtype) for shape in ((k,), (bins, 3), (bins, 4, k))))
+
+
+def _plain_int(value: Any) -> Any:
+    """A Python int for an integer of numpy or JAX, such as `labels.max() + 1`; anything else as it is."""
+    return operator.index(value) if hasattr(value, "__index__") and not isinstance(value, bool) else value
+
+
+def _dtype_of_sums(dtype: DTypeLike | None) -> DTypeLike:
+    if dtype is None:
+        return jnp.result_type(float)
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise TypeError(f"init(): dtype={dtype!r} must be floating, such as jnp.float32: the sums are no integers")
+    return jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype
 
 
 @public()
@@ -122,14 +138,13 @@ def update(
     """
     r = _rows.rows("p", p, labels, weights, where)
     classes, bins = state.ranks.shape[0], state.top.shape[0]
-    if r.values.shape[1] != classes:
-        raise ValueError(f"update(): `p` has {r.values.shape[1]} classes and the state {classes}: start with init(K)")
-    ranks = _rows.ranks(r)[:, None] == jnp.arange(classes)[None, :]
+    if r.values.shape[-1] != classes:
+        raise ValueError(f"update(): `p` has {r.values.shape[-1]} classes and the state {classes}: start with init(K)")
     batch = State(
         jnp.sum(r.weights),
-        jnp.sum(jnp.where(r.weights == 0, 0.0, r.weights * _rows.surprisal(r))),
-        jnp.sum(r.weights * _rows.squares(r)),
-        jnp.sum(r.weights[:, None] * ranks.astype(r.weights.dtype), axis=0),
+        _rows.total(r.weights, _rows.surprisal(r)),
+        _rows.total(r.weights, _rows.squares(r)),
+        _rows.rank_sums(r),
         _rows.top_sums(r, bins),
         _rows.class_sums(r, bins),
     )
@@ -145,7 +160,7 @@ def merge(*states: State) -> State:
     Returns:
         A `State`.
 
-    Edge cases: no state, or states of different shapes, are a `ValueError`.
+    Edge cases: no state, or states of different shapes, are a `ValueError`; what is no state is a `TypeError`.
 
     Gradient: that of a sum.
 
@@ -157,6 +172,11 @@ def merge(*states: State) -> State:
 
     Reference: the merging of sufficient statistics, T. F. Chan, G. H. Golub and R. J. LeVeque (1979).
     """
+    for state in states:
+        if not isinstance(state, State):
+            raise TypeError(
+                f"merge(): got a {type(state).__name__}, expected states; of a list of states merge(*states)"
+            )
     shapes = {tuple(a.shape for a in state) for state in states}
     if len(shapes) != 1:
         raise ValueError(
@@ -177,7 +197,7 @@ def result(state: State) -> Result:
         `Result(negative_log_likelihood, perplexity, brier_score, brier_decomposition, expected_calibration_error,
         classwise_calibration_error, reliability_curve, top_k_accuracy)`.
 
-    Edge cases: no rows give 0, perplexity 1 and a curve of NaN.
+    Edge cases: no rows give 0, and perplexity 1; an empty bin of the curve has 0 in all three.
 
     Gradient: through the sums.
 
@@ -198,5 +218,12 @@ def result(state: State) -> Result:
         _bins.top_error(state.top),
         _bins.class_error(state.classes),
         _bins.curve(state.top),
-        _rows.over(jnp.cumsum(state.ranks), jnp.broadcast_to(state.weight, state.ranks.shape)),
+        _rows.over(jnp.cumsum(_whole(state.ranks)), jnp.broadcast_to(state.weight, state.ranks.shape)),
     )
+
+
+def _whole(ranks: Array) -> Array:
+    """The same on every device: a running sum over an explicit mesh axis is refused."""
+    if not is_sharded(ranks):
+        return ranks
+    return jax.sharding.reshard(ranks, jax.typeof(ranks).sharding.update(spec=PartitionSpec(None)))

@@ -52,22 +52,24 @@ def fit_temperature(
 
     Reference: C. Guo et al., On calibration of modern neural networks, ICML (2017), section 4.2.
     """
-    r = _rows.rows("logits", logits, labels, weights, where)
+    r = _possible_rows(_rows.rows("logits", logits, labels, weights, where))
     used = r.weights > 0
-    u = r.values - _rows.of_label(r)[:, None]
+    u = r.values - _rows.each(_rows.of_label(r))
     # A class at −inf has probability 0 at every temperature.
     possible = u != -jnp.inf
     u = jnp.where(possible, u, 0.0)
+    # Of differences up to 1 no square overflows, and T is near 1 whatever the unit of the logits.
+    unit = lax.stop_gradient(jnp.max(jnp.where(_rows.each(used), jnp.abs(u), 0.0), initial=0.0))
+    unit = jnp.where(unit == 0, 1.0, unit)
+    u = u / unit
 
     def slopes(beta: Array) -> tuple[Array, Array]:
         scaled = jnp.where(possible, beta * u, -jnp.inf)
-        e = jnp.exp(scaled - jnp.max(scaled, axis=1, keepdims=True))
-        p = e / jnp.sum(e, axis=1, keepdims=True)
-        mean = jnp.sum(p * u, axis=1)
-        spread = jnp.sum(p * jnp.square(u - mean[:, None]), axis=1)
-        return jnp.sum(jnp.where(r.weights == 0, 0.0, r.weights * mean)), jnp.sum(
-            jnp.where(r.weights == 0, 0.0, r.weights * spread)
-        )
+        e = jnp.exp(scaled - jnp.max(scaled, axis=-1, keepdims=True))
+        p = e / jnp.sum(e, axis=-1, keepdims=True)
+        mean = jnp.sum(p * u, axis=-1)
+        spread = jnp.sum(p * jnp.square(u - _rows.each(mean)), axis=-1)
+        return _rows.total(r.weights, mean), _rows.total(r.weights, spread)
 
     beta = lax.stop_gradient(_root(lambda b: tuple(lax.stop_gradient(a) for a in slopes(b)), u.dtype))
     first, second = slopes(beta)
@@ -75,12 +77,18 @@ def fit_temperature(
     # At the root the slope is 0: what is subtracted carries the derivative alone.
     found = beta - (first - lax.stop_gradient(first)) / at_rest
     flat, _ = slopes(jnp.zeros((), u.dtype))
-    certain = jnp.all(~used[:, None] | ~possible | _rows.own(r) | (u <= 0)) & (r.values.shape[1] > 1)
+    certain = jnp.all(~_rows.each(used) | ~possible | _rows.own(r) | (u <= 0)) & (r.values.shape[-1] > 1)
     unknown = jnp.isnan(flat) | jnp.isnan(jnp.sum(r.weights))
-    temperature = 1.0 / jnp.where((flat < 0) & ~certain, found, 1.0)
+    temperature = unit / jnp.where((flat < 0) & ~certain, found, 1.0)
     temperature = jnp.where(flat >= 0, jnp.inf, jnp.where(certain, 0.0, temperature))
     temperature = jnp.where(jnp.any(used), temperature, 1.0)
     return jnp.where(unknown, jnp.nan, temperature)
+
+
+def _possible_rows(r: _rows.Rows) -> _rows.Rows:
+    """With zeros for rows of weight 0 whose temperature would be NaN, so that their slopes are 0."""
+    endless = ~jnp.isfinite(_rows.of_label(r)) | jnp.any(r.values == jnp.inf, axis=-1)
+    return r._replace(values=jnp.where(_rows.each((r.weights == 0) & endless), 0.0, r.values))
 
 
 def _root(slopes: Callable[[Array], tuple[Array, ...]], dtype: jnp.dtype) -> Array:

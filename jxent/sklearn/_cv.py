@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.model_selection import check_cv
 
 from jxent import regression
-from jxent.sklearn import _inputs
-from jxent.sklearn._estimator import Linear, penalty, warn_again
+from jxent.sklearn import _inputs, _options
+from jxent.sklearn._estimator import Linear, warn_again
 
 
 class SoftmaxRegressionCV(Linear):
@@ -29,7 +29,8 @@ class SoftmaxRegressionCV(Linear):
     Attributes:
         C_: the best C.
         Cs_: all of them.
-        scores_: held-out mean log-loss in nats, `[Cs, folds]`; less is better.
+        scores_: held-out mean log-loss in nats, `[Cs, folds]`; less is better. The mean is weighted by `sample_weight`
+            times `class_weight`, as the objective is.
         coef_, intercept_, classes_, n_features_in_: as of `SoftmaxRegression` at `C_`.
         n_iter_: updates made, `[Cs, folds]`.
 
@@ -61,26 +62,26 @@ class SoftmaxRegressionCV(Linear):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to features `[n, D]` and labels `[n]` of any type, with non-negative weights `[n]`."""
+        _options.check_loop(self)
         data = _inputs.weighted(_inputs.training(self, X, y, sample_weight), self.class_weight)
-        self.Cs_ = np.logspace(-4, 4, self.Cs) if isinstance(self.Cs, (int, np.integer)) else np.asarray(self.Cs, float)
+        self.Cs_, l2s = _options.penalties(self.Cs, data.weights.sum(dtype=np.float64), data.weights.dtype)
         folds = _fold_ids(self.cv, data)
-        x = _inputs.padded(data.x)
-        extra = len(x) - len(data.ids)
-        with jax.enable_x64(x.dtype == np.float64), warnings.catch_warnings(record=True) as caught:
+        given = _inputs.padded(data)
+        with _inputs.precision(given.x), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             path = regression.fit_path(
-                x,
-                np.pad(data.ids, (0, extra)),
-                penalty(self.Cs_, data.weights),
-                folds=np.pad(folds, (0, extra)),
-                sample_weight=np.pad(data.weights, (0, extra)),
-                num_classes=len(data.classes),
+                given.x,
+                given.ids,
+                l2s,
+                folds=_inputs.extended(folds, len(given.ids)),
+                sample_weight=given.weights,
+                num_classes=len(given.classes),
                 optimizer=self.optimizer,
                 max_steps=self.max_iter,
                 tolerance=self.tol,
             )
         lost = int(np.sum(~np.asarray(path.converged)))
-        warn_again(caught, f"{lost} of {path.converged.size} fits have not converged")
+        warn_again(caught, f"{lost} of {path.converged.size} fits have not converged", stacklevel=3)
         assert path.refit is not None and path.best is not None  # noqa: PT018, S101
         self._keep(path.refit, data.classes, on_device=isinstance(data.x, jax.Array))
         self.C_ = self.Cs_[int(path.best)]

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from jxent import logits, regression
 from jxent.regression._loop import permissive
-from jxent.sklearn import _inputs
+from jxent.sklearn import _inputs, _options
 
 _ADAM = permissive(optax.adam(1e-2))
 
@@ -34,12 +34,14 @@ class Linear(ClassifierMixin, BaseEstimator):  # pyright: ignore[reportUnsafeMul
     def decision_function(self, X: Any) -> Any:
         """Scores of the classes, `[n, K]`; for two classes log-odds of the second, `[n]`."""
         scores = self._scores(X)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
+        with _inputs.precision(scores):
+            return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: Any) -> Any:
         """The most likely class of every row, of the type of the labels."""
         scores = self._scores(X)
-        best = scores[:, 0] > 0 if scores.shape[1] == 1 else scores.argmax(axis=1)
+        with _inputs.precision(scores):
+            best = scores[:, 0] > 0 if scores.shape[1] == 1 else scores.argmax(axis=1)
         return self.classes_[np.asarray(best).astype(int)]
 
     def predict_proba(self, X: Any) -> Any:
@@ -53,41 +55,44 @@ class Linear(ClassifierMixin, BaseEstimator):  # pyright: ignore[reportUnsafeMul
     def _scores(self, X: Any) -> Any:
         check_is_fitted(self)
         x = _inputs.features(self, X, reset=False)
-        on_device = isinstance(x, jax.Array)
-        coef, intercept = (jnp.asarray(a) if on_device else np.asarray(a) for a in (self.coef_, self.intercept_))
-        with jax.enable_x64(x.dtype == np.float64):
-            return x @ coef.T.astype(x.dtype) + intercept.astype(x.dtype)[None, :]
+        if not isinstance(x, jax.Array):
+            coef, intercept = (np.asarray(a, x.dtype) for a in (self.coef_, self.intercept_))
+            return x @ coef.T + intercept[None, :]
+        with _inputs.precision(x):
+            coef, intercept = (jnp.asarray(a, x.dtype) for a in (self.coef_, self.intercept_))
+            return regression.logits(regression.Params(coef.T, intercept), x)
 
     def _of_scores(self, function: Any, X: Any) -> Any:
         scores = self._scores(X)
         on_device, rows = isinstance(scores, jax.Array), len(scores)
-        numbers = jnp if on_device else np
-        if scores.shape[1] == 1:
-            scores = numbers.concatenate([-0.5 * scores, 0.5 * scores], axis=1)
-        with jax.enable_x64(scores.dtype == np.float64):
-            missing = ((0, _inputs.padded_size(rows, _inputs.ROWS) - rows), (0, 0))
-            found = function(numbers.pad(scores, missing))[:rows]
+        with _inputs.precision(scores):
+            if scores.shape[1] == 1:
+                numbers = jnp if on_device else np
+                scores = numbers.concatenate([-0.5 * scores, 0.5 * scores], axis=1)
+            size = _inputs.padded_size(rows, _inputs.ROWS)
+            found = function(_inputs.extended(scores, size, scores.shape[1]))[:rows]
             return found if on_device else np.asarray(found)
 
     def _keep(self, params: regression.Params, classes: Any, *, on_device: bool) -> None:
         """Parameters as scikit-learn has them: a row per class, of two classes their difference."""
         d = self.n_features_in_
-        weights, bias = (jnp.asarray(a) if on_device else np.asarray(a) for a in params)
-        # What all classes have in common changes no probability.
-        weights = weights[:d] - weights[:d].mean(axis=1, keepdims=True)
-        bias = bias - bias.mean()
         self.classes_ = classes
-        if len(classes) == 2:
-            self.coef_, self.intercept_ = (weights[:, 1] - weights[:, 0])[None, :], (bias[1] - bias[0])[None]
-        else:
-            self.coef_, self.intercept_ = weights.T, bias
+        with _inputs.precision(params.weights):
+            weights, bias = (jnp.asarray(a) if on_device else np.asarray(a) for a in params)
+            # What all classes have in common changes no probability.
+            weights = weights[:d] - weights[:d].mean(axis=1, keepdims=True)
+            bias = bias - bias.mean()
+            if len(classes) == 2:
+                self.coef_, self.intercept_ = (weights[:, 1] - weights[:, 0])[None, :], (bias[1] - bias[0])[None]
+            else:
+                self.coef_, self.intercept_ = weights.T, bias
 
     def _kept(self, features: int, dtype: Any) -> regression.Params:
         """The attributes as parameters, padded to the features of a program."""
         coef, bias = np.asarray(self.coef_, dtype), np.asarray(self.intercept_, dtype)
         if len(self.classes_) == 2:
             coef, bias = np.concatenate([-0.5 * coef, 0.5 * coef]), np.concatenate([-0.5 * bias, 0.5 * bias])
-        weights = np.pad(coef.T, ((0, features - coef.shape[1]), (0, 0)))
+        weights = _inputs.extended(coef.T, features, len(coef))
         return regression.Params(jnp.asarray(weights), jnp.asarray(bias))
 
 
@@ -114,10 +119,12 @@ class SoftmaxRegression(Linear):
         n_iter_: updates made, `[1]`.
         n_features_in_: D; `feature_names_in_` are the names of the columns of a frame.
 
-    Edge cases: float32 data is computed in float32, any other in float64, without touching JAX's global setting. Sparse
+    Edge cases: float32 data is computed in float32, any other in float64, without touching JAX's global setting. A JAX
+    array stays on its device, with coefficients and probabilities that are JAX arrays too, and has JAX's dtypes:
+    float64 and float32 are computed in themselves, halves in float32, and integers in JAX's default float. Sparse
     input is made dense, in memory of rows × features. Few rows and features are padded with zeros to powers of two, so
-    that the folds of a search share one compiled program. A JAX array stays on its device: coefficients and
-    probabilities are then JAX arrays too.
+    that the folds of a search share one compiled program. With `warm_start` a fit to other classes starts from zero,
+    and one to another number of features is an error.
 
     Example:
         >>> from jxent.sklearn import SoftmaxRegression
@@ -145,8 +152,12 @@ class SoftmaxRegression(Linear):
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit to features `[n, D]` and labels `[n]` of any type, with non-negative weights `[n]`."""
+        _options.check_loop(self)
         data = _inputs.weighted(_inputs.training(self, X, y, sample_weight), self.class_weight)
         again = self.warm_start and hasattr(self, "coef_") and np.array_equal(self.classes_, data.classes)
+        if again and self.coef_.shape[1] != data.x.shape[1]:
+            needed = (self.coef_.shape[0], data.x.shape[1])
+            raise ValueError(f"warm_start from coef_ of shape {self.coef_.shape}, but the data need shape {needed}")
         result = self._run(data, again=again)
         self._keep(result.params, data.classes, on_device=isinstance(data.x, jax.Array))
         self.n_iter_ = np.asarray(result.num_steps, np.int32)[None]
@@ -154,52 +165,61 @@ class SoftmaxRegression(Linear):
         return self
 
     def _run(self, data: _inputs.Training, *, again: bool) -> regression.Fit:
-        x = _inputs.padded(data.x)
-        extra = len(x) - len(data.ids)
-        with jax.enable_x64(x.dtype == np.float64), warnings.catch_warnings(record=True) as caught:
+        given = _inputs.padded(data)
+        with _inputs.precision(given.x), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = regression.fit(
-                x,
-                np.pad(data.ids, (0, extra)),
-                l2=penalty(self.C, data.weights),
-                sample_weight=np.pad(data.weights, (0, extra)),
-                num_classes=len(data.classes),
+                given.x,
+                given.ids,
+                l2=_options.penalty(self.C, data.weights.sum(dtype=np.float64), data.weights.dtype),
+                sample_weight=given.weights,
+                num_classes=len(given.classes),
                 optimizer=self.optimizer,
-                params=self._kept(x.shape[1], x.dtype) if again else None,
+                params=self._kept(given.x.shape[1], given.x.dtype) if again else None,
                 max_steps=self.max_iter,
                 tolerance=self.tol,
             )
-        warn_again(caught, f"not converged after {int(result.num_steps)} of at most {self.max_iter} steps")
+        said = f"not converged after {int(result.num_steps)} of at most {self.max_iter} steps"
+        warn_again(caught, said, stacklevel=4)
         return result
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """One step of Adam, of size 0.01, on a batch; `classes` lists all labels at the first call.
+        """One step of Adam, of size 0.01, on a batch; `classes` lists all labels.
 
+        They are needed at the first call; a later one may repeat them.
         The penalty is 1/(C·Σ weights seen so far).
         """
+        _options.check_loop(self)
         if isinstance(self.class_weight, str):
             raise ValueError("class_weight='balanced' needs all rows at once: give partial_fit {class: weight}")
         first = not hasattr(self, "classes_")
-        known = classes if first else self.classes_
-        if known is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
+        known = self._known(classes)
         data = _inputs.weighted(_inputs.training(self, X, y, sample_weight, known, reset=first), self.class_weight)
-        x = _inputs.padded(data.x)
-        extra = len(x) - len(data.ids)
-        with jax.enable_x64(x.dtype == np.float64):
-            d, k = x.shape[1], len(data.classes)
-            params = regression.init(d, k, dtype=x.dtype) if first else self._kept(d, x.dtype)
+        given = _inputs.padded(data)
+        with _inputs.precision(given.x):
+            d, k = given.x.shape[1], len(given.classes)
+            params = regression.init(d, k, dtype=given.x.dtype) if first else self._kept(d, given.x.dtype)
             state, seen = getattr(self, "_state", None) or (_ADAM.init(params), 0.0)
             seen += float(data.weights.sum())
-            weights = jnp.asarray(np.pad(data.weights, (0, extra)))
-            given = (jnp.asarray(x), jnp.asarray(np.pad(data.ids, (0, extra))), weights)
-            l2 = jnp.asarray(penalty(self.C, np.asarray([seen])), x.dtype)
-            params, state = _step(params, state, *given, l2)
+            l2 = jnp.asarray(_options.penalty(self.C, seen, given.x.dtype), given.x.dtype)
+            params, state = _step(params, state, *map(jnp.asarray, (given.x, given.ids, given.weights)), l2)
             self._keep(params, data.classes, on_device=isinstance(data.x, jax.Array))
             # As numpy: a pickle belongs on any device.
             self._state = (jax.tree.map(np.asarray, state), seen)
         self.n_iter_ = getattr(self, "n_iter_", np.zeros(1, np.int32)) + 1
         return self
+
+    def _known(self, classes: Any) -> Any:
+        """All labels: those of the first call, which a later one may repeat."""
+        if not hasattr(self, "classes_"):
+            if classes is None:
+                raise ValueError("classes must be passed on the first call to partial_fit.")
+            return classes
+        if classes is not None and not np.array_equal(np.unique(np.asarray(classes)), self.classes_):
+            raise ValueError(
+                f"classes={classes!r} is not the same as on the last call to partial_fit, was {self.classes_.tolist()}"
+            )
+        return self.classes_
 
 
 @jax.jit
@@ -209,20 +229,12 @@ def _step(params: Any, state: Any, x: Any, ids: Any, weights: Any, l2: Any) -> A
     return optax.apply_updates(params, cast("Any", updates)), state
 
 
-def penalty(C: Any, weights: Any) -> Any:
-    """1/(C·Σ weights), of one C or several."""
-    strength = np.asarray(C, np.float64)
-    if not (strength > 0).all():
-        raise ValueError(f"C={C!r} must be positive; the larger, the weaker the penalty")
-    return 1.0 / (strength * weights.sum(dtype=np.float64))
-
-
-def warn_again(caught: list[warnings.WarningMessage], said: str) -> None:
+def warn_again(caught: list[warnings.WarningMessage], said: str, *, stacklevel: int) -> None:
     """What was warned inside; a lack of convergence with scikit-learn's class and in the words of the estimators."""
     lacks = [w for w in caught if issubclass(w.category, regression.ConvergenceWarning)]
     if lacks:
         advice = "scale the features, raise max_iter or tol, or lower C"
-        warnings.warn(f"{said}: {advice}", ConvergenceWarning, stacklevel=4)
+        warnings.warn(f"{said}: {advice}", ConvergenceWarning, stacklevel=stacklevel)
     for warning in caught:
         if warning not in lacks:
-            warnings.warn(warning.message, warning.category, stacklevel=4)
+            warnings.warn(warning.message, warning.category, stacklevel=stacklevel)

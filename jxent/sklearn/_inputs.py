@@ -14,6 +14,8 @@ from sklearn.utils.validation import (  # pyright: ignore[reportMissingTypeStubs
     validate_data,
 )
 
+from jxent._checks import as_float
+
 # Below these sizes rows and features are padded to a power of two: the folds of a search share one program.
 ROWS, FEATURES = 4096, 64
 
@@ -27,6 +29,11 @@ class Training(NamedTuple):
     classes: np.ndarray[Any, Any]
 
 
+def precision(x: Any) -> Any:
+    """A context in which JAX computes in the dtype of an array: that of float64 may be off outside of it."""
+    return jax.enable_x64(x.dtype == np.float64)
+
+
 def features(estimator: Any, x: Any, *, reset: bool) -> Any:
     """Features as a dense array of float32 or float64; a JAX array stays where it is."""
     if isinstance(x, jax.Array):
@@ -38,12 +45,16 @@ def features(estimator: Any, x: Any, *, reset: bool) -> Any:
 def _on_device(estimator: Any, x: jax.Array, *, reset: bool) -> jax.Array:
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"Expected a 2D array [n_samples, n_features] with at least one of each, found {x.shape}")
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        x = x.astype(jnp.result_type(float))
-    if not bool(jnp.all(jnp.isfinite(x))):
+    x = as_float("X", x)
+    with precision(x):
+        finite = bool(jnp.all(jnp.isfinite(x)))
+    if not finite:
         raise ValueError("Input X contains NaN or infinity.")
     if reset:
         estimator.n_features_in_ = x.shape[1]
+        # They are of a frame that was fitted before.
+        if hasattr(estimator, "feature_names_in_"):
+            del estimator.feature_names_in_
     elif x.shape[1] != estimator.n_features_in_:
         name = type(estimator).__name__
         raise ValueError(f"X has {x.shape[1]} features, but {name} is expecting {estimator.n_features_in_} features")
@@ -80,7 +91,7 @@ def training(
 
 
 def _weights(x: Any, sample_weight: Any) -> np.ndarray[Any, Any]:
-    host = np.broadcast_to(np.zeros((), np.asarray(x[:1]).dtype), x.shape)
+    host = np.broadcast_to(np.zeros((), x.dtype), x.shape)
     weights = _check_sample_weight(sample_weight, host, dtype=host.dtype, ensure_non_negative=True)
     if not (weights > 0).any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
@@ -102,7 +113,12 @@ def weighted(data: Training, class_weight: Any) -> Training:
         )
     else:
         per_class = compute_class_weight(class_weight, classes=data.classes, y=labels)
-    return data._replace(weights=data.weights * per_class[data.ids].astype(data.weights.dtype))
+    if not (np.isfinite(per_class) & (per_class >= 0)).all():
+        raise ValueError(f"class_weight={class_weight!r} must hold finite weights of at least 0")
+    weights = data.weights * per_class[data.ids].astype(data.weights.dtype)
+    if not (weights > 0).any():
+        raise ValueError(f"class_weight={class_weight!r} leaves no row a weight above 0")
+    return data._replace(weights=weights)
 
 
 def padded_size(size: int, limit: int) -> int:
@@ -110,8 +126,17 @@ def padded_size(size: int, limit: int) -> int:
     return max(8, 1 << (size - 1).bit_length()) if size < limit else size
 
 
-def padded(x: Any) -> Any:
-    """Features with rows and columns of 0 up to sizes that programs are shared at."""
-    n, d = x.shape
-    missing = ((0, padded_size(n, ROWS) - n), (0, padded_size(d, FEATURES) - d))
-    return jnp.pad(x, missing) if isinstance(x, jax.Array) else np.pad(x, missing)
+def extended(array: Any, *sizes: int) -> Any:
+    """With zeros after the end of every axis, up to the sizes."""
+    missing = [(0, size - there) for size, there in zip(sizes, array.shape, strict=True)]
+    if not isinstance(array, jax.Array):
+        return np.pad(array, missing)
+    with precision(array):
+        return jnp.pad(array, missing)
+
+
+def padded(data: Training) -> Training:
+    """With rows of weight 0 and features of 0, up to sizes that programs are shared at."""
+    rows, columns = (padded_size(*size) for size in zip(data.x.shape, (ROWS, FEATURES), strict=True))
+    x = extended(data.x, rows, columns)
+    return data._replace(x=x, ids=extended(data.ids, rows), weights=extended(data.weights, rows))
