@@ -29,16 +29,15 @@ def gradient(rows: int, features: int, classes: int, rounds: int) -> None:
     labels = jax.random.randint(keys[1], (rows,), 0, classes)
     params = regression.Params(0.1 * jax.random.normal(keys[2], (features, classes)), jnp.zeros(classes))
     residual = jax.random.normal(keys[3], (1, classes, rows))
-    share = jnp.full((1, rows), 1.0 / rows)
+    task = _lanes.one(x, labels, jnp.ones(rows), jnp.zeros(()))
 
     def products(x: Any, weights: Any, residual: Any) -> Any:
-        point = _lanes.Point(weights.T[None], jnp.zeros((1, classes)))
-        return _lanes.scores(x, point), _lanes.pull(x, residual).weights
+        high = {"precision": "highest"}
+        return jnp.matmul(weights.T, x.T, **high), jnp.matmul(residual[0], x, **high)
 
-    def of_solver(x: Any, labels: Any, weights: Any, bias: Any) -> Any:
-        task = _lanes.task(x, labels, share, jnp.zeros(1))
+    def of_solver(task: Any, weights: Any, bias: Any) -> Any:
         point = _lanes.lane(weights, bias)
-        value, slope = _lanes.evaluate(task, _lanes.scores(x, point))
+        value, slope = _lanes.evaluate(task, _lanes.scores(task.x, point))
         return value, _lanes.gradient(task, point, slope)
 
     def of_objective(x: Any, labels: Any, weights: Any, bias: Any) -> Any:
@@ -47,7 +46,7 @@ def gradient(rows: int, features: int, classes: int, rounds: int) -> None:
     seconds = interleaved(
         {
             "products": (products, (x, params.weights, residual)),
-            "solver": (of_solver, (x, labels, *params)),
+            "solver": (of_solver, (task, *params)),
             "objective": (of_objective, (x, labels, *params)),
         },
         rounds,

@@ -66,7 +66,9 @@ def same(a, b):
 
 
 @pytest.mark.filterwarnings("ignore::jxent.regression.ConvergenceWarning")
-@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(
+    "solver", [pytest.param(s, marks=[] if s in ("lbfgs", "minibatches") else [pytest.mark.slow]) for s in SOLVERS]
+)
 def test_a_fit_that_was_killed_ends_bit_by_bit_where_the_other_does(tmp_path, monkeypatch, solver):
     options = SOLVERS[solver]
     whole = fit(tmp_path / "whole", **options)
@@ -85,6 +87,7 @@ def test_a_fit_that_was_killed_ends_bit_by_bit_where_the_other_does(tmp_path, mo
     np.testing.assert_allclose(whole.params.weights, plain.params.weights, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::jxent.regression.ConvergenceWarning")
 @pytest.mark.parametrize("solver", ["lbfgs", "minibatches"])
 def test_a_source_goes_on_too(tmp_path, monkeypatch, solver):
@@ -96,6 +99,7 @@ def test_a_source_goes_on_too(tmp_path, monkeypatch, solver):
     same(fit(tmp_path / "killed", **given), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::jxent.regression.ConvergenceWarning")
 def test_more_steps_go_on_from_the_end(tmp_path):
     options = SOLVERS["adam"]
@@ -142,7 +146,9 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize(
+    "damage", [pytest.param(d, marks=[] if d == "a bit flipped" else [pytest.mark.slow]) for d in DAMAGE]
+)
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_used(tmp_path, monkeypatch, damage):
     folder = tmp_path / "c"
     whole = fit(tmp_path / "whole")
@@ -171,7 +177,9 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n in ("data", "l2", "solver") else [pytest.mark.slow]) for n in OTHERS]
+)
 def test_a_checkpoint_of_another_problem_is_refused_and_left_alone(tmp_path, name):
     x, y = rows()
     fit(tmp_path / "c", tolerance=0.1)

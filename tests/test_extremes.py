@@ -84,6 +84,7 @@ def test_lists_of_arrays_and_options_that_are_no_axis():
         regression.objective((jnp.zeros((2, 3)), jnp.zeros(3)), [[1.0, 2.0]], [0])
 
 
+@pytest.mark.slow
 def test_fit_under_a_jit_that_closes_over_its_data(rng):
     x, y = jnp.asarray(rng.normal(size=(20, 2)), jnp.float32), jnp.asarray(rng.integers(0, 3, 20))
     outcome = jax.jit(lambda l2: regression.fit(x, y, l2=l2, num_classes=3, max_steps=50))(0.1)

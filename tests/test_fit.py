@@ -181,7 +181,7 @@ def test_a_solver_of_our_own_is_one_program_with_one_while(monkeypatch, solver):
 def test_a_line_search_makes_no_product_with_the_features(monkeypatch, solver, products):
     jaxpr = program(monkeypatch, optimizer=solver)
     body = whiles(jaxpr.eqns)[0].params["body_jaxpr"].jaxpr
-    direct = [e for e in body.eqns if e.primitive.name == "dot_general" and e.invars[1].aval.shape == (60, 4)]
+    direct = [e for e in body.eqns if e.primitive.name == "dot_general" and e.invars[1].aval.shape == (60, 5)]
     assert (
         len(direct) == products
     )  # along the direction, unless conjugate gradients had that, and back for the gradient

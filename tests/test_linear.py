@@ -168,6 +168,7 @@ def test_every_transform(engine, others, rng, x64, op_by_op):
     close(jax.grad(along)(at), product)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_vmap_and_jit_of_the_hessian_product(engine, rng, x64):
     """Compiled; over features and weights together and over features alone."""
@@ -185,6 +186,7 @@ def test_vmap_and_jit_of_the_hessian_product(engine, rng, x64):
         close(found, jax.vmap(functools.partial(product, plain), in_axes=axes)(*args))
 
 
+@pytest.mark.slow
 def test_logsumexp(rng, x64, op_by_op):
     """Value, gradient and second derivative, with a bias, masks and more than one leading axis."""
     x, w, bias, *_ = problem(rng)
@@ -211,6 +213,7 @@ def test_logsumexp(rng, x64, op_by_op):
     assert moved[2] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_gradients_of_classes_that_are_alike(engine):
     """Weights of zero: every class is the largest, and keeps the digits of its small probability."""
@@ -299,6 +302,7 @@ def test_labels_out_of_range_ignored_or_impossible(engine, op_by_op):
     assert mean(x, w, kept, weights=jnp.zeros(5)) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_masked_class_may_hold_anything(engine, rng, op_by_op):
     x, w = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((4, 3), (5, 3)))
@@ -365,6 +369,7 @@ def test_error_no_larger_than_that_of_the_whole_logits(shape, given, rng):
         assert error <= whole + 1e-6, (engine, error, whole)
 
 
+@pytest.mark.slow
 def test_bfloat16_gradients_are_bfloat16_and_losses_float32(rng, op_by_op):
     x, w = (jnp.asarray(rng.normal(size=s), jnp.bfloat16) for s in ((6, 4), (9, 4)))
     labels = jnp.arange(6)

@@ -86,7 +86,11 @@ class FeaturesAlone:
         return self.x[i]
 
 
-KINDS = ["memory map", "Arrow table", "Arrow lists", "records", "records beside labels", "batches"]
+FIRST = ("memory map", "batches")
+KINDS = [
+    pytest.param(kind, marks=[] if kind in FIRST else [pytest.mark.slow])
+    for kind in ("memory map", "Arrow table", "Arrow lists", "records", "records beside labels", "batches")
+]
 
 
 def close(found, expected, tolerance=2e-5):
@@ -128,6 +132,7 @@ def test_minibatches_of_a_key_are_those_of_memory(tmp_path, kind):
     np.testing.assert_allclose(found.grad_norm, expected.grad_norm, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_all_rows(tmp_path):
     x, y = problem()
     given = {"l2": 0.01, "optimizer": ADAM, "max_steps": 6}
@@ -154,6 +159,7 @@ def test_batches_of_a_source_are_the_minibatches():
     np.testing.assert_allclose(found.params.weights, params.weights, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_weights_and_distributions_travel_with_the_rows(tmp_path):
     x, y = problem()
     weights = np.linspace(0, 2, ROWS).astype(np.float32)
@@ -166,12 +172,14 @@ def test_weights_and_distributions_travel_with_the_rows(tmp_path):
         close(regression.fit(kind(x, soft, weights), num_classes=CLASSES, **given), expected)
 
 
+@pytest.mark.slow
 def test_class_weights_of_a_source(tmp_path):
     x, y = problem()
     expected = regression.fit(x, y, l2=0.01, class_weight=[1.0, 2.0, 0.5])
     close(regression.fit(memmap(tmp_path, x), y, l2=0.01, class_weight=[1.0, 2.0, 0.5], chunk_size=64), expected)
 
 
+@pytest.mark.slow
 def test_a_source_in_float64_and_one_of_bytes(tmp_path, x64):
     x, y = problem()
     wide = regression.fit(memmap(tmp_path, x.astype(np.float64)), y, l2=0.01, chunk_size=64)
@@ -181,6 +189,7 @@ def test_a_source_in_float64_and_one_of_bytes(tmp_path, x64):
     close(regression.fit(memmap(tmp_path, pixels), y, l2=100.0), regression.fit(pixels, y, l2=100.0), 1e-6)
 
 
+@pytest.mark.slow
 def test_many_features_take_their_directions_from_a_sample(tmp_path):
     rng = np.random.default_rng(0)
     x = (rng.normal(size=(400, 300)) * np.logspace(1, -2, 300)).astype(np.float32)
@@ -190,6 +199,7 @@ def test_many_features_take_their_directions_from_a_sample(tmp_path):
     close(found, regression.fit(x, y, l2=0.01), 1e-3)
 
 
+@pytest.mark.slow
 def test_separable_data_have_no_minimum(tmp_path):
     x, _ = problem()
     y = x[:, :CLASSES].argmax(axis=1).astype(np.int32)
@@ -198,6 +208,7 @@ def test_separable_data_have_no_minimum(tmp_path):
     assert not found.converged
 
 
+@pytest.mark.slow
 def test_a_source_longer_than_a_chunk_is_never_held_whole(tmp_path, monkeypatch):
     """What numpy allocates stays at a few chunks, of a source of a hundred."""
     monkeypatch.setattr(_reader, "SAMPLE", 1 << 16)

@@ -58,14 +58,11 @@ def basis(x: Array, classes: int) -> Basis | None:
 def inverse(task: Task, p: Array) -> Inverse:
     """Of the curvature at probabilities `[L, K, N]`, the mean over the lanes."""
     curved = jnp.mean(task.share[:, None, :] * p * (1.0 - p), axis=0)
-    x = task.x if task.basis is None else task.basis.features
+    x = task.x if task.basis is None else _lanes.with_one(task.basis.features)
     l2 = jnp.mean(task.l2)
 
     def block(weights: Array) -> Array:
-        weighted = weights[:, None] * x
-        inner = lax.dot_general(weighted, x, (((0,), (0,)), ((), ())), precision=HIGH)
-        edge = jnp.sum(weighted, axis=0)[:, None]
-        return jnp.block([[inner, edge], [edge.T, jnp.sum(weights)[None, None]]])
+        return lax.dot_general(weights[:, None] * x, x, (((0,), (0,)), ((), ())), precision=HIGH)
 
     # A class at a time: all at once would hold the features K times.
     blocks = lax.map(block, curved)

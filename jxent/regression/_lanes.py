@@ -40,7 +40,7 @@ class Task(NamedTuple):
     """What the lanes minimise: Σ share·loss + l2/2·‖weights‖², each lane its own.
 
     Attributes:
-        x: features `[N, D]`.
+        x: features `[N, D + 1]`, the last of them 1: the bias is one more weight, and costs no pass of its own.
         anchor: the class of each row that differences are formed against, `[N]`, as numbers of the dtype of `x`:
             a comparison of integers in a fused loop is slow on a CPU.
         soft: targets `[K, N]`, or None where the anchor is the label.
@@ -58,10 +58,16 @@ class Task(NamedTuple):
 
 
 def task(x: Array, targets: Array, share: Array, l2: Array, basis: Basis | None = None) -> Task:
-    """The task of class ids `[N]` or distributions `[N, K]`."""
+    """The task of features `[N, D]` and class ids `[N]` or distributions `[N, K]`."""
+    x = with_one(x)
     if targets.ndim == 1:
         return Task(x, targets.astype(x.dtype), None, share, l2, basis)
     return Task(x, jnp.argmax(targets, axis=1).astype(x.dtype), targets.T.astype(x.dtype), share, l2, basis)
+
+
+def with_one(x: Array) -> Array:
+    """Features with one more, which is 1."""
+    return jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
 
 
 def one(x: Array, targets: Array, weights: Array, l2: Array, basis: Basis | None = None) -> Task:
@@ -75,16 +81,16 @@ def lane(weights: Array, bias: Array) -> Point:
 
 
 def scores(x: Array, point: Point) -> Array:
-    """X·W + b of every lane, `[L, K, N]`."""
+    """X·W + b of every lane, `[L, K, N]`, with the features of a task."""
+    all_ = jnp.concatenate([point.weights, point.bias[:, :, None]], axis=2)
     # An accelerator may else round float32 operands to 10 bits, and a gradient never reach its tolerance.
-    product = lax.dot_general(point.weights, x, (((2,), (1,)), ((), ())), precision=lax.Precision.HIGHEST)
-    return product + point.bias[:, :, None]
+    return lax.dot_general(all_, x, (((2,), (1,)), ((), ())), precision=lax.Precision.HIGHEST)
 
 
 def pull(x: Array, residual: Array) -> Point:
     """What changes of the scores `[L, K, N]` are in the parameters: the transpose of `scores`."""
     product = lax.dot_general(residual, x, (((2,), (0,)), ((), ())), precision=lax.Precision.HIGHEST)
-    return Point(product, jnp.sum(residual, axis=2))
+    return Point(product[:, :, :-1], product[:, :, -1])
 
 
 def is_anchor(task: Task, classes: int) -> Array:

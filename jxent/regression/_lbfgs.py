@@ -36,7 +36,7 @@ class Lbfgs(Method):
         """No pairs; the scale of the first step from the curvature along it."""
         guess = None
         p = _lanes.probabilities(task, state.slope)
-        if _curvature.worth(task.x.shape[1], state.z.shape[1]):
+        if _curvature.worth(task.x.shape[1] - 1, state.z.shape[1]):
             guess = _curvature.inverse(task, p)
         curved, _ = _curvature.product(task, p, _curvature.applied(guess, state.gradient))
         return remembered(guess, state.gradient, curved)

@@ -43,7 +43,7 @@ class Newton(Method):
     def start(self, task: Task, state: State) -> Memory:
         """The preconditioner at the start."""
         guess = None
-        if _curvature.worth(task.x.shape[1], state.z.shape[1]):
+        if _curvature.worth(task.x.shape[1] - 1, state.z.shape[1]):
             guess = _curvature.inverse(task, _lanes.probabilities(task, state.slope))
         first = _lanes.dot(state.gradient, _curvature.applied(guess, state.gradient))
         return Memory(first, guess, jnp.zeros((), jnp.int32))
