@@ -19,6 +19,7 @@ ARRAY_ROOMS = (
     "closed_form",
     "regression",
     "calibration",
+    "counts",
 )
 hook = install_import_hook([f"jxent.{room}" for room in ARRAY_ROOMS], "beartype.beartype")
 

@@ -15,7 +15,19 @@ from jxent import closed_form
 from tests import test_derivatives, test_options, test_values
 from tests.table import BY_NAME, ELSEWHERE, Entry
 
-ROOMS = ("probs", "logits", "losses", "linear", "closed_form", "regression", "calibration", "data", "plots", "sklearn")
+ROOMS = (
+    "probs",
+    "logits",
+    "losses",
+    "linear",
+    "closed_form",
+    "regression",
+    "calibration",
+    "counts",
+    "data",
+    "plots",
+    "sklearn",
+)
 SECTIONS = ("Args:", "Returns:", "Edge cases:", "Gradient:", "Example:", "Reference:")
 
 
@@ -38,6 +50,12 @@ def test_every_calibration_function_is_tested():
     assert len(names) == 13
     missing = {n for n in names if n not in text and f'"{n.split(".")[1]}"' not in text}
     assert not missing, f"add {missing} to test_calibration.py"
+
+
+def test_every_counts_function_is_tested():
+    text = (pathlib.Path(__file__).parent / "test_counts.py").read_text()
+    missing = {n for n, _ in FUNCTIONS if n.startswith("counts.") and f"{n}(" not in text}
+    assert not missing, f"add {missing} to test_counts.py"
 
 
 def test_every_linear_function_is_tested():

@@ -113,9 +113,8 @@ def as_operand(function: str, argument: str, value: Any) -> Any:
                 f"{function}(): `{argument}` is a ragged {type(value).__name__}; every row must have the same "
                 f"length ({error})"
             ) from None
-    if argument == "labels" and isinstance(value, np.ndarray) and value.dtype in (np.int64, np.uint64):
-        # Without 64-bit integers JAX would wrap them: what is out of range stays out of range.
-        value = np.clip(value, *(np.iinfo(np.int32).min * (value.dtype == np.int64), np.iinfo(np.int32).max))
+    if argument == "labels" and isinstance(value, np.ndarray):
+        value = saturated(cast("Any", value))
     # Kind "V" holds the extended floats, such as bfloat16.
     if isinstance(value, np.ndarray) and value.dtype.kind not in "biufV":
         raise TypeError(
@@ -123,6 +122,14 @@ def as_operand(function: str, argument: str, value: Any) -> Any:
             f"np.asarray({argument}, dtype=float)"
         )
     return cast("Any", value)
+
+
+def saturated(labels: Any) -> Any:
+    """Class ids of 64 bits within 32, where JAX would wrap them: what is out of range stays out of range."""
+    if labels.dtype not in (np.int64, np.uint64) or jax.dtypes.canonicalize_dtype(np.int64) == np.int64:
+        return labels
+    limits = np.iinfo(np.int32)
+    return np.clip(labels, limits.min if labels.dtype == np.int64 else 0, limits.max)
 
 
 def static_option(function: str, key: str, value: Any) -> Any:

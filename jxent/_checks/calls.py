@@ -16,7 +16,10 @@ R = TypeVar("R")
 
 # Options that are numbers without being values to check.
 STATIC = frozenset(
-    {"axis", "base", "ignore_label", "block_size", "x", "y", "of", "given", "variables", "table", "slope_at_infinity"}
+    {
+        *("axis", "base", "ignore_label", "block_size", "num_classes", "method", "slope_at_infinity"),
+        *("x", "y", "of", "given", "variables", "table"),
+    }
 )
 # Part of the key of every compilation: a function that was compiled without its checks is compiled again.
 checking = jax.make_user_context(False)  # noqa: FBT003
@@ -62,7 +65,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                 jax.effects_barrier()
         except jax.errors.JaxRuntimeError as error:
             found = re.findall(
-                r"ValueError: ((?:probs|logits|losses|linear|closed_form|calibration)\.\w+\(\): .*)", str(error)
+                r"ValueError: ((?:probs|logits|losses|linear|closed_form|calibration|counts)\.\w+\(\): .*)", str(error)
             )
             if not found:
                 raise
@@ -80,7 +83,7 @@ def check_call(function: Callable[..., Any], operands: list[Any], options: Mappi
     bound = inspect.signature(function).bind(*operands, **options)
     bound.apply_defaults()
     # What names a variable elsewhere holds the features there.
-    options_of = STATIC - {"x"} if room == "linear" else STATIC
+    options_of = STATIC - {"linear": {"x"}, "counts": {"table"}}.get(room, set())
     arrays = {k: v for k, v in bound.arguments.items() if k not in options_of and _is_array(v)}
     static = {k: v for k, v in bound.arguments.items() if k not in arrays}
 

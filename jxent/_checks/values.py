@@ -19,7 +19,7 @@ TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-6}
 
 def knows(room: str) -> bool:
     """Whether the functions of a room can be checked."""
-    return room in ("probs", "logits", "losses", "linear", "closed_form", "calibration")
+    return room in ("probs", "logits", "losses", "linear", "closed_form", "calibration", "counts")
 
 
 def violation(room: str, name: str, arguments: Mapping[str, Any], options: Options) -> str | None:
@@ -58,6 +58,8 @@ def _rule(
     values: Mapping[str, Numbers],
     options: Options,
 ) -> str | None:
+    if room == "counts":
+        return _of_counts(argument, value, where, options)
     if argument == "labels" and room == "calibration":
         predictions = values["p"] if "p" in values else values["logits"]
         part = np.ones(value.shape, bool) if where is None else np.broadcast_to(where[..., 0], value.shape)
@@ -178,6 +180,17 @@ def _of_model(
     if argument == "bias":
         return _first(here & (np.isnan(value) | (value == np.inf)), value, "expected a finite number or -inf")
     return _first(here & ~np.isfinite(value), value, "expected a finite number")
+
+
+def _of_counts(argument: str, value: Numbers, where: Numbers | None, options: Options) -> str | None:
+    """Counts, and labels to be counted."""
+    if argument == "alpha":
+        return _first(~(value >= 0), value, "expected a pseudocount >= 0")
+    if argument != "labels":
+        part = np.ones(value.shape, bool) if where is None else np.broadcast_to(where, value.shape)
+        return _first(part & ~((value >= 0) & np.isfinite(value)), value, "expected finite counts >= 0")
+    sizes = options["num_classes"]
+    return _first((value < 0) | (value >= np.asarray(sizes)), value, f"expected class ids in [0, {sizes})")
 
 
 def _labels(labels: Numbers, classes: int, options: Options) -> str | None:

@@ -1,0 +1,186 @@
+"""The entropy of what counts came from, by every method."""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from jxent import probs
+from jxent._checks import NON_NEGATIVE, Axis, log_base_factor, parameter, public
+from jxent.counts import _plain, _posterior
+from jxent.counts._cells import Cells, cells, keep
+
+# Methods that are one formula in the counts.
+FORMULAS: dict[str, Callable[[Cells], Array]] = {
+    "plugin": _plain.plugin,
+    "miller_madow": _plain.miller_madow,
+    "jackknife": _plain.jackknife,
+    "grassberger_1988": _plain.grassberger_1988,
+    "grassberger_2003": _plain.grassberger_2003,
+    "chao_shen": _plain.chao_shen,
+    "chao_wang_jost": _plain.chao_wang_jost,
+    "zhang": _plain.zhang,
+    "bonachela": _plain.bonachela,
+    "nsb": lambda c: _posterior.nsb(c).mean,
+}
+# Pseudocounts of the methods that take the entropy of posterior-mean probabilities.
+PSEUDOCOUNTS: dict[str, Callable[[Cells], Array]] = {
+    "jeffreys": lambda c: jnp.full_like(c.total, 0.5),
+    "laplace": lambda c: jnp.ones_like(c.total),
+    "perks": lambda c: 1 / c.size,
+    "minimax": lambda c: jnp.sqrt(c.total) / c.size,
+}
+# Methods whose estimate is the entropy of an estimated distribution, which `share` gives.
+OF_PROBABILITIES = ("plugin", "james_stein", "dirichlet", *PSEUDOCOUNTS)
+METHODS = (*FORMULAS, "james_stein", "dirichlet", *PSEUDOCOUNTS, "wolpert_wolf")
+DEVIATIONS = ("plugin", "miller_madow", "jackknife", "wolpert_wolf", "nsb")
+
+
+@public(static=("method",), domain={"alpha": NON_NEGATIVE})
+def entropy(
+    counts: ArrayLike,
+    *,
+    method: str = "plugin",
+    alpha: ArrayLike = 1.0,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Entropy of the distribution that counts were drawn from, in nats (or units of `base`).
+
+    Args:
+        counts: observations of each cell `[..., K]`, integers or floats; a zero is a cell that was not seen.
+        method: one of
+
+            - "plugin": the entropy of the frequencies n/N, which is too low by about (K − 1)/2N;
+            - "miller_madow": with that bias added, K the cells seen;
+            - "jackknife": N times the plug-in less N − 1 times its mean without one observation;
+            - "grassberger_1988", "grassberger_2003": Σ (n/N)·(log N − G(n)), with G of either paper;
+            - "chao_shen": adjusted for the probability of what was not seen;
+            - "chao_wang_jost": from the slope of the species accumulation curve, by cells seen once and twice;
+            - "zhang": Σ (n/N)·(ψ(N) − ψ(n));
+            - "bonachela": balances bias and variance for few observations of few cells;
+            - "james_stein": of frequencies shrunk towards 1/K;
+            - "dirichlet", "jeffreys", "laplace", "perks", "minimax": of the posterior-mean probabilities
+              (n + α)/(N + Kα), for α = `alpha`, 1/2, 1, 1/K and √N/K;
+            - "wolpert_wolf": the posterior mean of the entropy under the same prior with α = `alpha`;
+            - "nsb": the posterior mean under a mixture of those priors that is uniform in the entropy expected.
+        alpha: pseudocount of "dirichlet" and "wolpert_wolf".
+        axis: the axis of the cells, or a tuple of axes.
+        where: boolean mask of the cells that belong to the alphabet; the others may hold anything.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+        keepdims: whether the reduced axes stay as axes of size 1.
+
+    Returns:
+        `[...]`, one number per histogram.
+
+    Raises:
+        ValueError: for an unknown method, or a negative `alpha`.
+
+    Edge cases: nothing observed gives 0, but for the methods with a prior, whose answer is that of the prior. A
+    negative count gives NaN, and so does a fraction where a method counts singletons or asks for parity (both of
+    Grassberger's, both of Chao's). In float32 "nsb" is for some ten thousand observations; beyond, use float64.
+
+    Gradient: in float counts, that of the formula; 0 almost everywhere where a method counts cells. In `alpha` too.
+
+    Example:
+        >>> from jxent import counts
+        >>> round(float(counts.entropy([4, 2, 3, 0, 2, 4, 0, 0, 2, 1, 1], method="nsb")), 4)
+        2.1878
+
+    Reference: J. Hausser and K. Strimmer, Entropy inference and the James–Stein estimator, Journal of Machine
+    Learning Research 10 (2009); that of each method stands with its formula.
+    """
+    c, axes = cells(counts, axis, where)
+    return keep(estimate(c, method, alpha), axes, keepdims=keepdims) * log_base_factor(base)
+
+
+@public(static=("method",), domain={"alpha": NON_NEGATIVE})
+def entropy_moments(
+    counts: ArrayLike,
+    *,
+    method: str = "nsb",
+    alpha: ArrayLike = 1.0,
+    axis: Axis = -1,
+    where: ArrayLike | None = None,
+    base: float | None = None,
+    keepdims: bool = False,
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """Entropy of the distribution that counts were drawn from, and the standard deviation of that estimate, in nats.
+
+    Args:
+        counts: observations of each cell `[..., K]`.
+        method: "wolpert_wolf" and "nsb", whose deviation is that of the posterior; "jackknife", of Efron and Stein;
+            "plugin" and "miller_madow", √(Var(log p)/N) for many observations.
+        alpha: pseudocount of "wolpert_wolf".
+        axis: the axis of the cells, or a tuple of axes.
+        where: boolean mask of the cells that belong to the alphabet; the others may hold anything.
+        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
+        keepdims: whether the reduced axes stay as axes of size 1.
+
+    Returns:
+        `(mean, deviation)`, each `[...]`.
+
+    Raises:
+        ValueError: for a method that defines no deviation.
+
+    Edge cases: as `entropy`; a deviation without observations is 0, but for the methods with a prior.
+
+    Gradient: as `entropy`.
+
+    Example:
+        >>> from jxent import counts
+        >>> mean, deviation = counts.entropy_moments([10, 10], method="wolpert_wolf", base=2)
+        >>> round(float(mean), 3), round(float(deviation), 3)
+        (0.968, 0.043)
+
+    Reference: D. H. Wolpert and D. R. Wolf, Estimating functions of probability distributions from a finite set of
+    samples, Physical Review E 52 (1995).
+    """
+    if method not in DEVIATIONS:
+        known(method)
+        raise ValueError(f"entropy_moments(): method={method!r} defines no deviation; expected {_listed(DEVIATIONS)}")
+    c, axes = cells(counts, axis, where)
+    if method in ("wolpert_wolf", "nsb"):
+        found = _posterior.nsb(c) if method == "nsb" else _posterior.wolpert_wolf(c, _alpha(c, alpha))
+        mean, deviation = found.mean, jnp.sqrt(found.variance)
+    else:
+        mean = estimate(c, method, alpha)
+        deviation = _plain.jackknife_deviation(c) if method == "jackknife" else _plain.plugin_deviation(c)
+    factor = log_base_factor(base)
+    return tuple(keep(a, axes, keepdims=keepdims) * factor for a in (mean, deviation))  # pyright: ignore[reportReturnType]
+
+
+def estimate(c: Cells, method: str, alpha: ArrayLike) -> Array:
+    """The entropy by a method, in nats."""
+    known(method)
+    if method in FORMULAS:
+        return FORMULAS[method](c)
+    if method == "wolpert_wolf":
+        return _posterior.wolpert_wolf(c, _alpha(c, alpha)).mean
+    return probs.entropy(share(c, method, alpha))
+
+
+def share(c: Cells, method: str, alpha: ArrayLike) -> Array:
+    """The estimated distribution, of the methods that make one."""
+    if method == "plugin":
+        return c.share
+    if method == "james_stein":
+        return _plain.james_stein_share(c)
+    return _plain.posterior_share(c, _alpha(c, alpha) if method == "dirichlet" else PSEUDOCOUNTS[method](c))
+
+
+def known(method: str) -> None:
+    """Refuse a method that there is not."""
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} is not known; expected {_listed(METHODS)}")
+
+
+def _listed(methods: tuple[str, ...]) -> str:
+    return ", ".join(methods[:-1]) + f" or {methods[-1]}"
+
+
+def _alpha(c: Cells, alpha: ArrayLike) -> Array:
+    return jnp.broadcast_to(parameter("alpha", alpha, c.n), c.total.shape)

@@ -1,0 +1,106 @@
+"""From observations to counts."""
+
+import math
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Int
+
+from jxent._checks import public
+
+Sizes = int | Sequence[int]
+
+
+@public(static=("num_classes",))
+def from_labels(labels: ArrayLike, num_classes: Sizes) -> Int[Array, "..."]:
+    """How often each class occurs among labels: counts that add up, over batches, streams and devices, by `+`.
+
+    Args:
+        labels: class ids `[..., N]` in [0, K); of several variables `[..., N, V]`.
+        num_classes: K, or of several variables their numbers of classes (K₁, …, K_V).
+
+    Returns:
+        Integers `[..., K]`, or a table `[..., K₁, …, K_V]`.
+
+    Raises:
+        TypeError: for labels that are not integers.
+        ValueError: for a number of classes below 1, or of variables that is not that of the labels.
+
+    Edge cases: a label outside [0, K) is counted nowhere, and neither is an observation with one; `out_of_range` says
+    how many those are, and `jxent.checked` raises. No label gives zeros.
+
+    Gradient: none, the result is integers.
+
+    Example:
+        >>> from jxent import counts
+        >>> counts.from_labels([0, 2, 2, 1], 3).tolist()
+        [1, 1, 2]
+        >>> counts.from_labels([[0, 1], [0, 1], [1, 0]], (2, 2)).tolist()
+        [[0, 2], [1, 0]]
+
+    Reference: that of a histogram.
+    """
+    ids, sizes, sound = _checked(labels, num_classes)
+    strides = np.cumprod((1, *sizes[:0:-1]))[::-1]
+    steps = jnp.asarray(strides.copy(), jnp.int32).reshape((1,) * (ids.ndim - 1) + (-1,))
+    cell = jnp.sum(jnp.where(sound[..., None], ids, 0) * steps, axis=-1)
+    cells = math.prod(sizes)
+    # One beyond the last is dropped; a negative number would count from the end.
+    where = jnp.where(sound, cell, cells).reshape(math.prod(cell.shape[:-1]), cell.shape[-1])
+
+    def count(row: Array) -> Array:
+        return jnp.zeros(cells, jnp.int32).at[row].add(1, mode="drop")
+
+    return jax.vmap(count)(where).reshape(*cell.shape[:-1], *sizes)
+
+
+@public(static=("num_classes",))
+def out_of_range(labels: ArrayLike, num_classes: Sizes) -> Int[Array, "..."]:
+    """How many observations `from_labels` counts nowhere, because a label of theirs is outside [0, K).
+
+    Args:
+        labels: class ids `[..., N]`, or of several variables `[..., N, V]`.
+        num_classes: K, or (K₁, …, K_V).
+
+    Returns:
+        Integers `[...]`.
+
+    Edge cases: no label gives 0.
+
+    Gradient: none, the result is integers.
+
+    Example:
+        >>> from jxent import counts
+        >>> int(counts.out_of_range([0, 3, -1, 1], 3))
+        2
+
+    Reference: that of a histogram.
+    """
+    _, _, sound = _checked(labels, num_classes)
+    return jnp.sum(~sound, axis=-1, dtype=jnp.int32)
+
+
+def _checked(labels: ArrayLike, num_classes: Sizes) -> tuple[Array, tuple[int, ...], Array]:
+    """Ids `[..., N, V]`, the sizes, and whether all ids of an observation are in range, `[..., N]`."""
+    ids = jnp.asarray(labels)
+    if not jnp.issubdtype(ids.dtype, jnp.integer):
+        raise TypeError(
+            f"`labels` has dtype {ids.dtype}, expected integer class ids; for ids stored as floats labels.astype(int)"
+        )
+    several = isinstance(num_classes, Sequence)
+    sizes = tuple(num_classes) if several else (num_classes,)
+    if not sizes or any(isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1 for k in sizes):
+        raise ValueError(f"num_classes={num_classes!r} must be an int of at least 1, or a tuple of them")
+    if ids.ndim < 1 + several or (several and ids.shape[-1] != len(sizes)):
+        expected = f"[..., N, {len(sizes)}]" if several else "[..., N]"
+        raise ValueError(f"`labels` has shape {ids.shape}, expected {expected} for num_classes={num_classes!r}")
+    if math.prod(sizes) >= np.iinfo(np.int32).max:
+        raise ValueError(f"num_classes={num_classes!r} are {math.prod(sizes)} cells, expected fewer than 2**31")
+    ids = ids if several else ids[..., None]
+    most = jnp.asarray(np.minimum(sizes, np.iinfo(ids.dtype).max), ids.dtype).reshape((1,) * (ids.ndim - 1) + (-1,))
+    within = (ids <= most - 1) if np.max(sizes) <= np.iinfo(ids.dtype).max else (ids <= most)
+    sound = jnp.all((ids >= 0) & within, axis=-1)
+    return ids.astype(jnp.int32), sizes, sound
