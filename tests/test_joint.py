@@ -79,6 +79,7 @@ def test_examples_of_the_papers(room, table, values, x64):
     assert room.mutual_information(pair, base=2) - given == pytest.approx(values["co_information"], abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", PROBS_FIRST)
 def test_the_extremes_of_five_variables(room, x64):
     """Rosas et al. (2019): n copies of one bit have the O-information n − 2, n bits of even parity 2 − n."""
@@ -95,6 +96,7 @@ def random_table(rng, shape, dtype=float):
     return np.asarray(rng.dirichlet(np.full(np.prod(shape), 0.7)).reshape(shape), dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", PROBS_FIRST)
 def test_identities(room, rng, x64):
     """Chain rules and the definitions as sums of entropies, which no measure is evaluated by."""
@@ -192,6 +194,7 @@ def test_masks_of_cells(entry, op_by_op):
     np.testing.assert_array_equal(nothing, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", core_first(JOINT))
 def test_a_table_from_an_underflowed_softmax(entry, op_by_op):
     (t,) = batch(entry, jnp.float32)

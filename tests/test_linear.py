@@ -223,6 +223,7 @@ def test_gradients_of_classes_that_are_alike(engine):
     np.testing.assert_allclose(slope[7], 1 / 50_000 - 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_rows_without_weight_or_class_may_hold_anything(engine, op_by_op):
     """Values and gradients in every argument are those of rows that are not there."""
@@ -272,6 +273,7 @@ def test_the_tail_of_a_confident_row(engine, op_by_op):
         np.testing.assert_allclose(jax.grad(lambda w, mean=mean: mean(x, w))(w)[:, 0], in_w, rtol=4e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_labels_out_of_range_ignored_or_impossible(engine, op_by_op):
     x, w = jnp.ones((5, 2), jnp.float32), jnp.asarray([[1.0, 0], [0, 1], [1, 1]], jnp.float32)

@@ -72,6 +72,7 @@ def test_every_combination_of_options(smoothing, weights, z_loss, masked, rng, x
     np.testing.assert_allclose(gradient, by_hand, rtol=1e-11, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of", ["logits", "smoothing", "weights", "z_loss"])
 def test_second_derivatives_with_every_option(of, rng, x64):
     z, labels = jnp.asarray(rng.normal(size=(3, CLASSES))), jnp.asarray([0, 2, 4])

@@ -96,6 +96,7 @@ def test_published_numbers(x64):
     assert probs.hellinger_distance([1.0, 0.0], [0.0, 1.0]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*ENTROPIES, *DIVERGENCES])
 @pytest.mark.parametrize("room", [probs, pytest.param(logits, marks=pytest.mark.slow)])
 def test_derivative_in_the_order(name, room, x64):
@@ -203,6 +204,7 @@ def test_an_f_divergence_is_its_named_form(x64):
         assert found == pytest.approx(float(named(p, q)), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_an_f_divergence_at_the_boundary():
     p, q = jnp.asarray([0.0, 0.5, 0.5]), jnp.asarray([0.25, 0.75, 0.0])
     reverse = lambda t: -jnp.log(t)  # noqa: E731

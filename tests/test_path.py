@@ -50,6 +50,7 @@ def test_a_solver_reaches_the_optimum_of_newton_cholesky(solver, l2):
     assert found == pytest.approx(best_objective(x, y, l2), rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("solver", ["lbfgs", "newton"])
 def test_default_tolerance_follows_a_small_objective(solver):
     x, y = digits()
@@ -59,6 +60,7 @@ def test_default_tolerance_follows_a_small_objective(solver):
     assert numpy_objective(result.params, x, y, 1e-6) == pytest.approx(best_objective(x, y, 1e-6), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("solver", ["lbfgs", "newton"])
 def test_beyond_cheap_curvature_a_solver_still_converges(monkeypatch, solver):
@@ -265,6 +267,7 @@ def test_drawn_folds_are_of_equal_sizes_and_stratified():
     assert (drawn != other).any()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("l2s", [[0.1], [0.1, 0.1, 0.1, 0.1], [0.0, 0.1]], ids=["one", "equal", "none at all"])
 def test_paths_at_the_edges(monkeypatch, l2s):
@@ -351,6 +354,7 @@ def test_with_every_direction_whole_the_blocks_are_those_of_the_features(monkeyp
         np.testing.assert_allclose(a, b, rtol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("solver", ["lbfgs", "newton"])
 def test_many_features_reach_the_optimum_in_few_steps(solver):
@@ -375,6 +379,7 @@ def test_a_start_far_away_comes_back(solver, sizes):
         assert float(far.history[-1]) == pytest.approx(float(near.history[-1]), rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shift", [0.0, 10.0])
 def test_features_of_low_rank_and_far_from_zero(shift):
     rng = np.random.default_rng(0)
@@ -385,6 +390,7 @@ def test_features_of_low_rank_and_far_from_zero(shift):
     assert float(jnp.max(jnp.abs(result.params.weights))) < 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["lbfgs", "newton", optax.adam(0.05)], ids=["lbfgs", "newton", "adam"])
 def test_a_class_without_rows_has_no_minimum(optimizer):
     x, y = rows()
@@ -405,6 +411,7 @@ def test_a_path_has_no_minimum_where_fit_has_none():
         regression.fit_path(x, y, [1.0, 0.1], num_classes=4, tolerance=1e-2)
 
 
+@pytest.mark.slow
 def test_features_of_nothing_leave_the_bias():
     y = np.asarray([0, 1, 1, 0, 1, 1])
     result = regression.fit(np.zeros((6, 1), np.float32), y)

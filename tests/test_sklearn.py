@@ -60,6 +60,7 @@ def test_three_classes_are_those_of_logistic_regression():
     assert not jax.config.jax_enable_x64
 
 
+@pytest.mark.slow
 def test_two_classes_are_those_of_logistic_regression_at_twice_c():
     ours, theirs = SoftmaxRegression(C=0.5).fit(X, Y > 0), peer(1.0).fit(X, Y > 0)
     assert ours.coef_.shape == (1, 4)
@@ -70,6 +71,7 @@ def test_two_classes_are_those_of_logistic_regression_at_twice_c():
     np.testing.assert_array_equal(ours.predict(X), theirs.predict(X))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("class_weight", ["balanced", {0: 1.0, 1: 3.0, 2: 0.5}])
 def test_class_weights_are_those_of_scikit_learn(class_weight):
     some = np.flatnonzero(np.arange(150) % 5 + Y > 1)  # classes of unequal sizes
@@ -78,12 +80,14 @@ def test_class_weights_are_those_of_scikit_learn(class_weight):
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_float32_stays_float32():
     model = SoftmaxRegression().fit(X.astype(np.float32), Y)
     assert model.coef_.dtype == model.predict_proba(X.astype(np.float32)).dtype == np.float32
     np.testing.assert_allclose(model.coef_, SoftmaxRegression().fit(X, Y).coef_, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_cross_validation_picks_the_best_of_its_fits():
     folds = StratifiedKFold(3, shuffle=True, random_state=0)
     model = SoftmaxRegressionCV(Cs=[0.01, 1.0, 100.0], cv=folds).fit(X, Y)
@@ -98,6 +102,7 @@ def test_cross_validation_picks_the_best_of_its_fits():
     np.testing.assert_allclose(model.coef_, SoftmaxRegression(C=model.C_).fit(X, Y).coef_, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_scores_of_cross_validation_are_weighted_by_class():
     per_class, folds = {0: 1.0, 1: 3.0, 2: 0.5}, StratifiedKFold(3)
     model = SoftmaxRegressionCV(Cs=[1.0], cv=folds, class_weight=per_class).fit(X, Y)
@@ -142,6 +147,7 @@ def test_an_array_of_jax_stays_on_its_device():
         SoftmaxRegression().fit(x.astype(jnp.complex64), Y)
 
 
+@pytest.mark.slow
 def test_halves_and_integers_of_jax_are_computed_in_float32():
     model = SoftmaxRegression().fit(jnp.asarray(X, jnp.float32), Y)
     for kind in (jnp.float16, jnp.bfloat16, jnp.int32):
@@ -160,6 +166,7 @@ def test_products_with_arrays_of_jax_are_of_the_highest_precision(monkeypatch):
     assert "HIGHEST" in str(jax.make_jaxpr(model.decision_function)(x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [SoftmaxRegression(), SoftmaxRegressionCV(Cs=[0.1, 1.0], cv=3)])
 def test_float64_of_jax_stays_float64_outside_of_x64(estimator):
     with jax.enable_x64(True):
@@ -177,6 +184,7 @@ def test_float64_of_jax_stays_float64_outside_of_x64(estimator):
     assert not jax.config.jax_enable_x64
 
 
+@pytest.mark.slow
 def test_two_classes_and_batches_in_float64_of_jax():
     with jax.enable_x64(True):
         x = jnp.asarray(X)
@@ -307,6 +315,7 @@ def test_the_example_of_the_docstring_runs(estimator):
     assert sum(runner.run(e).failed for e in examples) == 0
 
 
+@pytest.mark.slow
 def test_stopping_early_warns_with_the_class_of_scikit_learn():
     with pytest.warns(ConvergenceWarning, match=r"not converged after 2 of at most 2 steps.*raise max_iter") as one:
         model = SoftmaxRegression(max_iter=2).fit(X, Y)
@@ -317,6 +326,7 @@ def test_stopping_early_warns_with_the_class_of_scikit_learn():
     assert {warning.filename for warning in (*one, *several)} == {__file__}
 
 
+@pytest.mark.slow
 def test_warm_start_begins_where_the_last_fit_ended():
     model = SoftmaxRegression(warm_start=True).fit(X, Y)
     first = model.coef_.copy()
