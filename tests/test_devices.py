@@ -84,7 +84,7 @@ print("same")
 
 IN_TWO = """
 import sys
-import jax, numpy as np
+import jax, numpy as np, optax
 number, port, folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 jax.distributed.initialize(f"127.0.0.1:{port}", num_processes=2, process_id=number)
 from jxent import regression
@@ -97,6 +97,13 @@ mesh = jax.make_mesh((4,), ("rows",))
 for solver in ("lbfgs", "newton"):
     found = regression.fit(x[mine], y[mine], l2=0.01, optimizer=solver, mesh=mesh)
     np.savez(f"{folder}/{solver}{number}.npz", *map(np.asarray, found.params))
+for options in ({"class_weight": "balanced"}, {"optimizer": optax.sgd(0.1), "batch_size": 8, "key": jax.random.key(0)}):
+    try:
+        regression.fit(x[mine], y[mine], mesh=mesh, **options)
+    except ValueError as error:
+        assert "several processes" in str(error), error
+    else:
+        raise AssertionError
 """
 
 

@@ -518,7 +518,11 @@ REFUSED = {
     "negative max_steps": ({"max_steps": -1}, ValueError, "max_steps=-1 must be at least 0"),
     "bool max_steps": ({"max_steps": True}, TypeError, "max_steps=True must be a Python int"),
     "batch without key": ({"batch_size": 8}, ValueError, r"needs key=jax.random.key\(seed\)"),
-    "batch too large": ({"batch_size": 61, "key": KEY}, ValueError, "batch_size=61 .* at most 60, the number of rows"),
+    "batch too large": (
+        {"optimizer": ADAM, "batch_size": 61, "key": KEY},
+        ValueError,
+        "batch_size=61 .* at most 60, the number of rows",
+    ),
     "batch for a solver of all rows": ({"batch_size": 8, "key": KEY}, ValueError, "takes all rows at every step"),
     "empty batch": ({"batch_size": 0, "key": KEY}, ValueError, "batch_size=0 must be at least 1"),
     "int key": ({"key": 0}, TypeError, r"`key` is int, expected one typed key"),

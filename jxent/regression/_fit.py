@@ -2,33 +2,18 @@
 
 import os
 import warnings
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jxent._checks import Numbers, is_traced
-from jxent.regression import (
-    _identity,
-    _loop,
-    _mesh,
-    _programs,
-    _progress,
-    _reader,
-    _resume,
-    _solvers,
-    _sources,
-    _stream,
-    _stream_optax,
-    _tolerance,
-    _validate,
-)
-from jxent.regression._model import Params, init
+from jxent.regression import _identity, _jobs, _mesh, _programs, _progress, _resume, _sources, _tolerance, _validate
+from jxent.regression._model import Params
 from jxent.regression._validate import ClassWeight
 
 
@@ -144,40 +129,24 @@ def fit(
     layout = None if mesh is None else _mesh.layout(mesh)
     if checkpoint_every is not None:
         _validate.whole("checkpoint_every", checkpoint_every, 1, None)
-    steer = _Steer(solver, max_steps, batch_size, progress, layout)
+    _validate.options(solver, max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2)
+    steer = _jobs.Steer(solver, max_steps, batch_size, progress, layout)
     if _sources.is_source(x):
-        job = _of_source(
-            _reader.reader(
-                x,
-                labels,
-                sample_weight,
-                class_weight,
-                num_classes=num_classes,
-                chunk_size=chunk_size,
-                params=params,
-                layout=layout,
-                digested=checkpoint is not None,
-            ),
-            params,
+        job = _jobs.of_source(
             steer,
+            x,
+            labels,
+            sample_weight,
+            class_weight,
+            num_classes=num_classes,
+            chunk_size=chunk_size,
+            params=params,
+            digested=checkpoint is not None,
         )
     else:
         if chunk_size is not None:
             raise ValueError("fit(): chunk_size= is for rows read from a source; `x` is an array in memory")
-        with _mesh.beside_the_devices(layout):
-            if labels is None:
-                raise ValueError("fit(): `labels` are missing; only a source may hold them itself")
-            problem = _validate.problem(x, labels, sample_weight, num_classes, class_weight)
-        job = _of_arrays(problem, params, steer)
-    _validate.options(
-        solver,
-        max_steps=max_steps,
-        tolerance=tolerance,
-        batch_size=batch_size,
-        key=key,
-        l2=l2,
-        n=job.rows,
-    )
+        job = _jobs.of_arrays(steer, x, labels, sample_weight, class_weight, num_classes=num_classes, params=params)
     limits = (jnp.asarray(l2, job.largest.dtype), _tolerance.tolerance(tolerance, job.largest))
     order = jax.random.key(0) if key is None else key
     with _progress.progress_bar(max_steps, enabled=progress) as bar:
@@ -198,60 +167,6 @@ def fit(
         history = jnp.where(made, outcome.history, jnp.nan)
         return Fit(outcome.params, history, outcome.grad_norm, outcome.num_steps, outcome.converged)
     return _report(outcome, max_steps, limits[1])
-
-
-class _Steer(NamedTuple):
-    """How to fit."""
-
-    solver: str | optax.GradientTransformation
-    max_steps: int
-    batch_size: int | None
-    progress: bool
-    layout: _mesh.Layout | None
-
-
-class _Job(NamedTuple):
-    """What to fit: where to start, the data if they are arrays, and the solver in parts and, if that can be, whole."""
-
-    start: Params
-    data: _programs.Data | None
-    rows: int | None
-    largest: Array
-    whole: _programs.Solver | None
-    parts: _programs.Parts
-    digest: Callable[[], str]
-
-
-def _of_arrays(problem: _validate.Problem, params: Params | None, steer: _Steer) -> _Job:
-    data, rows = problem.data, problem.x.shape[0]
-    classes = problem.num_classes if steer.layout is None else _mesh.agreed(problem.num_classes)
-    start = _start(params, problem.x.shape[1], classes, problem.x.dtype, steer.layout)
-    placed = data if steer.layout is None else steer.layout.placed(data)
-    if isinstance(steer.solver, str):
-        whole = _solvers.Named(steer.solver, steer.max_steps, steer.progress)
-    else:
-        whole = _loop.Optax(steer.solver, steer.max_steps, steer.batch_size, rows, steer.progress)
-    largest = _tolerance.largest(placed.x)
-    return _Job(start, placed, rows, largest, whole, _programs.Compiled(whole), lambda: _identity.of_data(data))
-
-
-def _of_source(reader: _reader.Reader, params: Params | None, steer: _Steer) -> _Job:
-    start = _start(params, reader.survey.features, reader.classes, reader.dtype, steer.layout)
-    if isinstance(steer.solver, str):
-        parts = _stream.Named(steer.solver, steer.max_steps, reader, progress=steer.progress)
-    else:
-        if reader.source.ordered and steer.batch_size is not None:
-            raise ValueError("fit(): the batches of this source are the minibatches; leave batch_size= out")
-        parts = _stream_optax.Optax(steer.solver, steer.max_steps, steer.batch_size, reader, progress=steer.progress)
-    largest = jnp.asarray(reader.survey.largest, reader.dtype)
-    return _Job(start, None, reader.survey.rows, largest, None, parts, lambda: reader.digest)
-
-
-def _start(params: Params | None, features: int, classes: int, dtype: DTypeLike, layout: _mesh.Layout | None) -> Params:
-    start = (
-        init(features, classes, dtype=dtype) if params is None else _validate.start(params, features, classes, dtype)
-    )
-    return start if layout is None else layout.start(start)
 
 
 def _report(outcome: _programs.Outcome, max_steps: int, tolerance: _tolerance.Tolerance) -> Fit:

@@ -98,9 +98,7 @@ def fit_path(
     problem = _validate.problem(x, labels, sample_weight, num_classes, class_weight)
     if optimizer not in _validate.SOLVERS:
         raise ValueError(f"fit_path(): optimizer={optimizer!r} is not known; expected 'newton' or 'lbfgs'")
-    _validate.options(
-        optimizer, max_steps=max_steps, tolerance=tolerance, batch_size=None, key=key, l2=0.0, n=len(problem.x)
-    )
+    _validate.options(optimizer, max_steps=max_steps, tolerance=tolerance, batch_size=None, key=key, l2=0.0)
     penalties = _penalties(l2s).astype(problem.x.dtype)
     fold_of, count = _folds(folds, key, problem)
     order = jnp.argsort(-penalties)

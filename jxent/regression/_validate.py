@@ -234,7 +234,6 @@ def options(
     batch_size: int | None,
     key: Array | None,
     l2: ArrayLike,
-    n: int | None,
 ) -> None:
     """Check the numbers that steer the loop."""
     whole("max_steps", max_steps, 0, None)
@@ -242,7 +241,7 @@ def options(
         _number("tolerance", tolerance)
     _number("l2", l2)
     if batch_size is not None:
-        whole("batch_size", batch_size, 1, n)
+        whole("batch_size", batch_size, 1, None)
         if key is None:
             raise ValueError("fit(): batch_size= needs key=jax.random.key(seed) for the order of the minibatches")
         if isinstance(solver, str):
