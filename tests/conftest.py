@@ -20,6 +20,7 @@ ARRAY_ROOMS = (
     "regression",
     "calibration",
     "counts",
+    "bounds",
 )
 hook = install_import_hook([f"jxent.{room}" for room in ARRAY_ROOMS], "beartype.beartype")
 

@@ -16,17 +16,8 @@ from tests import test_derivatives, test_options, test_values
 from tests.table import BY_NAME, ELSEWHERE, Entry
 
 ROOMS = (
-    "probs",
-    "logits",
-    "losses",
-    "linear",
-    "closed_form",
-    "regression",
-    "calibration",
-    "counts",
-    "data",
-    "plots",
-    "sklearn",
+    *("probs", "logits", "losses", "linear", "closed_form", "regression", "calibration", "counts", "bounds"),
+    *("data", "plots", "sklearn"),
 )
 SECTIONS = ("Args:", "Returns:", "Edge cases:", "Gradient:", "Example:", "Reference:")
 
@@ -56,6 +47,11 @@ def test_every_counts_function_is_tested():
     text = (pathlib.Path(__file__).parent / "test_counts.py").read_text()
     missing = {n for n, _ in FUNCTIONS if n.startswith("counts.") and f"{n}(" not in text}
     assert not missing, f"add {missing} to test_counts.py"
+
+
+def test_every_bound_is_tested():
+    text = (pathlib.Path(__file__).parent / "test_bounds.py").read_text()
+    assert all(n in text for n, _ in FUNCTIONS if n.startswith("bounds."))
 
 
 def test_every_linear_function_is_tested():
