@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pyarrow as pa
 import pytest
+import scipy.sparse
 
 from jxent import regression
 from jxent.regression import ConvergenceWarning, _ahead, _reader, _sources
@@ -67,6 +68,7 @@ def sources(tmp_path):
         "memory map": (memmap(tmp_path, x), y, {}),
         "Arrow table": (table(x), y, {}),
         "Arrow lists": (lists(x), y, {}),
+        "sparse": (scipy.sparse.coo_array(x), y, {}),
         "records": (Records(x, y), None, own),
         "records beside labels": (FeaturesAlone(x), y, {}),
         "batches": (Batches(x, y), None, own),
@@ -89,7 +91,7 @@ class FeaturesAlone:
 FIRST = ("memory map", "batches")
 KINDS = [
     pytest.param(kind, marks=[] if kind in FIRST else [pytest.mark.slow])
-    for kind in ("memory map", "Arrow table", "Arrow lists", "records", "records beside labels", "batches")
+    for kind in ("memory map", "Arrow table", "Arrow lists", "sparse", "records", "records beside labels", "batches")
 ]
 
 

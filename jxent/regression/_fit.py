@@ -70,9 +70,9 @@ def fit(
 
     Args:
         x: features `[N, D]`; their floating dtype is the one computed in. Scale them to a range near 1. Or a source:
-            an object with shape and slices, such as a `numpy.memmap` or an Arrow table; one with `len` that gives
-            (features, label) by number; or one that gives batches (features, labels) or (features, labels, weights)
-            each time it is iterated over.
+            an object with shape and slices, such as a `numpy.memmap`, an Arrow table or a sparse matrix of scipy,
+            which is written out a part at a time; one with `len` that gives (features, label) by number; or one that
+            gives batches (features, labels) or (features, labels, weights) each time it is iterated over.
         labels: integer class ids `[N]`, or a distribution per row `[N, K]`; None where a source holds them, and
             `num_classes` says how many there are.
         optimizer: "lbfgs", whose line search costs no product with the features; "newton", conjugate gradients on

@@ -125,6 +125,8 @@ def _up(rows: int, layout: Layout | None) -> int:
 
 
 def _rows(x: Any) -> int:
+    if hasattr(x, "shape"):
+        return int(x.shape[0])
     if not hasattr(x, "__len__"):
         raise ValueError(
             "fit(): `labels` and `sample_weight` come with the batches of a source, give neither beside it"

@@ -1,9 +1,9 @@
 """Data that are read while a fit runs: what counts as a source, and rows of it as plain arrays.
 
 Three kinds. *Rows*: an object with shape [N, D] that gives slices, such as a numpy memory map, an HDF5 or zarr array,
-or an Arrow table, with the labels beside it in memory. *Records*: an object with `len` that gives one example at a
-time, as the random-access sources of Grain do. *Batches*: an object that can be iterated over again and again, and
-gives (features, labels) or (features, labels, weights) of some rows each time.
+an Arrow table or a sparse matrix of scipy, with the labels beside it in memory. *Records*: an object with `len` that
+gives one example at a time, as the random-access sources of Grain do. *Batches*: an object that can be iterated over
+again and again, and gives (features, labels) or (features, labels, weights) of some rows each time.
 """
 
 import abc
@@ -168,7 +168,7 @@ class ArrowRows:
 
 def is_source(x: Any) -> bool:
     """Whether an object is read while the fit runs, rather than an array."""
-    if isinstance(x, np.memmap) or _is_arrow(x):
+    if isinstance(x, np.memmap) or _is_arrow(x) or _is_sparse(x):
         return True
     if isinstance(x, (np.ndarray, list, tuple, str, bytes, dict, set)) or hasattr(x, "__jax_array__") or np.isscalar(x):
         return False
@@ -181,6 +181,8 @@ def source(x: Any, beside: tuple[NDArray[Any], NDArray[Any]] | None, size: int) 
     """The source of an object; `beside` are labels and weights that are in memory."""
     if _is_arrow(x):
         x = ArrowRows(x)
+    if _is_sparse(x):
+        x = x.tocsr()  # Of the formats one that gives rows.
     if hasattr(x, "shape"):
         if beside is None:
             raise ValueError("fit(): `labels` are missing; a source of rows holds features only")
@@ -294,8 +296,12 @@ def _parts(record: Any, what: str) -> tuple[Any, Any, Any]:
     )
 
 
+def _is_sparse(x: Any) -> bool:
+    return hasattr(x, "tocsr") and hasattr(x, "toarray")
+
+
 def _plain(x: Any) -> NDArray[Any]:
-    return np.asarray(x)
+    return x.toarray() if _is_sparse(x) else np.asarray(x)
 
 
 def _two(features: NDArray[Any]) -> NDArray[Any]:
