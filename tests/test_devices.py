@@ -97,6 +97,10 @@ mesh = jax.make_mesh((4,), ("rows",))
 for solver in ("lbfgs", "newton"):
     found = regression.fit(x[mine], y[mine], l2=0.01, optimizer=solver, mesh=mesh)
     np.savez(f"{folder}/{solver}{number}.npz", *map(np.asarray, found.params))
+options = {"l2": 0.01, "mesh": mesh, "checkpoint": f"{folder}/kept", "checkpoint_every": 4}
+whole = regression.fit(x[mine], y[mine], **options)
+again = regression.fit(x[mine], y[mine], **options)
+assert all(np.array_equal(a, b) for a, b in zip(whole.params, again.params))
 for options in ({"class_weight": "balanced"}, {"optimizer": optax.sgd(0.1), "batch_size": 8, "key": jax.random.key(0)}):
     try:
         regression.fit(x[mine], y[mine], mesh=mesh, **options)

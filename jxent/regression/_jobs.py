@@ -76,7 +76,9 @@ def of_arrays(
     else:
         whole = _loop.Optax(steer.solver, steer.max_steps, steer.batch_size, rows, steer.progress)
     largest = _tolerance.largest(placed.x)
-    return Job(start, placed, largest, whole, _programs.Compiled(whole), lambda: _identity.of_data(data))
+    return Job(
+        start, placed, largest, whole, _programs.Compiled(whole), lambda: _mesh.agreed_digest(_identity.of_data(data))
+    )
 
 
 def _refuse_in_processes(steer: Steer, class_weight: ClassWeight) -> None:

@@ -4,6 +4,7 @@ Rows are split over the mesh axis "rows", classes over "classes". Rows that do n
 weight 0, which change no sum. Every solver then runs as it is, on arrays that are placed.
 """
 
+import hashlib
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeVar
 
@@ -113,6 +114,14 @@ def agreed(local: int) -> int:
     if jax.process_count() == 1:
         return local
     return int(np.max(multihost_utils.process_allgather(np.asarray(local))))
+
+
+def agreed_digest(local: str) -> str:
+    """One digest of those of all processes, in their order."""
+    if jax.process_count() == 1:
+        return local
+    everyone = multihost_utils.process_allgather(np.frombuffer(bytes.fromhex(local), np.uint8))
+    return hashlib.sha256(np.asarray(everyone).tobytes()).hexdigest()
 
 
 def _filled(array: Any, missing: int) -> Any:

@@ -57,7 +57,8 @@ def _placed(at: Progress, layout: Layout | None) -> Progress:
             return jax.random.wrap_key_data(
                 jnp.asarray(np.asarray(jax.random.key_data(leaf))), impl=jax.random.key_impl(leaf)
             )
-        return jnp.asarray(np.asarray(leaf))
+        # Over several devices from numpy, which every process has whole.
+        return jnp.asarray(np.asarray(leaf)) if layout is None else np.asarray(leaf)
 
     at = jax.tree.map(through, at)
     return at if layout is None else layout.replicated(at)
