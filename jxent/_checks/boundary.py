@@ -126,7 +126,7 @@ def as_operand(function: str, argument: str, value: Any) -> Any:
 
 def saturated(labels: Any) -> Any:
     """Class ids of 64 bits within 32, where JAX would wrap them: what is out of range stays out of range."""
-    if labels.dtype not in (np.int64, np.uint64) or jax.dtypes.canonicalize_dtype(np.int64) == np.int64:
+    if labels.dtype not in (np.int64, np.uint64) or jax.numpy.result_type(int) == np.int64:
         return labels
     limits = np.iinfo(np.int32)
     return np.clip(labels, limits.min if labels.dtype == np.int64 else 0, limits.max)
