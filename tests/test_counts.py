@@ -427,7 +427,7 @@ def test_an_interval_covers_as_often_as_it_says(x64):
         assert found.low <= found.high
         inside += float(found.low) <= truth <= float(found.high)
     assert 30 <= inside <= 40
-    table = counts.bootstrap_interval(M, key=jax.random.key(0), measure="mutual_information", num_samples=64, base=2)
+    table = counts.bootstrap_interval(M, key=jax.random.key(0), measure="mutual_information", num_samples=64, base=2.0)
     assert float(table.estimate) == pytest.approx(float(counts.mutual_information(M, base=2)))
 
 
