@@ -12,8 +12,6 @@ from jaxtyping import Array
 from jxent import probs
 from jxent.counts._cells import Cells
 
-EULER = 0.57721566490153286061
-
 
 def plugin(c: Cells) -> Array:
     """The entropy of the frequencies."""

@@ -27,7 +27,3 @@ class LazyRows:
     def __getitem__(self, chosen: slice | NDArray[Any]) -> NDArray[Any]:
         values = np.asarray(self.x[self.rows[chosen]])
         return np.divide(values, self.divisor, dtype=self.dtype)
-
-    def part(self, rows: NDArray[Any]) -> "LazyRows":
-        """Some of the rows, in increasing order."""
-        return LazyRows(self.x, self.rows[np.sort(rows)], self.divisor)

@@ -12,7 +12,7 @@ import optax
 
 from jxent.regression._loop import permissive
 from jxent.regression._model import Params
-from jxent.regression._programs import Data, Given
+from jxent.regression._programs import Given
 
 # Addresses of functions, as they are printed in a jaxpr, change from process to process.
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
@@ -54,11 +54,6 @@ def problem(given: Given, optimizer: str | optax.GradientTransformation, batch_s
         "key": "none" if batch_size is None else digest([jax.random.key_data(given.key)])[:16],
         "start": digest(given.start)[:16],
     }
-
-
-def of_data(data: Data) -> str:
-    """The digest of data that are arrays."""
-    return digest(data)
 
 
 def _of_optimizer(optimizer: optax.GradientTransformation, start: Params) -> str:

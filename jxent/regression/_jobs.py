@@ -77,7 +77,7 @@ def of_arrays(
         whole = _loop.Optax(steer.solver, steer.max_steps, steer.batch_size, rows, steer.progress)
     largest = _tolerance.largest(placed.x)
     return Job(
-        start, placed, largest, whole, _programs.Compiled(whole), lambda: _mesh.agreed_digest(_identity.of_data(data))
+        start, placed, largest, whole, _programs.Compiled(whole), lambda: _mesh.agreed_digest(_identity.digest(data))
     )
 
 

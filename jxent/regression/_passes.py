@@ -64,12 +64,6 @@ def _multiply(point: Point, direction: Point, data: Data, inverse: Array, sums: 
     return _added(sums, product, sums.found)
 
 
-@jax.jit
-def _guess(sample: Task, point: Point) -> _curvature.Inverse:
-    _, slope = _lanes.losses(sample, _lanes.scores(sample.x, point))
-    return _curvature.inverse(sample, _lanes.probabilities(sample, slope))
-
-
 class Passes:
     """What a solver asks of all rows, each a pass over them."""
 
