@@ -1,10 +1,10 @@
 """jxent: information theory for JAX.
 
 One room per thing you hold: `probs` for probabilities, `logits` for logits, `counts` for counts of observations,
-`bounds` for scores of a critic, `losses` for predictions and labels, `linear` for features, class weights and labels,
-`closed_form` for gradients derived by hand, `regression` for a data set to fit, `calibration` for predictions and what
-happened, `data` for reading data and `plots` for pictures. `checked` makes any function report bad values. Rooms are
-imported when they are first used, so that `import jxent` costs little.
+`samples` for points, `bounds` for scores of a critic, `losses` for predictions and labels, `linear` for features, class
+weights and labels, `closed_form` for gradients derived by hand, `regression` for a data set to fit, `calibration` for
+predictions and what happened, `data` for reading data and `plots` for pictures. `checked` makes any function report bad
+values. Rooms are imported when they are first used, so that `import jxent` costs little.
 """
 
 import importlib
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         plots,
         probs,
         regression,
+        samples,
         sklearn,
     )
     from jxent._checks import checked
@@ -43,6 +44,7 @@ __all__ = [
     "plots",
     "probs",
     "regression",
+    "samples",
     "sklearn",
 ]
 

@@ -21,6 +21,7 @@ ARRAY_ROOMS = (
     "calibration",
     "counts",
     "bounds",
+    "samples",
 )
 hook = install_import_hook([f"jxent.{room}" for room in ARRAY_ROOMS], "beartype.beartype")
 

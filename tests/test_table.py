@@ -17,7 +17,7 @@ from tests.table import BY_NAME, ELSEWHERE, Entry
 
 ROOMS = (
     *("probs", "logits", "losses", "linear", "closed_form", "regression", "calibration", "counts", "bounds"),
-    *("data", "plots", "sklearn"),
+    *("samples", "data", "plots", "sklearn"),
 )
 SECTIONS = ("Args:", "Returns:", "Edge cases:", "Gradient:", "Example:", "Reference:")
 
@@ -52,6 +52,11 @@ def test_every_counts_function_is_tested():
 def test_every_bound_is_tested():
     text = (pathlib.Path(__file__).parent / "test_bounds.py").read_text()
     assert all(n in text for n, _ in FUNCTIONS if n.startswith("bounds."))
+
+
+def test_every_samples_function_is_tested():
+    text = (pathlib.Path(__file__).parent / "test_samples.py").read_text()
+    assert all(f"{n}(" in text for n, _ in FUNCTIONS if n.startswith("samples."))
 
 
 def test_every_linear_function_is_tested():

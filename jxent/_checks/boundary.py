@@ -24,7 +24,7 @@ SOFTMAX_OPTIONS = {"label_smoothing": UNIT, "z_loss": NON_NEGATIVE}
 
 # Options that pick a program rather than enter the arithmetic. Everything else is traced.
 STATIC_OPTIONS = (
-    *("axis", "base", "keepdims", "ignore_label", "block_size", "axis_name", "normalizer"),
+    *("axis", "base", "keepdims", "ignore_label", "block_size", "axis_name", "normalizer", "k", "history"),
     *("x", "y", "of", "given", "variables", "table"),
 )
 

@@ -18,6 +18,7 @@ R = TypeVar("R")
 STATIC = frozenset(
     {
         *("axis", "base", "ignore_label", "block_size", "num_classes", "method", "slope_at_infinity"),
+        *("k", "history", "standardize"),
         *("x", "y", "of", "given", "variables", "table"),
     }
 )
@@ -65,7 +66,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                 jax.effects_barrier()
         except jax.errors.JaxRuntimeError as error:
             found = re.findall(
-                r"ValueError: ((?:probs|logits|losses|linear|closed_form|calibration|counts)\.\w+\(\): .*)", str(error)
+                r"ValueError: ((?:probs|logits|losses|linear|closed_form|calibration|counts|samples)\.\w+\(\): .*)",
+                str(error),
             )
             if not found:
                 raise
@@ -83,7 +85,7 @@ def check_call(function: Callable[..., Any], operands: list[Any], options: Mappi
     bound = inspect.signature(function).bind(*operands, **options)
     bound.apply_defaults()
     # What names a variable elsewhere holds the features there.
-    options_of = STATIC - {"linear": {"x"}, "counts": {"table"}}.get(room, set())
+    options_of = STATIC - {"linear": {"x"}, "counts": {"table"}, "samples": {"x", "y", "given"}}.get(room, set())
     arrays = {k: v for k, v in bound.arguments.items() if k not in options_of and _is_array(v)}
     static = {k: v for k, v in bound.arguments.items() if k not in arrays}
 

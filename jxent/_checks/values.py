@@ -19,7 +19,7 @@ TOLERANCE = {2: 2e-2, 4: 1e-4, 8: 1e-6}
 
 def knows(room: str) -> bool:
     """Whether the functions of a room can be checked."""
-    return room in ("probs", "logits", "losses", "linear", "closed_form", "calibration", "counts")
+    return room in ("probs", "logits", "losses", "linear", "closed_form", "calibration", "counts", "samples")
 
 
 def violation(room: str, name: str, arguments: Mapping[str, Any], options: Options) -> str | None:
@@ -58,6 +58,8 @@ def _rule(
     values: Mapping[str, Numbers],
     options: Options,
 ) -> str | None:
+    if room == "samples":
+        return _first(~np.isfinite(value), value, "expected a finite number")
     if room == "counts":
         return _of_counts(argument, value, where, options)
     if argument == "labels" and room == "calibration":

@@ -1,0 +1,44 @@
+"""Mutual information of variables that are jointly Gaussian, or whose ranks are those of such."""
+
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.linalg import solve_triangular
+from jax.scipy.special import ndtri
+from jaxtyping import Array, Float
+
+from jxent.samples._points import standardized
+
+
+def gaussian(x: Float[Array, "n d"], y: Float[Array, "n e"]) -> Float[Array, ""]:
+    """½ log(det Cov x · det Cov y / det Cov(x, y)), by what of y a regression on x leaves."""
+    x, y = _white(x), _white(y)
+    # The share of y's variance that is left, formed from what is left: no cancellation where that is little.
+    rest = y - x @ (x.T @ y / len(x))
+    return -_half_log_det(rest.T @ rest / len(x))
+
+
+def gaussian_copula(x: Float[Array, "n d"], y: Float[Array, "n e"]) -> Float[Array, ""]:
+    """The same of the normal scores of the ranks of every column."""
+    return gaussian(*(normal_scores(lax.stop_gradient(a)) for a in (x, y)))
+
+
+def normal_scores(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+    """Every column by the quantile of its rank, rank/(n + 1); equal values share the mean of their ranks."""
+    n = x.shape[0]
+    columns = []
+    for column in x.T:
+        line = jnp.sort(column)
+        ends = (jnp.searchsorted(line, column, side=side).astype(x.dtype) for side in ("left", "right"))
+        columns.append((sum(ends, jnp.ones((), x.dtype))) / 2)
+    return ndtri(jnp.stack(columns, axis=1) / (n + 1))
+
+
+def _white(x: Array) -> Array:
+    """Columns of mean 0 and covariance 1 that span the same; NaN where one is constant or follows from others."""
+    x = standardized(x)
+    factor = jnp.linalg.cholesky(x.T @ x / len(x))
+    return solve_triangular(factor, x.T, lower=True).T
+
+
+def _half_log_det(a: Array) -> Array:
+    return jnp.sum(jnp.log(jnp.diagonal(jnp.linalg.cholesky(a))))

@@ -1,0 +1,79 @@
+"""Estimators that choose a distance in the joint space and count points within it in the margins."""
+
+import jax.numpy as jnp
+from jax.scipy.special import digamma
+from jaxtyping import Array, Float
+
+from jxent.samples._blocks import distances
+from jxent.samples._neighbours import search
+from jxent.samples._ranges import below, equal_rows, within
+from jxent.samples._select import kth_smallest
+
+
+def ksg1(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array, ""]:
+    """ψ(k) + ψ(n) − mean(ψ(nx + 1) + ψ(ny + 1)), points strictly within the distance to the k-th neighbour."""
+    radius = _radius(jnp.concatenate([x, y], axis=1), k)
+    near = below(radius)
+    terms = _psi(within(x, near), x) + _psi(within(y, near), x)
+    return _apart(_psi(k, x) - jnp.mean(terms - _psi(len(x), x)), radius)
+
+
+def ksg2(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array, ""]:
+    """ψ(k) − 1/k + ψ(n) − mean(ψ(nx) + ψ(ny)), points within the rectangle of the k neighbours."""
+    d = x.shape[1]
+
+    def scan(q: Array, c: Array, index: Array) -> tuple[Array, ...]:
+        del index
+        parts = [distances(q[:d], c[:d]), distances(q[d:], c[d:])]
+        whole = jnp.maximum(*parts)
+        radius = kth_smallest(whole, k + 1)
+        # Neighbours at exactly the same distance are all of the k.
+        sides = (jnp.max(jnp.where(whole <= radius[None], part, -jnp.inf), axis=0) for part in parts)
+        return radius, *sides
+
+    radius, *sides = search(None, jnp.concatenate([x, y], axis=1), k + 1, scan)
+    terms = sum((_psi(within(v, side) - 1, x) for v, side in zip((x, y), sides, strict=True)), jnp.zeros_like(radius))
+    return _apart(_psi(k, x) - 1 / k - jnp.mean(terms - _psi(len(x), x)), radius)
+
+
+def mixed(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array, ""]:
+    """mean(ψ(k') + log n − ψ(nx) − ψ(ny)), of equal points where the k-th neighbour is one, and k' of these.
+
+    The point itself is among those counted, as in the program of the authors; their paper has log(nx + 1) instead.
+    """
+    joint = jnp.concatenate([x, y], axis=1)
+    radius = _radius(joint, k)
+    equal = radius == 0
+    near = below(radius)
+    own = jnp.where(equal, _psi(equal_rows(joint), x), _psi(k, x))
+    terms = own - _psi(within(x, near), x) - _psi(within(y, near), x)
+    return jnp.mean(terms + jnp.log(jnp.asarray(len(x), x.dtype)))
+
+
+def frenzel_pompe(x: Float[Array, "n d"], y: Float[Array, "n e"], z: Float[Array, "n f"], k: int) -> Float[Array, ""]:
+    """ψ(k) + mean(ψ(nz + 1) − ψ(nxz + 1) − ψ(nyz + 1)), as the first of Kraskov et al."""
+    radius = _radius(jnp.concatenate([x, y, z], axis=1), k)
+    near = below(radius)
+    terms = _psi(within(z, near), x)
+    for margin in (x, y):
+        terms = terms - _psi(within(jnp.concatenate([margin, z], axis=1), near), x)
+    return _apart(_psi(k, x) + jnp.mean(terms), radius)
+
+
+def _radius(joint: Array, k: int) -> Array:
+    """The distance of each point to its k-th neighbour; as a number, without a derivative."""
+
+    def scan(q: Array, c: Array, index: Array) -> tuple[Array, ...]:
+        del index
+        return (kth_smallest(distances(q, c), k + 1),)
+
+    return search(None, joint, k + 1, scan)[0]
+
+
+def _apart(value: Array, radius: Array) -> Array:
+    """NaN where more than k points coincide: nothing lies strictly within a distance of 0."""
+    return jnp.where(jnp.all(radius > 0), value, jnp.nan)
+
+
+def _psi(count: Array | int, like: Array) -> Array:
+    return digamma(jnp.asarray(count).astype(like.dtype))

@@ -1,0 +1,125 @@
+"""The distance to the k-th nearest neighbour in the maximum norm: by tiles in low dimension, by blocks in any."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jxent.samples._blocks import at_once, distances, for_each_left, in_blocks
+from jxent.samples._points import settled
+from jxent.samples._select import kth_smallest
+from jxent.samples._tiles import Tiles, around, arrange
+
+# What is asked of the candidates of some places: `(places [d, b, Q], points [d, C, 1, Q], index [C, 1, Q])` gives
+# `[b, Q]`, or several of these, of which the first is the distance to the k-th.
+Scan = Callable[[Array, Array, Array], tuple[Array, ...]]
+
+# Tiles pay up to this dimension; one tile holds at least so many points.
+MOST_DIMENSIONS, LEAST_TILE = 3, 16
+# Parts along each coordinate that are looked at first, and then for the places that these were too few for.
+WIDTHS = (3, 5, 10, 30)
+# Tiles that are looked at together at first; then so many candidates of single places, of at least so many.
+TILES_AT_ONCE, CANDIDATES_AT_ONCE, LEAST_PLACES = 64, 1 << 18, 16
+# Below so many points all of them are looked at.
+FEW = 1024
+
+
+@jax.custom_jvp
+def _attached(distance: Array, places: Array, points: Array, index: Array) -> Array:
+    """The distance, which moves with a place and its neighbour."""
+    del places, points, index
+    return distance
+
+
+@_attached.defjvp
+def _attached_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tuple[Array, Array]:
+    distance, places, points, index = primals
+
+    def between(a: Array, b: Array) -> Array:
+        return jnp.max(jnp.abs(a - b[index]), axis=-1)
+
+    _, moved = jax.jvp(between, (places, points), (tangents[1], tangents[2]))
+    return _attached(distance, places, points, index), moved
+
+
+def kth_distance(places: Float[Array, "n d"] | None, points: Float[Array, "m d"], k: int) -> Float[Array, " n"]:
+    """The distance of each place to the k-th nearest point; None: of each point to the k-th nearest other one.
+
+    Its derivative is that of the distance to the neighbour that is the k-th now.
+    """
+
+    def scan(q: Array, c: Array, index: Array) -> tuple[Array, ...]:
+        d = distances(q, c)
+        r = kth_smallest(d, k if places is not None else k + 1)
+        return r, jnp.max(jnp.where(d == r[None], index, -1), axis=0)
+
+    if places is None:
+        (at,) = settled(points)
+        distance, index = search(None, at, k + 1, scan)
+    else:
+        there, at = settled(places, points)
+        distance, index = search(there, at, k + 1, scan)
+    return _attached(distance, points if places is None else places, points, index)
+
+
+def search(places: Array | None, points: Array, k: int, scan: Scan) -> tuple[Array, ...]:
+    """What a scan finds among the points that are not farther than the k-th: arrays `[n]`.
+
+    The scan may see points beyond, but never misses one that is at most as far as the distance it returns.
+    """
+    m, d = points.shape
+    size = max(LEAST_TILE, k)
+    if d > MOST_DIMENSIONS or m < max(FEW, 2 * size * WIDTHS[0] ** d):
+        own = points.T if places is None else places.T
+        every = jnp.arange(m, dtype=jnp.int32)[:, None, None]
+        found = in_blocks(lambda q: scan(q[:, None], points.T[:, :, None, None], every), (own,), at_once(m))
+        return tuple(a[0] for a in found)
+    tiles = arrange(points, size)
+    own = tiles if places is None else arrange(places, LEAST_TILE)
+    found = _by_tiles(own, tiles, scan)
+    n = (points if places is None else places).shape[0]
+    row = own.row.reshape(-1)
+    return tuple(jnp.zeros(n, a.dtype).at[row].set(a, mode="drop") for a in found)
+
+
+def _by_tiles(own: Tiles, tiles: Tiles, scan: Scan) -> tuple[Array, ...]:
+    """The scan around each tile, then around each place that this was too little for, and at last of everything."""
+    n_max = own.row.size
+    real = own.points < jnp.inf
+    low, high = jnp.min(own.points, axis=1), jnp.max(jnp.where(real, own.points, -jnp.inf), axis=1)
+    centre = low + (high - low) / 2
+    window = around(tiles, centre, centre, WIDTHS[0])
+
+    def look(q: Array, nodes: Array) -> tuple[Array, ...]:
+        return scan(q, *_candidates(tiles, nodes))
+
+    found = in_blocks(look, (own.points, window.tiles), TILES_AT_ONCE)
+    left = jnp.all(real, axis=0) & ~window.holds(own.points, found[0])
+    found, left, flat = (a.reshape(n_max) for a in found), left.reshape(n_max), own.points.reshape(-1, n_max)
+    found = tuple(found)
+    for width in WIDTHS[1:]:
+        looked_at = width ** len(flat) * len(tiles.row)
+        if looked_at * 4 > tiles.row.size:
+            break
+
+        def nearer(rows: Array, width: int = width, radius: Array = found[0]) -> tuple[tuple[Array, ...], Array]:
+            q, r = flat[:, rows], radius[rows][None]
+            window = around(tiles, q - r, q + r, width)
+            seen = look(q[:, None], window.tiles)
+            return tuple(a[0] for a in seen), window.holds(q[:, None], seen[0])[0]
+
+        found, left = for_each_left(left, found, nearer, max(LEAST_PLACES, CANDIDATES_AT_ONCE // looked_at))
+    every = tiles.points.reshape(len(flat), -1, 1, 1), tiles.row.reshape(-1, 1, 1)
+
+    def everywhere(rows: Array) -> tuple[tuple[Array, ...], Array]:
+        seen = scan(flat[:, None, rows], *every)
+        return tuple(a[0] for a in seen), jnp.ones(rows.shape, bool)
+
+    return for_each_left(left, found, everywhere, at_once(tiles.row.size))[0]
+
+
+def _candidates(tiles: Tiles, nodes: Array) -> tuple[Array, Array]:
+    """The points of tiles `[M, Q]` and their rows: `[d, C, 1, Q]` and `[C, 1, Q]`."""
+    d, q = len(tiles.points), nodes.shape[1]
+    return tiles.points[:, :, nodes].reshape(d, -1, 1, q), tiles.row[:, nodes].reshape(-1, 1, q)

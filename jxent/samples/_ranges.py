@@ -1,0 +1,120 @@
+"""How many points lie within a distance of each, in the maximum norm: by sorting in one and two dimensions."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Int
+
+from jxent.samples._blocks import at_once, distances, in_blocks
+
+# Below so many points all pairs are looked at in two dimensions.
+FEW = 1024
+
+
+def below(radius: Array) -> Array:
+    """The next smaller radius, so that what lies within it lies strictly within the given one; 0 stays 0."""
+    return jnp.where(radius > 0, jnp.nextafter(radius, jnp.zeros_like(radius)), radius)
+
+
+def within(x: Float[Array, "n d"], radius: Float[Array, " n"]) -> Int[Array, " n"]:
+    """The number of points at most as far from each as its radius, itself among them."""
+    n, d = x.shape
+    if d == 1:
+        low, high = interval(_sorted(x[:, 0]), x[:, 0], radius)
+        return high - low
+    if d == 2 and n >= FEW:
+        return _in_squares(x, radius)
+
+    def count(q: Array, r: Array) -> Array:
+        return jnp.sum(distances(q, x.T[:, :, None]) <= r, axis=0, dtype=jnp.int32)
+
+    return in_blocks(count, (x.T, radius[None]), at_once(n))
+
+
+def interval(line: Array, places: Array, radius: Array) -> tuple[Array, Array]:
+    """The part of a sorted line within a radius of each place: its first position, and the one behind its last.
+
+    The differences are those that a comparison of all pairs forms, so that both agree to the last bit.
+    """
+
+    def low(middle: Array) -> Array:
+        return places - middle > radius
+
+    def high(middle: Array) -> Array:
+        return middle - places <= radius
+
+    return _first_not(line, places, low), _first_not(line, places, high)
+
+
+def equal_rows(x: Float[Array, "n d"]) -> Int[Array, " n"]:
+    """The number of rows that equal each, itself among them."""
+    n, d = x.shape
+    # Equal numbers differ in nothing that a sort sees: -0 is 0.
+    x = jnp.where(x == 0, jnp.zeros_like(x), x)
+    *columns, row = lax.sort((*x.T, jnp.arange(n, dtype=jnp.int32)), num_keys=d)
+    rows = jnp.stack(columns)
+    first = jnp.any(rows[:, 1:] != rows[:, :-1], axis=0)
+    group = jnp.cumsum(jnp.pad(first, (1, 0)), dtype=jnp.int32)
+    sizes = jnp.zeros(n, jnp.int32).at[group].add(1)
+    return jnp.zeros(n, jnp.int32).at[row].set(sizes[group], unique_indices=True)
+
+
+def _in_squares(x: Array, radius: Array) -> Array:
+    """In two dimensions: positions along the first, ranks along the second, and the points that have both.
+
+    The points in the order of the first are sorted by the bits of their ranks along the second, the highest first:
+    what lies before a position and below a rank is then the sum of one prefix for each bit (a wavelet matrix:
+    F. Claude, G. Navarro and A. Ordóñez, Information Systems 47, 2015).
+    """
+    n = x.shape[0]
+    whole = jnp.arange(n, dtype=jnp.int32)
+    line, by_first = lax.sort((x[:, 0], whole), num_keys=1, is_stable=False)
+    other, by_second = lax.sort((x[:, 1], whole), num_keys=1, is_stable=False)
+    rank = jnp.zeros(n, jnp.int32).at[by_second].set(whole, unique_indices=True)[by_first]
+    first, last = interval(line, x[:, 0], radius)
+    ends = jnp.stack(interval(other, x[:, 1], radius))
+    bits = n.bit_length()
+
+    def level(i: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        ranks, low, high, found = state
+        shift = bits - 1 - i
+        zero = (ranks >> shift) & 1 == 0
+        before = jnp.pad(jnp.cumsum(zero, dtype=jnp.int32), (1, 0))
+        zeros = before[n]
+        place = jnp.where(zero, before[:-1], zeros + whole - before[:-1])
+        ranks = jnp.zeros_like(ranks).at[place].set(ranks, unique_indices=True)
+        one = (ends >> shift) & 1 == 1
+        from_low, from_high = before[low], before[high]
+        found = found + jnp.where(one, from_high - from_low, 0)
+        low = jnp.where(one, zeros + low - from_low, from_low)
+        high = jnp.where(one, zeros + high - from_high, from_high)
+        return ranks, low, high, found
+
+    spans = tuple(jnp.broadcast_to(a[None], ends.shape) for a in (first, last))
+    found = lax.fori_loop(0, bits, level, (rank, *spans, jnp.zeros_like(ends)))[3]
+    return found[1] - found[0]
+
+
+def _first_not(line: Array, places: Array, holds: Any) -> Array:
+    """The first position at which something no longer holds of a sorted line, for each place."""
+    n = line.shape[0]
+    low, high = jnp.full(places.shape, -1, jnp.int32), jnp.full(places.shape, n, jnp.int32)
+
+    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        middle = (low + high) // 2
+        yes = holds(line[jnp.maximum(middle, 0)])
+        return jnp.where(yes, middle, low), jnp.where(yes, high, middle)
+
+    # With nothing left between the ends a step looks at `low` again and changes nothing of it.
+    return lax.fori_loop(0, (n + 1).bit_length(), halve, (low, high))[0] + 1
+
+
+def _sorted(x: Array) -> Array:
+    """Numbers in order, sorted as integers, which takes a quarter of the time that floats do."""
+    whole = jnp.int32 if jnp.finfo(x.dtype).bits == 32 else jnp.int64
+    largest = jnp.asarray(jnp.iinfo(whole).max, whole)
+    bits = lax.bitcast_convert_type(x, whole)
+    ordered = lax.sort(jnp.where(bits < 0, bits ^ largest, bits), is_stable=False)
+    return lax.bitcast_convert_type(jnp.where(ordered < 0, ordered ^ largest, ordered), x.dtype)

@@ -1,0 +1,56 @@
+"""The k-th smallest of many distances, by passes over them: a sort or `lax.top_k` of every column costs far more."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+# So many passes for the next smallest value cost as much as finding the bits of the answer one by one.
+MOST_PASSES = 32
+
+
+def kth_smallest(distances: Float[Array, "C ..."], k: int) -> Float[Array, "..."]:
+    """The k-th smallest along the first axis, equal ones counted as often as they occur; inf where there are fewer.
+
+    Args:
+        distances: not negative; NaN is passed over.
+        k: at least 1.
+    """
+    return _by_values(distances, k) if k <= MOST_PASSES else _by_bits(distances, k)
+
+
+def _by_values(d: Array, k: int) -> Array:
+    """The smallest, the next larger, and so on; only equal distances make it necessary to count."""
+    values = [jnp.min(jnp.where(jnp.isnan(d), jnp.inf, d), axis=0)]
+    for _ in range(k - 1):
+        values.append(jnp.min(jnp.where(d > values[-1][None], d, jnp.inf), axis=0))
+    last = values[-1]
+
+    def counted() -> Array:
+        found = last
+        for value in reversed(values[:-1]):
+            found = jnp.where(_at_most(d, value) >= k, value, found)
+        return found
+
+    return lax.cond(jnp.any(_at_most(d, last) > k), counted, lambda: last) if k > 1 else last
+
+
+def _by_bits(d: Array, k: int) -> Array:
+    """The bits of numbers that are not negative order as the numbers do: bisect on them."""
+    bits = jnp.finfo(d.dtype).bits
+    whole = jnp.int32 if bits == 32 else jnp.int64
+
+    def halve(i: Array, low: Array) -> Array:
+        # `low` is the largest bit pattern so far below which fewer than k distances lie.
+        trial = low | (jnp.ones((), whole) << (bits - 2 - i).astype(whole))
+        fewer = jnp.sum(d < lax.bitcast_convert_type(trial, d.dtype)[None], axis=0, dtype=jnp.int32) < k
+        return jnp.where(fewer, trial, low)
+
+    start = jnp.zeros(d.shape[1:], whole)
+    found = lax.bitcast_convert_type(lax.fori_loop(0, bits - 1, halve, start), d.dtype)
+    # Below the normal numbers all compare as 0 does; with fewer than k distances the pattern is that of NaN.
+    found = jnp.where(found < jnp.finfo(d.dtype).tiny, jnp.zeros_like(found), found)
+    return jnp.where(jnp.isnan(found), jnp.inf, found)
+
+
+def _at_most(d: Array, value: Array) -> Array:
+    return jnp.sum(d <= value[None], axis=0, dtype=jnp.int32)

@@ -1,0 +1,411 @@
+"""Estimators from samples: definitions over all pairs, scikit-learn, analytic truths, transforms, edges, refusals."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import digamma as psi
+from scipy.stats import norm, rankdata
+
+import jxent
+from jxent import samples
+
+METHODS = ("ksg1", "ksg2", "mixed", "ross", "gaussian", "gaussian_copula")
+COUNTING = ("ksg1", "ksg2", "mixed", "gaussian_copula")
+
+
+def between(a, b=None):
+    b = a if b is None else b
+    return np.abs(a[:, None] - b[None]).max(-1)
+
+
+def columns(x):
+    return x[:, None] if x.ndim == 1 else x
+
+
+def log_det(x):
+    return np.linalg.slogdet(np.atleast_2d(np.cov(x.T)))[1]
+
+
+def plain(method, x, y, k=3):
+    """The definitions, over all pairs."""
+    x, n = columns(x), len(x)
+    if method == "ross":
+        same = y[:, None] == y[None]
+        part = same.sum(1) > 1
+        x, y, same = x[part], y[part], same[part][:, part]
+        number, d = np.minimum(k, same.sum(1) - 1), between(x)
+        r = np.sort(np.where(same, d, np.inf), 1)[np.arange(len(x)), number]
+        return psi(len(x)) + np.mean(psi(number) - psi(same.sum(1)) - psi((d < r[:, None]).sum(1)))
+    y = columns(y)
+    if method == "gaussian":
+        return (log_det(x) + log_det(y) - log_det(np.hstack([x, y]))) / 2
+    if method == "gaussian_copula":
+        return plain("gaussian", *(norm.ppf(rankdata(v, axis=0) / (n + 1)) for v in (x, y)))
+    dx, dy = between(x), between(y)
+    d = np.maximum(dx, dy)
+    r = np.sort(d, 1)[:, k]
+    if method == "ksg2":
+        sides = [np.where(d <= r[:, None], side, 0).max(1) for side in (dx, dy)]
+        near = [(side <= e[:, None]).sum(1) - 1 for side, e in zip((dx, dy), sides, strict=True)]
+        return psi(k) - 1 / k + psi(n) - np.mean(psi(near[0]) + psi(near[1]))
+    if method == "ksg1":
+        return psi(k) + psi(n) - np.mean(psi((dx < r[:, None]).sum(1)) + psi((dy < r[:, None]).sum(1)))
+    own = np.where(r == 0, (d == 0).sum(1), k)
+    near = [np.where(r == 0, (side == 0).sum(1), (side < r[:, None]).sum(1)) for side in (dx, dy)]
+    return np.mean(psi(own) + np.log(n) - psi(near[0]) - psi(near[1]))
+
+
+def conditional(x, y, z, k=3):
+    dx, dy, dz = (between(columns(v)) for v in (x, y, z))
+    r = np.sort(np.maximum(np.maximum(dx, dy), dz), 1)[:, k, None]
+    near = [(d < r).sum(1) for d in (dz, np.maximum(dx, dz), np.maximum(dy, dz))]
+    return psi(k) + np.mean(psi(near[0]) - psi(near[1]) - psi(near[2]))
+
+
+def entropy(x, k=3):
+    x = columns(x)
+    n, d = x.shape
+    return psi(n) - psi(k) + d * np.mean(np.log(2 * np.sort(between(x), 1)[:, k]))
+
+
+def divergence(x, y, k=3):
+    x, y = columns(x), columns(y)
+    near, far = np.sort(between(x), 1)[:, k], np.sort(between(x, y), 1)[:, k - 1]
+    return x.shape[1] * np.mean(np.log(far / near)) + np.log(len(y) / (len(x) - 1))
+
+
+def pair(n, dx=1, dy=1, seed=0, dtype=np.float64):
+    """x and y that share half of their first columns, and labels."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(n, dx)), rng.normal(size=(n, dy))
+    y[:, 0] += x[:, 0]
+    labels = (x[:, 0] + rng.normal(size=n) > 0).astype(np.int32) + 5 * (rng.random(n) < 0.01)
+    return x.astype(dtype), y.astype(dtype), labels.astype(np.int32)
+
+
+# Values
+
+SHAPES = [(60, 1, 1, 3), (60, 2, 3, 1), (1100, 1, 1, 3), (1100, 2, 1, 5), (1100, 5, 5, 3), (1100, 1, 1, 40)]
+BY_TURNS = [
+    pytest.param(m, *s, marks=[] if s == SHAPES[0] or (m == "ksg1" and s == SHAPES[2]) else [pytest.mark.slow])
+    for m in METHODS
+    for s in SHAPES
+]
+
+
+@pytest.mark.parametrize(("method", "n", "dx", "dy", "k"), BY_TURNS)
+def test_the_definition(method, n, dx, dy, k, dtype_by_turns):
+    x, y, labels = pair(n, dx, dy, dtype=dtype_by_turns)
+    y = labels if method == "ross" else y
+    found = samples.mutual_information(x, y, k=k, method=method)
+    assert found.dtype == dtype_by_turns
+    error = 1e-11 if dtype_by_turns == np.float64 else 4e-6
+    exact = (x, y) if method in ("ksg1", "ksg2", "mixed", "ross") else (x.astype(float), y.astype(float))
+    assert float(found) == pytest.approx(plain(method, *exact, k=k), abs=error)
+
+
+@pytest.mark.parametrize(
+    ("n", "dims", "k"),
+    [
+        (50, (1, 1, 1), 2),
+        pytest.param(1100, (1, 1, 1), 3, marks=pytest.mark.slow),
+        pytest.param(1100, (1, 2, 2), 4, marks=pytest.mark.slow),
+    ],
+)
+def test_conditional_information_and_transfer(n, dims, k, x64):
+    x, y, _ = pair(n, *dims[:2])
+    z = x[:, :1] + np.random.default_rng(5).normal(size=(n, dims[2]))
+    found = samples.conditional_mutual_information(x, y, z, k=k)
+    assert float(found) == pytest.approx(conditional(x, y, z, k), abs=1e-11)
+    if n == 50:
+        for history in (1, 2):
+            late, before = y[history:], [np.hstack([v[j : n - history + j] for j in range(history)]) for v in (x, y)]
+            found = samples.transfer_entropy(x, y, history=history, k=k)
+            assert float(found) == pytest.approx(conditional(late, *before, k), abs=1e-11)
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [(40, 1, 1), (40, 3, 39), pytest.param(1100, 2, 3, marks=pytest.mark.slow),
+                                           pytest.param(3000, 3, 2, marks=pytest.mark.slow)])  # fmt: skip
+def test_entropy_and_divergence(n, d, k, dtype_by_turns):
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(n, d)).astype(dtype_by_turns), (2 * rng.normal(size=(n + 9, d)) + 1).astype(dtype_by_turns)
+    error = 1e-12 if dtype_by_turns == np.float64 else 4e-6
+    assert float(samples.entropy(x, k=k)) == pytest.approx(entropy(x, k), abs=error)
+    assert float(samples.kl_divergence(x, y, k=k)) == pytest.approx(divergence(x, y, k), abs=error)
+
+
+@pytest.mark.parametrize("n", [300, pytest.param(1500, marks=pytest.mark.slow)])
+def test_scikit_learn(n, x64):
+    """Whose features are scaled, with noise of 1e-10 added, and whose estimates are cut off at 0."""
+    selection = pytest.importorskip("sklearn.feature_selection")
+    x, y, labels = pair(n)
+    x, y = x / x.std(), y / y.std()
+    peer = selection.mutual_info_regression(x, y[:, 0], n_neighbors=3, random_state=0)[0]
+    assert float(samples.mutual_information(x, y)) == pytest.approx(peer, abs=1e-7)
+    labels = (labels % 5) % 2
+    labels[0] = 99
+    peer = selection.mutual_info_classif(x, labels, discrete_features=False, n_neighbors=3, random_state=0)[0]
+    assert float(samples.mutual_information(x, labels, method="ross")) == pytest.approx(peer, abs=1e-7)
+
+
+def near_truth(found, truth, deviation, bias=0.0):
+    assert abs(float(found) - truth) < 4 * deviation + bias, (float(found), truth, deviation)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("d", [1, 2, 3, 6])
+def test_entropies_of_known_densities(d, x64):
+    """Within four standard errors, √((Var log p + ψ′(k))/n), and the bias of a density that ends or bends."""
+    rng = np.random.default_rng(d)
+    n = 4000
+    noise = np.sqrt(0.3949 / n)  # ψ′(3)
+    # In d dimensions the estimate smooths over distances of (k/n)^(1/d).
+    bias = 0.4 * (3 / n) ** (2 / d) * d
+    cases = {
+        "normal": (rng.normal(size=(n, d)), d / 2 * np.log(2 * np.pi * np.e), d / 2),
+        "uniform": (rng.uniform(size=(n, d)) * 3, d * np.log(3), 0),
+        "exponential": (rng.exponential(size=(n, d)), d, d),
+    }
+    for name, (x, truth, spread) in cases.items():
+        edge = 0 if name == "normal" else d * (3 / n) ** (1 / d)
+        near_truth(samples.entropy(x), truth, noise + np.sqrt(spread / n), bias + edge)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["ksg1", "ksg2", "mixed", "gaussian", "gaussian_copula"])
+def test_information_of_gaussians(method, x64):
+    """The bias of ksg1 at n = 1000 is some thousandths (Kraskov et al., figs. 2 and 4); its deviation about 0.7/√n."""
+    rng = np.random.default_rng(7)
+    for rho in (0.0, 0.6, 0.9):
+        x, e = rng.normal(size=(2, 1200))
+        y = rho * x + np.sqrt(1 - rho**2) * e
+        near_truth(samples.mutual_information(x, y, method=method), -np.log(1 - rho**2) / 2, 0.03, 0.005)
+
+
+@pytest.mark.slow
+def test_the_other_measures_of_gaussians(x64):
+    rng = np.random.default_rng(8)
+    x, y, z = rng.normal(size=(3, 1200))
+    # KL of N(0, 1) from N(1, 4).
+    near_truth(samples.kl_divergence(x[:600], 2 * y + 1), np.log(2) + 2 / 8 - 0.5, 0.06)
+    a, b = z + x, z + y
+    near_truth(samples.conditional_mutual_information(a, b, z), 0, 0.02, 0.02)
+    target = np.concatenate([[0.0], 0.8 * x[:-1] + 0.6 * y[:-1]])
+    near_truth(samples.transfer_entropy(x, target), -np.log(0.36) / 2, 0.03, 0.03)
+    near_truth(samples.transfer_entropy(target, x), 0, 0.02, 0.02)
+
+
+@pytest.mark.slow
+def test_mixtures_and_labels(x64):
+    """Of Gao et al.: X discrete and Y uniform on [X, X + 2]: log m − (m − 1)/m·log 2; and of two equal bits."""
+    rng = np.random.default_rng(9)
+    labels = rng.integers(0, 5, 1500)
+    y = labels + 2 * rng.random(1500)
+    truth = np.log(5) - 0.8 * np.log(2)
+    near_truth(samples.mutual_information(labels.astype(float), y, method="mixed"), truth, 0.03, 0.01)
+    near_truth(samples.mutual_information(y, labels.astype(np.int32), method="ross"), truth, 0.03, 0.01)
+    bits = rng.integers(0, 2, 1500).astype(float)
+    near_truth(samples.mutual_information(bits, bits, method="mixed"), np.log(2), 0.001)
+    near_truth(samples.mutual_information(bits, rng.permutation(bits), method="mixed"), 0, 0.001)
+
+
+# Derivatives
+
+
+def slope(function, x, step=1e-6):
+    found = np.zeros(x.shape)
+    for at in np.ndindex(*x.shape):
+        moved = np.zeros(x.shape)
+        moved[at] = step
+        found[at] = (function(x + moved) - function(x - moved)) / (2 * step)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", ["entropy", *(pytest.param(n, marks=pytest.mark.slow) for n in ("kl_divergence", "gaussian"))]
+)
+def test_gradients_by_finite_differences(name, x64):
+    x, y, _ = pair(24, 2, 2)
+    if name == "entropy":
+        function, exact, given = samples.entropy, entropy, (x,)
+    elif name == "kl_divergence":
+        function, exact, given = samples.kl_divergence, divergence, (x, y)
+    else:
+        function = functools.partial(samples.mutual_information, method="gaussian")
+        exact, given = functools.partial(plain, "gaussian"), (x, y)
+    for i in range(len(given)):
+        found = jax.grad(function, argnums=i)(*(jnp.asarray(a) for a in given))
+        one = functools.partial(lambda a, i: exact(*given[:i], a, *given[i + 1 :]), i=i)
+        np.testing.assert_allclose(found, slope(one, given[i]), atol=1e-7)
+    forward = jax.jvp(lambda t: function(*(jnp.asarray(a) * (1 + t * jnp.asarray(a)) for a in given)), (0.0,), (1.0,))
+    step = 1e-6
+    there, back = (exact(*(a * (1 + s * a) for a in given)) for s in (step, -step))
+    assert float(forward[1]) == pytest.approx((there - back) / (2 * step), abs=1e-7)
+    assert np.isfinite(jax.hessian(lambda t: function(*(jnp.asarray(a) * t for a in given)))(1.0))
+
+
+@pytest.mark.slow
+def test_entropy_moves_with_the_unit(x64):
+    """h(a·x) = h(x) + d·log a: the slope in log a is d, and the second derivative 0; by tiles too."""
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(1100, 2)))
+    scaled = functools.partial(lambda t, x: samples.entropy(x * jnp.exp(t)), x=x)
+    assert float(jax.grad(scaled)(0.3)) == pytest.approx(2, abs=1e-12)
+    assert float(jax.grad(jax.grad(scaled))(0.3)) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("method", COUNTING)
+def test_what_counts_has_gradient_zero(method, x64):
+    x, y, _ = (jnp.asarray(a) for a in pair(40))
+    found = jax.grad(lambda a, b: samples.mutual_information(a, b, method=method), argnums=(0, 1))(x, y)
+    assert all(np.array_equal(g, np.zeros((40, 1))) for g in found)
+
+
+# Transforms and options
+
+
+@pytest.mark.parametrize("method", [m if m == "ksg1" else pytest.param(m, marks=pytest.mark.slow) for m in METHODS])
+def test_batches_bases_and_dtypes_of_information(method):
+    x, y, labels = pair(40, dtype=np.float32)
+    batch = jnp.stack([x, 2 * x + y, y])
+    f = functools.partial(samples.mutual_information, method=method)
+    other = jnp.stack([labels] * 3) if method == "ross" else batch[::-1] ** 3
+    np.testing.assert_allclose(
+        jax.vmap(f)(batch, other), [f(a, b) for a, b in zip(batch, other, strict=True)], atol=3e-6
+    )
+    one, two = batch[0], other[0]
+    np.testing.assert_allclose(f(one, two, base=2), f(one, two) / np.log(2), rtol=1e-5)
+    assert f(one[:, 0].astype(jnp.float16), two).dtype == jnp.float32
+
+
+def test_batches_bases_and_dtypes():
+    x, y, _ = pair(40, dtype=np.float32)
+    batch = jnp.stack([x, 2 * x + y, y])
+    for f in (samples.entropy, lambda v: samples.kl_divergence(v, x)):
+        np.testing.assert_allclose(jax.vmap(f)(batch), [f(a) for a in batch], atol=3e-6)
+    np.testing.assert_allclose(samples.entropy(x, base=2), samples.entropy(x) / np.log(2), rtol=1e-5)
+    np.testing.assert_allclose(
+        samples.kl_divergence(x, y, base=10), samples.kl_divergence(x, y) / np.log(10), rtol=1e-5
+    )
+    assert samples.entropy([1, 2, 4, 8, 16]).dtype == jnp.float32
+
+
+@pytest.mark.slow
+def test_batches_by_tiles(x64):
+    x = jnp.asarray(np.random.default_rng(3).standard_cauchy(size=(3, 1100, 2)))
+    y = jnp.asarray(np.random.default_rng(4).standard_cauchy(size=(3, 1100, 1)))
+    np.testing.assert_allclose(jax.vmap(samples.entropy)(x), [samples.entropy(a) for a in x], rtol=1e-13)
+    found = jax.vmap(samples.mutual_information)(x, y)
+    np.testing.assert_allclose(found, [samples.mutual_information(*a) for a in zip(x, y, strict=True)], atol=1e-13)
+
+
+@pytest.mark.slow
+def test_standardized_columns(x64):
+    x, y, _ = pair(60, 2, 1)
+    x[:, 1] *= 1000
+    scaled = [(v - v.mean(0)) / v.std(0) for v in (x, y)]
+    f = functools.partial(samples.mutual_information, standardize=True)
+    assert float(f(x, y)) == pytest.approx(plain("ksg1", *scaled), abs=1e-12)
+    assert float(f(np.c_[x, np.full(60, 7.0)], y)) == pytest.approx(plain("ksg1", *scaled), abs=1e-12)
+    found = samples.conditional_mutual_information(x, y, y + x[:, :1], standardize=True)
+    z = y + x[:, :1]
+    assert float(found) == pytest.approx(conditional(*scaled, (z - z.mean(0)) / z.std(0)), abs=1e-12)
+    found = samples.transfer_entropy(x, y, standardize=True)
+    late = [(v - v.mean(0)) / v.std(0) for v in (y[1:], x[:-1], y[:-1])]
+    assert float(found) == pytest.approx(conditional(*late), abs=1e-12)
+
+
+@pytest.mark.slow
+def test_memory_of_a_hundred_thousand_points():
+    x = jax.ShapeDtypeStruct((100_000,), jnp.float32)
+    memory = jax.jit(samples.mutual_information).lower(x, x).compile().memory_analysis()
+    assert memory.temp_size_in_bytes < 2**28
+
+
+# Edges
+
+
+def test_points_that_coincide():
+    x = np.repeat(np.arange(10.0, dtype=np.float32), 5)
+    y = x[::-1].copy()
+    assert np.isnan(samples.entropy(x))
+    assert np.isnan(jax.grad(samples.entropy)(x)).any()
+    assert np.isnan(samples.kl_divergence(x, y + 0.5))
+    assert np.isnan(samples.kl_divergence(np.arange(10.0), x))
+    for method in ("ksg1", "ksg2"):
+        assert np.isnan(samples.mutual_information(x, y, method=method))
+    assert np.isnan(samples.conditional_mutual_information(x, y, x))
+    assert np.isnan(samples.mutual_information(x, (x % 2).astype(np.int32), method="ross"))
+    # As many as k at one place are neighbours like others.
+    twice = np.concatenate([np.random.default_rng(0).normal(size=30)] * 2).astype(np.float32)
+    assert np.isfinite(samples.entropy(twice))
+
+
+@pytest.mark.slow
+def test_constants():
+    rng = np.random.default_rng(0)
+    x, constant = rng.normal(size=50).astype(np.float32), np.full(50, 3.0, np.float32)
+    for method in ("ksg1", "mixed"):
+        assert float(samples.mutual_information(constant, x, method=method)) == pytest.approx(0, abs=0.05)
+    assert float(samples.mutual_information(x, constant)) == pytest.approx(0, abs=1e-5)
+    assert np.isnan(samples.mutual_information(constant, x, method="gaussian"))
+    assert np.isnan(samples.mutual_information(constant, x, method="gaussian_copula"))
+    assert float(samples.mutual_information(x, np.zeros(50, np.int32), method="ross")) == pytest.approx(0, abs=1e-5)
+    assert np.isnan(samples.mutual_information(x, np.arange(50, dtype=np.int32), method="ross"))
+
+
+@pytest.mark.parametrize(
+    "bad", [pytest.param(np.nan), *(pytest.param(b, marks=pytest.mark.slow) for b in (np.inf, -np.inf))]
+)
+def test_what_is_not_finite_gives_nan(bad):
+    x = np.random.default_rng(0).normal(size=40).astype(np.float32)
+    y = x.copy()
+    y[7] = bad
+    for method in METHODS[:3] + METHODS[4:]:
+        assert np.isnan(samples.mutual_information(x, y, method=method))
+    assert np.isnan(samples.mutual_information(y, np.arange(40, dtype=np.int32) % 2, method="ross"))
+    assert np.isnan(samples.entropy(y))
+    assert np.isnan(samples.kl_divergence(x, y))
+    assert np.isnan(samples.kl_divergence(y, x))
+    assert np.isnan(samples.conditional_mutual_information(x, x, y))
+    assert np.isnan(samples.transfer_entropy(x, y))
+    with pytest.raises(ValueError, match=r"samples\.entropy\(\): `x` at index \(7,\) is .*, expected a finite number"):
+        jxent.checked(samples.entropy)(y)
+
+
+X = np.arange(6.0, dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: samples.entropy(X, k=6), r"entropy\(\): k=6 neighbours of `x` asked of 5 points"),
+        (lambda: samples.entropy(X, k=0), "k=0 must be at least 1"),
+        (lambda: samples.entropy(X, k=True), "k=True must be an int"),
+        (lambda: samples.entropy(X.reshape(1, 2, 3)), r"`x` has shape \(1, 2, 3\), expected samples \[n, d\]"),
+        (lambda: samples.entropy(3.0), r"`x` has shape \(\), expected samples"),
+        (lambda: samples.entropy(np.zeros((0, 2))), r"`x` has shape \(0, 2\), which holds no samples"),
+        (lambda: samples.entropy(["a"]), "expected real numbers"),
+        (lambda: samples.kl_divergence(X, X[:2]), "k=3 neighbours of `y` asked of 2 points"),
+        (lambda: samples.kl_divergence(X, X.reshape(3, 2)), "`x` has 1 coordinates and `y` 2"),
+        (lambda: samples.mutual_information(X, X[:5]), "`x` has 6, `y` has 5 samples"),
+        (lambda: samples.mutual_information(X, X, method="ksg"), "method='ksg' is not known; expected one of ksg1"),
+        (lambda: samples.mutual_information(X, X, method="ross"), "integer labels for `y`, which has dtype float32"),
+        (
+            lambda: samples.mutual_information(X, np.zeros((6, 1), int), method="ross"),
+            r"`y` has shape \(6, 1\)",
+        ),
+        (lambda: samples.mutual_information(X, np.zeros(5, int), method="ross"), "`x` has 6, `y` has 5 samples"),
+        (lambda: samples.mutual_information(X[:2], X[:2], method="gaussian"), r"2 samples of 1 \+ 1 coordinates"),
+        (lambda: samples.conditional_mutual_information(X, X, X[:5]), "`given` has 5 samples"),
+        (lambda: samples.transfer_entropy(X, X, history=0), "history=0 must be at least 1"),
+        (lambda: samples.transfer_entropy(X, X, history=True), "history=True must be an int"),
+        (lambda: samples.transfer_entropy(X, X, history=6), "6 steps leave none with 6 before it"),
+        (lambda: samples.transfer_entropy(X, X, history=3), "k=3 neighbours of `target` asked of 2 points"),
+    ],
+)
+def test_refusals(call, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        call()
