@@ -22,7 +22,7 @@ FORMULAS: dict[str, Callable[[Cells], Array]] = {
     "chao_wang_jost": _plain.chao_wang_jost,
     "zhang": _plain.zhang,
     "bonachela": _plain.bonachela,
-    "nsb": lambda c: _posterior.nsb(c).mean,
+    "nsb": lambda c: _posterior.nsb(c, deviation=False).mean,
 }
 # Pseudocounts of the methods that take the entropy of posterior-mean probabilities.
 PSEUDOCOUNTS: dict[str, Callable[[Cells], Array]] = {
@@ -159,7 +159,7 @@ def estimate(c: Cells, method: str, alpha: ArrayLike) -> Array:
     if method in FORMULAS:
         return FORMULAS[method](c)
     if method == "wolpert_wolf":
-        return _posterior.wolpert_wolf(c, _alpha(c, alpha)).mean
+        return _posterior.mean_entropy(c, _alpha(c, alpha))
     return probs.entropy(share(c, method, alpha))
 
 

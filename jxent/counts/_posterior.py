@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.special import digamma, gammaln, polygamma
+from jax.scipy.special import polygamma
 from jaxtyping import Array
 
 from jxent.counts._cells import Cells
+from jxent.counts._gamma import LARGE, digamma, log_rising
 
 
 class Moments(NamedTuple):
@@ -16,6 +17,13 @@ class Moments(NamedTuple):
 
     mean: Array
     variance: Array
+
+
+def mean_entropy(c: Cells, alpha: Array) -> Array:
+    """The mean of `wolpert_wolf`, which is all that an estimate without its deviation needs."""
+    beta = c.n + alpha[..., None]
+    total = (c.total + c.size * alpha)[..., None]
+    return c.over(beta / total * (digamma(total + 1) - digamma(beta + 1)))
 
 
 def wolpert_wolf(c: Cells, alpha: Array) -> Moments:
@@ -26,7 +34,7 @@ def wolpert_wolf(c: Cells, alpha: Array) -> Moments:
     beta = c.n + alpha[..., None]
     total = (c.total + c.size * alpha)[..., None]
     share = beta / total
-    mean = c.over(share * (digamma(total + 1) - digamma(beta + 1)))
+    mean = mean_entropy(c, alpha)
     at_two, bent = digamma(total + 2), polygamma(1, total + 2)
     x = digamma(beta + 1) - at_two + mean[..., None]
     y = digamma(beta + 2) - at_two + mean[..., None]
@@ -37,13 +45,16 @@ def wolpert_wolf(c: Cells, alpha: Array) -> Moments:
     return Moments(mean, jnp.maximum(variance, 0.0))
 
 
-# In log β: where the mode is looked for, how finely at first, and how often the bracket is then made smaller.
-LOW, HIGH, COARSE, NARROWER = -40.0, 40.0, 80, 48
-# Nodes of the trapezoid rule in s, with log β = mode + width·sinh s.
-NODES, REACH = 180, 45.0
+# In log β: where the mode is looked for, how finely at first, and how often the bracket is then made smaller. The nodes
+# lie around it by a width of their own: some widths beside the mode they do as well.
+LOW, HIGH, COARSE, NARROWER = -40.0, 40.0, 40, 16
+# The width is at most this, halved at most so often.
+WIDEST, HALVINGS = 4.0, 31
+# Nodes of the trapezoid rule in s, with log β = mode + width·sinh s: 1e-10 nats; every 24 more of them are worth 1e-3.
+NODES, REACH = 72, 45.0
 
 
-def nsb(c: Cells) -> Moments:
+def nsb(c: Cells, *, deviation: bool = True) -> Moments:
     """I. Nemenman, F. Shafee and W. Bialek, NIPS 14 (2002).
 
     The prior is the mixture of Dirichlet priors in which ξ(β) = ψ(Kβ + 1) − ψ(β + 1), the entropy expected of each, is
@@ -54,8 +65,8 @@ def nsb(c: Cells) -> Moments:
     def weight(t: Array) -> Array:
         """The logarithm of evidence and measure at log β = t, but for a constant."""
         beta = jnp.exp(t)
-        each = _rising(beta[..., None], c.n)
-        evidence = c.over(jnp.where(c.n > 0, each, 0.0)) - _rising(c.size * beta, c.total)
+        each = log_rising(beta[..., None], c.n)
+        evidence = c.over(jnp.where(c.n > 0, each, 0.0)) - log_rising(c.size * beta, c.total)
         return evidence + jnp.log(_expected_slope(beta, c.size)) + t
 
     mode = _mode(weight, c.total)
@@ -72,12 +83,14 @@ def nsb(c: Cells) -> Moments:
 
     def add(i: Array | int, sums: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
         t, w = at(i)
+        if not deviation:
+            return sums[0] + w, sums[1] + w * (mean_entropy(c, jnp.exp(t)) - first), sums[2]
         moments = wolpert_wolf(c, jnp.exp(t))
         off = moments.mean - first
         return sums[0] + w, sums[1] + w * off, sums[2] + w * (moments.variance + jnp.square(off))
 
     # Differences from the mean at the mode: what the variance adds up is small.
-    first = wolpert_wolf(c, jnp.exp(mode)).mean
+    first = mean_entropy(c, jnp.exp(mode))
     none = jnp.zeros_like(first)
     whole, off, square = lax.fori_loop(0, NODES, add, (none, none, none))
     mean = off / whole
@@ -87,24 +100,6 @@ def nsb(c: Cells) -> Moments:
         jnp.where(known, first + mean, 0.0 * first),
         jnp.where(known, jnp.maximum(square / whole - jnp.square(mean), 0.0), 0.0 * first),
     )
-
-
-# From here on the series of Stirling and that of ψ' have all digits.
-LARGE = 20.0
-
-
-def _rising(a: Array, n: Array) -> Array:
-    """Log Γ(a + n) − log Γ(a) − n·log a, in which large a cancel by hand."""
-    at_least = jnp.maximum(a, LARGE)
-    series = (at_least + n - 0.5) * jnp.log1p(n / at_least) - n + _stirling(at_least + n) - _stirling(at_least)
-    small = jnp.minimum(a, LARGE)
-    return jnp.where(a > LARGE, series, gammaln(small + n) - gammaln(small) - n * jnp.log(small))
-
-
-def _stirling(a: Array) -> Array:
-    """What log Γ(a) has beyond (a − ½)·log a − a + ½·log 2π."""
-    square = 1 / jnp.square(a)
-    return (1 / 12 - square * (1 / 360 - square * (1 / 1260 - square / 1680))) / a
 
 
 def _expected_slope(beta: Array, size: Array) -> Array:
@@ -132,13 +127,22 @@ def _mode(weight: Callable[[Array], Array], like: Array) -> Array:
     middle, _ = lax.fori_loop(0, COARSE, coarse, (jnp.zeros_like(like), jnp.full_like(like, -jnp.inf)))
     golden = 0.6180339887498949
 
-    def narrower(_: Array | int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        a, b = high - golden * (high - low), low + golden * (high - low)
-        left = weight(a) > weight(b)
-        return jnp.where(left, low, a), jnp.where(left, b, high)
+    def inner(low: Array, high: Array) -> tuple[Array, Array]:
+        return high - golden * (high - low), low + golden * (high - low)
 
-    low, high = lax.fori_loop(0, NARROWER, narrower, (middle - step, middle + step))
+    def narrower(_: Array | int, state: tuple[Array, ...]) -> tuple[Array, ...]:
+        # One of the two points inside serves the smaller bracket too.
+        low, high, at_a, at_b = state
+        left = at_a > at_b
+        a, b = inner(low, high)
+        low, high = jnp.where(left, low, a), jnp.where(left, b, high)
+        a, b = inner(low, high)
+        new = weight(jnp.where(left, a, b))
+        return low, high, jnp.where(left, new, at_b), jnp.where(left, at_a, new)
+
+    low, high = middle - step, middle + step
+    start = (low, high, *(weight(t) for t in inner(low, high)))
+    low, high, *_ = lax.fori_loop(0, NARROWER, narrower, start)
     return 0.5 * (low + high)
 
 
@@ -146,8 +150,14 @@ def _width(weight: Callable[[Array], Array], mode: Array) -> Array:
     """How far from the mode the weight has fallen by half a unit, on the steeper side."""
     top = weight(mode)
 
-    def halved(_: Array | int, width: Array) -> Array:
+    def halved(_: Array | int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        # Too few halvings, and enough of them.
+        few, enough = ends
+        middle = jnp.floor((few + enough) / 2)
+        width = WIDEST * jnp.exp2(-middle)
         fallen = top - jnp.minimum(weight(mode - width), weight(mode + width))
-        return jnp.where(fallen > 0.5, 0.5 * width, width)
+        return jnp.where(fallen > 0.5, middle, few), jnp.where(fallen > 0.5, enough, middle)
 
-    return lax.fori_loop(0, 24, halved, jnp.full_like(mode, 4.0))
+    ends = jnp.full_like(mode, -1.0), jnp.full_like(mode, float(HALVINGS - 1))
+    _, enough = lax.fori_loop(0, HALVINGS.bit_length(), halved, ends)
+    return WIDEST * jnp.exp2(-enough)
