@@ -17,12 +17,16 @@ N, D, V, BLOCK = 7, 3, 11, 4
 ENGINES = ("classes", "rows")
 CLASS_WEIGHTS = np.linspace(0.0, 2.0, V)
 SMOOTHINGS, Z_LOSSES, MASKS = (None, 0.2, 1.0), (None, 0.01), (None, "classes", "logits", "rows")
-# In the fast pass without any option, and with all of them.
+# Every combination by one of the engines, so that each engine meets every three options in all their values; both, in
+# the fast pass, without any option and with all of them.
 COMBINATIONS = [
-    pytest.param(*chosen, marks=[] if quick else [pytest.mark.slow])
-    for chosen in itertools.product(SMOOTHINGS, (None, CLASS_WEIGHTS), Z_LOSSES, MASKS)
+    pytest.param(engine, *chosen, marks=[] if quick else [pytest.mark.slow])
+    for at, engine in enumerate(ENGINES)
+    for places in itertools.product(range(3), range(2), range(2), range(4))
+    for chosen in [[o[i] for o, i in zip((SMOOTHINGS, (None, CLASS_WEIGHTS), Z_LOSSES, MASKS), places, strict=True)]]
     for given in [sum(option is not None for option in chosen)]
     for quick in [given == 0 or (given == 4 and chosen[0] == 0.2 and chosen[3] == "logits")]
+    if quick or sum(places) % 2 == at
 ]
 
 
@@ -80,11 +84,7 @@ def exact(x, w, bias, targets, mask, given):
     )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize(
-    ("smoothing", "weights", "z_loss", "masked"),
-    COMBINATIONS,
-)
+@pytest.mark.parametrize(("engine", "smoothing", "weights", "z_loss", "masked"), COMBINATIONS)
 def test_every_combination_of_options(engine, smoothing, weights, z_loss, masked, rng, x64, op_by_op):
     """Integer labels and soft targets: losses, their mean and the gradients of both."""
     x, w, bias, labels, soft = problem(rng)

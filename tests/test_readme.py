@@ -17,7 +17,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 
 def test_the_python_blocks_run(capsys):
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     scope = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), scope)  # noqa: S102
