@@ -289,6 +289,22 @@ def test_gradients_are_those_of_differences(method, x64, op_by_op):
     assert np.isfinite(jax.grad(of)(n.at[1].set(0.0))).all()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", [m for m in METHODS if m not in WHOLE])
+def test_forward_mode_and_second_derivatives(method, x64):
+    """Along one direction, by central differences of the fourth order: NSB moves its nodes, by 1e-10 of the value."""
+    n, along = jnp.asarray([3.25, 1.5, 2.75, 6.5]), jnp.asarray([0.5, -0.25, 1.0, 0.75])
+    of = jax.jit(lambda t: counts.entropy(n + t * along, method=method))
+    h = 0.02
+    values = {i: float(of(i * h)) for i in (-2, -1, 0, 1, 2)}
+    first = (values[-2] - 8 * values[-1] + 8 * values[1] - values[2]) / (12 * h)
+    second = (-values[-2] + 16 * values[-1] - 30 * values[0] + 16 * values[1] - values[2]) / (12 * h * h)
+    assert float(jax.jvp(of, (0.0,), (1.0,))[1]) == pytest.approx(first, abs=1e-6)
+    assert float(jax.grad(of)(0.0)) == pytest.approx(first, abs=1e-6)
+    twice = jax.jvp(lambda t: jax.jvp(of, (t,), (1.0,))[1], (0.0,), (1.0,))[1]
+    assert float(twice) == pytest.approx(second, abs=2e-5)
+
+
 def test_gradient_in_the_pseudocount(x64):
     for method in ("dirichlet", "wolpert_wolf"):
 

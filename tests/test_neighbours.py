@@ -57,7 +57,8 @@ def test_the_kth_distance_of_all_pairs(kind, d, x64):
 @pytest.mark.slow
 def test_many_neighbours_and_every_stage(monkeypatch, x64):
     """With narrow windows most places go through all stages."""
-    monkeypatch.setattr(_neighbours, "WIDTHS", (1, 2, 3))
+    for name, width in (("FIRST", 1), ("THEN", 2), ("LAST", 9)):
+        monkeypatch.setattr(_neighbours, name, width)
     monkeypatch.setattr(_neighbours, "LEAST_TILE", 4)
     x = scattered("heavy tails", 1111, 2)
     for k in (1, 5, 40):

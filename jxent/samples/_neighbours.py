@@ -1,5 +1,6 @@
 """The distance to the k-th nearest neighbour in the maximum norm: by tiles in low dimension, by blocks in any."""
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -17,8 +18,9 @@ Scan = Callable[[Array, Array, Array], tuple[Array, ...]]
 
 # Tiles pay up to this dimension; one tile holds at least so many points.
 MOST_DIMENSIONS, LEAST_TILE = 3, 16
-# Parts along each coordinate that are looked at first, and then for the places that these were too few for.
-WIDTHS = (3, 5, 10, 30)
+# Parts along each coordinate that are looked at first, and then for the places that these were too few for; and how
+# many tiles at last, before all of them.
+FIRST, THEN, LAST = 3, 5, 900
 # Tiles that are looked at together at first; then so many candidates of single places, of at least so many.
 TILES_AT_ONCE, CANDIDATES_AT_ONCE, LEAST_PLACES = 64, 1 << 18, 16
 # Below so many points all of them are looked at.
@@ -70,7 +72,7 @@ def search(places: Array | None, points: Array, k: int, scan: Scan) -> tuple[Arr
     """
     m, d = points.shape
     size = max(LEAST_TILE, k)
-    if d > MOST_DIMENSIONS or m < max(FEW, 2 * size * WIDTHS[0] ** d):
+    if d > MOST_DIMENSIONS or m < max(FEW, 2 * size * FIRST**d):
         own = points.T if places is None else places.T
         every = jnp.arange(m, dtype=jnp.int32)[:, None, None]
         found = in_blocks(lambda q: scan(q[:, None], points.T[:, :, None, None], every), (own,), at_once(m))
@@ -89,7 +91,8 @@ def _by_tiles(own: Tiles, tiles: Tiles, scan: Scan) -> tuple[Array, ...]:
     real = own.points < jnp.inf
     low, high = jnp.min(own.points, axis=1), jnp.max(jnp.where(real, own.points, -jnp.inf), axis=1)
     centre = low + (high - low) / 2
-    window = around(tiles, centre, centre, WIDTHS[0])
+    d = len(own.points)
+    window = around(tiles, centre, centre, (FIRST,) * d)
 
     def look(q: Array, nodes: Array) -> tuple[Array, ...]:
         return scan(q, *_candidates(tiles, nodes))
@@ -98,14 +101,16 @@ def _by_tiles(own: Tiles, tiles: Tiles, scan: Scan) -> tuple[Array, ...]:
     left = jnp.all(real, axis=0) & ~window.holds(own.points, found[0])
     found, left, flat = (a.reshape(n_max) for a in found), left.reshape(n_max), own.points.reshape(-1, n_max)
     found = tuple(found)
-    for width in WIDTHS[1:]:
-        looked_at = width ** len(flat) * len(tiles.row)
+    for widths in _wider(tiles):
+        looked_at = math.prod(widths) * len(tiles.row)
         if looked_at * 4 > tiles.row.size:
-            break
+            continue
 
-        def nearer(rows: Array, width: int = width, radius: Array = found[0]) -> tuple[tuple[Array, ...], Array]:
+        def nearer(
+            rows: Array, widths: tuple[int, ...] = widths, radius: Array = found[0]
+        ) -> tuple[tuple[Array, ...], Array]:
             q, r = flat[:, rows], radius[rows][None]
-            window = around(tiles, q - r, q + r, width)
+            window = around(tiles, q - r, q + r, widths)
             seen = look(q[:, None], window.tiles)
             return tuple(a[0] for a in seen), window.holds(q[:, None], seen[0])[0]
 
@@ -117,6 +122,19 @@ def _by_tiles(own: Tiles, tiles: Tiles, scan: Scan) -> tuple[Array, ...]:
         return tuple(a[0] for a in seen), jnp.ones(rows.shape, bool)
 
     return for_each_left(left, found, everywhere, at_once(tiles.row.size))[0]
+
+
+def _wider(tiles: Tiles) -> list[tuple[int, ...]]:
+    """The stages after the first.
+
+    All parts along one coordinate and few along the others: for values of which many are equal, whose place among
+    their like does not say what is near, and for what lies far from all others in one direction.
+    """
+    counts = tiles.starts[-1].shape
+    few = (FIRST,) * len(counts)
+    whole = [(*few[:j], count, *few[j + 1 :]) for j, count in reversed(list(enumerate(counts)))]
+    last = round(LAST ** (1 / len(counts)))
+    return [tuple(min(THEN, c) for c in counts), *whole, tuple(min(last, c) for c in counts)]
 
 
 def _candidates(tiles: Tiles, nodes: Array) -> tuple[Array, Array]:

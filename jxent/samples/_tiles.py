@@ -65,15 +65,15 @@ def arrange(x: Float[Array, "n d"], size: int) -> Tiles:
     return Tiles(jnp.stack([c.T for c in columns]), index.T, tuple(starts))
 
 
-def around(tiles: Tiles, low: Float[Array, "d Q"], high: Float[Array, "d Q"], width: int) -> Window:
-    """The parts that hold places between two ends, `width` of them along every coordinate.
+def around(tiles: Tiles, low: Float[Array, "d Q"], high: Float[Array, "d Q"], widths: tuple[int, ...]) -> Window:
+    """The parts that hold places between two ends, of a width along each coordinate; at most as many as there are.
 
     Where they are fewer, as many are taken on both sides; where they are more, the first.
     """
     nodes = jnp.zeros((1, low.shape[1]), jnp.int32)
     lows: list[Array] = []
     highs: list[Array] = []
-    for a, b, starts in zip(low, high, tiles.starts, strict=True):
+    for a, b, starts, width in zip(low, high, tiles.starts, widths, strict=True):
         count = starts.shape[-1]
         width_here = min(width, count)
         rows = starts.reshape(-1, count)
