@@ -305,6 +305,19 @@ def test_forward_mode_and_second_derivatives(method, x64):
     assert float(twice) == pytest.approx(second, abs=2e-5)
 
 
+@pytest.mark.slow
+def test_the_slope_of_nsb_at_a_cell_without_observations(x64):
+    of = jax.jit(functools.partial(counts.entropy, method="nsb"))
+    n = jnp.asarray([20.0, 10, 5, 1, 1, 1, 0, 0])
+    h = 1e-4
+    at, near, far = (float(of(n.at[7].set(t))) for t in (0, h, 2 * h))
+    assert float(jax.grad(of)(n)[7]) == pytest.approx((4 * near - 3 * at - far) / (2 * h), abs=1e-4)
+
+
+def test_counts_beyond_32_bits():
+    assert float(counts.entropy(np.asarray([2**32, 2**32]))) == pytest.approx(np.log(2))
+
+
 def test_gradient_in_the_pseudocount(x64):
     for method in ("dirichlet", "wolpert_wolf"):
 

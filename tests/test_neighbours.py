@@ -79,6 +79,13 @@ def test_the_kth_smallest(k, dtype):
             np.testing.assert_array_equal(way(jnp.asarray(d), k), found)
 
 
+def test_the_last_of_few_that_are_equal():
+    """As many as are asked for, with fewer different values."""
+    d = np.asarray([[0, 1, np.inf, 2], [0, 1, 0, np.nan], [1, 1, 0, 2], [1, 1, 3, 2]], np.float32)
+    for k, expected in ((3, [1, 1, 3, 2]), (4, [1, 1, np.inf, np.inf])):
+        np.testing.assert_array_equal(_select.kth_smallest(jnp.asarray(d), k), expected)
+
+
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 2, 50, 1030])
 def test_points_within_a_distance(n, d, dtype_by_turns):

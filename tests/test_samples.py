@@ -327,6 +327,42 @@ def test_memory_of_a_hundred_thousand_points():
 # Edges
 
 
+@pytest.mark.slow
+def test_ties_among_all_that_there_are(x64):
+    x, y = np.asarray([0.0, 0, 1, 5]), np.asarray([0.0, 0, 1, 4])
+    assert float(samples.entropy(x)) == pytest.approx(entropy(x))
+    for method in ("ksg1", "ksg2", "mixed"):
+        assert float(samples.mutual_information(x, y, method=method)) == pytest.approx(plain(method, x, y))
+    assert float(samples.conditional_mutual_information(x, y, x)) == pytest.approx(conditional(x, y, x))
+    assert float(samples.kl_divergence([0.0, 1, 2.5, 4], [0.5, 0.5, 3.0])) == pytest.approx(-0.2625, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_numbers_at_the_ends_of_the_range():
+    x, y, labels = pair(60, dtype=np.float32)
+    for method in METHODS:
+        f = functools.partial(samples.mutual_information, method=method, standardize=True)
+        other = (lambda s: labels) if method == "ross" else (lambda s: s * y)
+        for s in np.asarray([1e-30, 1e30], np.float32):
+            assert float(f(s * x, other(s))) == pytest.approx(float(f(x, other(1))), abs=3e-2)
+    far = np.asarray([-3e38, 3e38, -2.9e38, 2.8e38, 1e38, -1e38, 0, 2e38], np.float32)
+    assert np.isnan(samples.entropy(far, k=7))
+    for method in ("ksg1", "ksg2", "mixed"):
+        assert np.isnan(samples.mutual_information(far, far[::-1], k=7, method=method))
+
+
+@pytest.mark.slow
+def test_integers_beyond_32_bits():
+    whole = np.random.default_rng(0).integers(0, 2**40, 50)
+    np.testing.assert_allclose(samples.entropy(whole), samples.entropy(whole.astype(np.float32)), rtol=1e-6)
+    with pytest.raises(TypeError, match=r"np\.unique\(y, return_inverse=True\)"):
+        samples.mutual_information(whole.astype(np.float32), whole, method="ross")
+    yes = whole % 2 == 0
+    x = np.random.default_rng(1).normal(size=50).astype(np.float32)
+    found = samples.mutual_information(x, yes, method="ross")
+    assert found == samples.mutual_information(x, yes.astype(np.int32), method="ross")
+
+
 def test_points_that_coincide():
     x = np.repeat(np.arange(10.0, dtype=np.float32), 5)
     y = x[::-1].copy()
@@ -391,6 +427,7 @@ X = np.arange(6.0, dtype=np.float32)
         (lambda: samples.kl_divergence(X, X[:2]), "k=3 neighbours of `y` asked of 2 points"),
         (lambda: samples.kl_divergence(X, X.reshape(3, 2)), "`x` has 1 coordinates and `y` 2"),
         (lambda: samples.mutual_information(X, X[:5]), "`x` has 6, `y` has 5 samples"),
+        (lambda: samples.mutual_information(X, X, method="gaussian", k=0), "k=0 must be at least 1"),
         (lambda: samples.mutual_information(X, X, method="ksg"), "method='ksg' is not known; expected one of ksg1"),
         (lambda: samples.mutual_information(X, X, method="ross"), "integer labels for `y`, which has dtype float32"),
         (

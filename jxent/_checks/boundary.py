@@ -115,6 +115,8 @@ def as_operand(function: str, argument: str, value: Any) -> Any:
             ) from None
     if argument == "labels" and isinstance(value, np.ndarray):
         value = saturated(cast("Any", value))
+    if isinstance(value, np.ndarray) and value.dtype in (np.int64, np.uint64):
+        value = unwrapped(cast("Any", value))
     # Kind "V" holds the extended floats, such as bfloat16.
     if isinstance(value, np.ndarray) and value.dtype.kind not in "biufV":
         raise TypeError(
@@ -130,6 +132,15 @@ def saturated(labels: Any) -> Any:
         return labels
     limits = np.iinfo(np.int32)
     return np.clip(labels, limits.min if labels.dtype == np.int64 else 0, limits.max)
+
+
+def unwrapped(whole: Any) -> Any:
+    """Integers of 64 bits as floats where JAX would wrap some of them to 32."""
+    if jax.numpy.result_type(int) == np.int64 or whole.size == 0:
+        return whole
+    limits = np.iinfo(np.int32)
+    fits = limits.min <= whole.min() and whole.max() <= limits.max
+    return whole if fits else whole.astype(np.float32)
 
 
 def static_option(function: str, key: str, value: Any) -> Any:

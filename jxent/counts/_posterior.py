@@ -66,7 +66,8 @@ def nsb(c: Cells, *, deviation: bool = True) -> Moments:
         """The logarithm of evidence and measure at log β = t, but for a constant."""
         beta = jnp.exp(t)
         each = log_rising(beta[..., None], c.n)
-        evidence = c.over(jnp.where(c.n > 0, each, 0.0)) - log_rising(c.size * beta, c.total)
+        # That of a cell without observations is 0 by definition; its slope there is not.
+        evidence = c.over(jnp.where(c.n > 0, each, each - lax.stop_gradient(each))) - log_rising(c.size * beta, c.total)
         return evidence + jnp.log(_expected_slope(beta, c.size)) + t
 
     mode = _mode(weight, c.total)

@@ -102,8 +102,12 @@ def kl_divergence(x: ArrayLike, y: ArrayLike, *, k: int = 3, base: float | None 
 
 
 def _log(distance: Array) -> Array:
-    """The logarithm of a distance; that of 0, where points coincide, is no number, nor is its derivative."""
-    return jnp.log(distance * jnp.where(distance > 0, jnp.ones_like(distance), jnp.nan))
+    """The logarithm of a distance; that of 0, where points coincide, is no number, nor is its derivative.
+
+    Nor is that of a distance which leaves the range of the dtype.
+    """
+    usable = (distance > 0) & (distance < jnp.inf)
+    return jnp.log(distance * jnp.where(usable, jnp.ones_like(distance), jnp.nan))
 
 
 def _known(value: Array, *given: Array) -> Array:

@@ -13,8 +13,8 @@ def gaussian(x: Float[Array, "n d"], y: Float[Array, "n e"]) -> Float[Array, ""]
     """½ log(det Cov x · det Cov y / det Cov(x, y)), by what of y a regression on x leaves."""
     x, y = _white(x), _white(y)
     # The share of y's variance that is left, formed from what is left: no cancellation where that is little.
-    rest = y - x @ (x.T @ y / len(x))
-    return -_half_log_det(rest.T @ rest / len(x))
+    rest = y - _product(x, _product(x.T, y) / len(x))
+    return -_half_log_det(_product(rest.T, rest) / len(x))
 
 
 def gaussian_copula(x: Float[Array, "n d"], y: Float[Array, "n e"]) -> Float[Array, ""]:
@@ -34,10 +34,18 @@ def normal_scores(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
 
 def _white(x: Array) -> Array:
-    """Columns of mean 0 and covariance 1 that span the same; NaN where one is constant or follows from others."""
+    """Columns of mean 0 and covariance 1 that span the same; NaN where one is constant.
+
+    Where one follows from others, rounding decides between NaN and what the others say.
+    """
     x = standardized(x)
-    factor = jnp.linalg.cholesky(x.T @ x / len(x))
+    factor = jnp.linalg.cholesky(_product(x.T, x) / len(x))
     return solve_triangular(factor, x.T, lower=True).T
+
+
+def _product(a: Array, b: Array) -> Array:
+    """With all digits on devices that would take fewer."""
+    return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 
 def _half_log_det(a: Array) -> Array:

@@ -60,9 +60,11 @@ def mutual_information(
         ValueError: for an unknown method, other shapes, or too few samples.
 
     Edge cases: "ksg1" and "ksg2" are NaN where more than k points coincide: use "mixed", or add noise if the ties are
-    those of rounding. "ross" leaves out labels that occur once, and takes a smaller k for labels of k points or
-    fewer. A constant has no information by neighbours, and no covariance: NaN by the methods of Gaussians. Values
-    that are not finite give NaN.
+    those of rounding (a large offset in float32 makes such ties: centre the data before). "ross" leaves out labels
+    that occur once, and takes a smaller k for labels of k points or fewer. A constant has no information by
+    neighbours, and no covariance: NaN by the methods of Gaussians, which give what rounding leaves of infinity where
+    one variable follows from the other. Values that are not finite, and distances beyond the range of the dtype, give
+    NaN.
 
     Gradient: of "gaussian", that of the formula. All others count: their gradient is 0 by construction, almost
     everywhere; to maximise information use `jxent.bounds`.
@@ -83,6 +85,7 @@ def mutual_information(
     """
     if method not in METHODS:
         raise ValueError(f"mutual_information(): method={method!r} is not known; expected one of {', '.join(METHODS)}")
+    check_neighbours("mutual_information", k, None)
     if method == "ross":
         found = _labelled(x, y, k, standardize=standardize)
     else:
@@ -135,7 +138,7 @@ def conditional_mutual_information(
         ValueError: for other shapes, or k not in [1, n − 1].
 
     Edge cases: NaN where more than k points coincide, and for values that are not finite. With `given` a constant it
-    is nearly `mutual_information`, which knows that a constant tells nothing and has less bias.
+    is `mutual_information` by "ksg1".
 
     Gradient: 0 by construction: the estimate counts points.
 
@@ -224,9 +227,12 @@ def _conditional(x: Array, y: Array, z: Array, k: int, *, standardize: bool) -> 
 def _labelled(x: ArrayLike, y: ArrayLike, k: int, *, standardize: bool) -> Array:
     (a,) = points(("x",), (x,))
     labels = jnp.asarray(y)
+    if labels.dtype == bool:
+        labels = labels.astype(jnp.int32)
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise TypeError(
-            f"mutual_information(): method='ross' takes integer labels for `y`, which has dtype {labels.dtype}"
+            f"mutual_information(): method='ross' takes integer labels for `y`, which has dtype {labels.dtype}; "
+            "np.unique(y, return_inverse=True)[1] numbers any labels, from 0 on"
         )
     if labels.ndim != 1:
         raise ValueError(f"mutual_information(): method='ross' takes labels [n], `y` has shape {labels.shape}")

@@ -47,7 +47,7 @@ def mixed(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array
     near = below(radius)
     own = jnp.where(equal, _psi(equal_rows(joint), x), _psi(k, x))
     terms = own - _psi(within(x, near), x) - _psi(within(y, near), x)
-    return jnp.mean(terms + jnp.log(jnp.asarray(len(x), x.dtype)))
+    return _apart(jnp.mean(terms + jnp.log(jnp.asarray(len(x), x.dtype))), jnp.where(equal, 1.0, radius))
 
 
 def frenzel_pompe(x: Float[Array, "n d"], y: Float[Array, "n e"], z: Float[Array, "n f"], k: int) -> Float[Array, ""]:
@@ -71,8 +71,8 @@ def _radius(joint: Array, k: int) -> Array:
 
 
 def _apart(value: Array, radius: Array) -> Array:
-    """NaN where more than k points coincide: nothing lies strictly within a distance of 0."""
-    return jnp.where(jnp.all(radius > 0), value, jnp.nan)
+    """NaN where more than k points coincide, nothing being strictly nearer than 0, or a distance overflows."""
+    return jnp.where(jnp.all((radius > 0) & (radius < jnp.inf)), value, jnp.nan)
 
 
 def _psi(count: Array | int, like: Array) -> Array:

@@ -27,25 +27,26 @@ def same_length(function: str, names: tuple[str, ...], values: tuple[Array, ...]
         raise ValueError(f"{function}(): {sizes} samples, expected as many of each: row i of all was observed together")
 
 
-def check_neighbours(function: str, k: int, others: int, name: str = "x") -> None:
-    """Refuse a k that is no number of neighbours, or larger than the number of other points."""
+def check_neighbours(function: str, k: int, others: int | None, name: str = "x") -> None:
+    """Refuse a k that is no number of neighbours, or larger than the number of other points, where that matters."""
     if isinstance(k, bool) or not isinstance(k, int):
         raise TypeError(f"{function}(): k={k!r} must be an int, the number of neighbours")
     if k < 1:
         raise ValueError(f"{function}(): k={k} must be at least 1, the number of neighbours")
-    if k > others:
+    if others is not None and k > others:
         raise ValueError(
-            f"{function}(): k={k} neighbours of `{name}` asked of {max(others, 0)} points; give more samples or a "
-            "smaller k"
+            f"{function}(): k={k} neighbours of `{name}` asked of {max(others, 0)} points; samples are rows: give "
+            "more, or a smaller k"
         )
 
 
 def standardized(x: Array) -> Array:
     """Every column with mean 0 and deviation 1; a constant becomes 0."""
-    centred = x - jnp.mean(x, axis=0, keepdims=True)
-    deviation = jnp.sqrt(jnp.mean(centred**2, axis=0, keepdims=True))
     constant = jnp.all(x == x[:1], axis=0, keepdims=True)
-    return jnp.where(constant, jnp.zeros_like(x), centred / jnp.where(constant, jnp.ones_like(deviation), deviation))
+    x = _of_size_one(x)
+    x = _of_size_one(x - jnp.mean(x, axis=0, keepdims=True))
+    deviation = jnp.sqrt(jnp.mean(jnp.square(x), axis=0, keepdims=True))
+    return jnp.where(constant, jnp.zeros_like(x), x / jnp.where(constant, jnp.ones_like(deviation), deviation))
 
 
 def settled(*arrays: Array) -> tuple[Array, ...]:
@@ -69,6 +70,12 @@ def settled(*arrays: Array) -> tuple[Array, ...]:
 def finite(x: Array) -> Array:
     """Whether every number is finite."""
     return jnp.all(jnp.isfinite(x))
+
+
+def _of_size_one(x: Array) -> Array:
+    """Columns over their largest entry, so that no square leaves the range of the dtype."""
+    largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=0, keepdims=True))
+    return x / jnp.where(largest > 0, largest, jnp.ones_like(largest))
 
 
 def _rows(name: str, array: Array) -> Array:

@@ -27,7 +27,7 @@ def ross(x: Float[Array, "n d"], labels: Int[Array, " n"], k: int) -> Float[Arra
     k_here = jnp.where(part, jnp.minimum(k, occurs - 1), 1).astype(x.dtype)
     terms = digamma(k_here) - digamma(occurs.astype(x.dtype)) - digamma(jnp.maximum(near, 1).astype(x.dtype))
     value = jnp.sum(jnp.where(part, terms + digamma(jnp.maximum(total, 1)), 0.0)) / total
-    return jnp.where(jnp.all((radius > 0) | ~part), value, jnp.nan)
+    return jnp.where(jnp.all((radius > 0) & (radius < jnp.inf) | ~part), value, jnp.nan)
 
 
 def _radius(x: Array, labels: Array, wanted: Array, k: int) -> Array:

@@ -31,7 +31,11 @@ def _by_values(d: Array, k: int) -> Array:
             found = jnp.where(_at_most(d, value) >= k, value, found)
         return found
 
-    return lax.cond(jnp.any(_at_most(d, last) > k), counted, lambda: last) if k > 1 else last
+    if k == 1:
+        return last
+    # With few different values the last is infinite, which all are at most, be they k or more.
+    at = _at_most(d, last)
+    return lax.cond(jnp.any((at > k) | ((at == k) & (last == jnp.inf))), counted, lambda: last)
 
 
 def _by_bits(d: Array, k: int) -> Array:
