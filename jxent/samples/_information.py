@@ -60,11 +60,12 @@ def mutual_information(
         ValueError: for an unknown method, other shapes, or too few samples.
 
     Edge cases: "ksg1" and "ksg2" are NaN where more than k points coincide: use "mixed", or add noise if the ties are
-    those of rounding (a large offset in float32 makes such ties: centre the data before). "ross" leaves out labels
-    that occur once, and takes a smaller k for labels of k points or fewer. A constant has no information by
-    neighbours, and no covariance: NaN by the methods of Gaussians, which give what rounding leaves of infinity where
-    one variable follows from the other. Values that are not finite, and distances beyond the range of the dtype, give
-    NaN.
+    those of rounding (a large offset in float32 makes such ties: centre the data before). Rounded numbers, of which
+    many are equally far from one another, bias all that count upwards, "mixed" too: noise as wide as the last digit
+    gives back what rounding took. "ross" leaves out labels that occur once, and takes a smaller k for labels of k
+    points or fewer. A constant has no information by neighbours, and no covariance: NaN by the methods of Gaussians,
+    which give what rounding leaves of infinity where one variable follows from the other. Values that are not finite,
+    and distances beyond the range of the dtype, give NaN.
 
     Gradient: of "gaussian", that of the formula. All others count: their gradient is 0 by construction, almost
     everywhere; to maximise information use `jxent.bounds`.
