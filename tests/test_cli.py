@@ -628,6 +628,7 @@ def chosen(folder):
     return json.loads((folder / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_train_chooses_the_penalty_of_a_path(capsys, trained, tmp_path, without_matplotlib):
     given = ["train", "--data", f"npz:{trained / 'data.npz'}", "--path", "1,0.01,0.0001", "--cv", "3"]
     status, out, err = call(capsys, *given, "--optimizer", "newton", "--out", tmp_path / "run")

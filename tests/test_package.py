@@ -208,6 +208,7 @@ def test_vmap_over_every_argument_and_axis(rng):
         assert worst(found, probs.jensen_shannon_divergence(p[0, 0], q[0, 0], weight=float(w))) <= 4e-6
 
 
+@pytest.mark.slow
 def test_scan_checkpoint_and_higher_order(x64):
     """Inside the control flow of JAX, and to third order."""
     z = jnp.asarray([0.3, -0.2, 1.0])

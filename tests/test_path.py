@@ -151,7 +151,7 @@ def plain(task, targets, point):
 
 
 @pytest.mark.usefixtures("x64")
-@pytest.mark.parametrize(("soft", "many"), [(False, 64), (True, 64), (False, 2)])
+@pytest.mark.parametrize(("soft", "many"), [pytest.param(False, 64, marks=pytest.mark.slow), (True, 64), (False, 2)])
 def test_value_gradient_and_hessian_of_lanes_are_those_of_autodiff(soft, many, monkeypatch):
     monkeypatch.setattr(_lanes, "MANY", many)
     task, targets, point = lane_task(soft)
@@ -232,6 +232,7 @@ def test_a_long_path_warm_starts_every_group():
     assert numpy_objective(last, x, y, 1e-5) == pytest.approx(best_objective(x, y, 1e-5), rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_folds_are_fits_of_the_other_rows_and_scores_of_their_own():
     x, y = rows(count=90)
@@ -280,6 +281,7 @@ def test_paths_at_the_edges(monkeypatch, l2s):
         assert float(path.objective[i]) == pytest.approx(float(fit.history[-1]), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_a_second_path_compiles_nothing():
     from tests.test_fit import compiled
 

@@ -15,6 +15,7 @@ from jxent._cli.keys import METRICS
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_python_blocks_run(capsys):
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
     assert len(blocks) == 8

@@ -128,6 +128,7 @@ def test_sparse_frames_and_arrays_of_jax_give_the_same():
         named.predict(pd.DataFrame(X, columns=list("abcz")))
 
 
+@pytest.mark.slow
 def test_an_array_of_jax_stays_on_its_device():
     x = jnp.asarray(X)
     with jax.transfer_guard_device_to_host("disallow"):
