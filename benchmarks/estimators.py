@@ -30,7 +30,7 @@ FAST = (
 # The names of the same methods in infomeasure, whose counts come as one label for each observation.
 INFOMEASURE = {
     "plugin": "discrete", "miller_madow": "miller_madow", "grassberger_1988": "grassberger", "chao_shen": "chao_shen",
-    "zhang": "zhang", "james_stein": "shrink", "nsb": "nsb",
+    "zhang": "zhang", "james_stein": "shrink",
 }  # fmt: skip
 CELLS, HISTOGRAMS, NSB_HISTOGRAMS, OBSERVATIONS = 100, 1_000_000, 10_000, 200
 

@@ -244,7 +244,10 @@ def test_gradients_by_finite_differences(name, x64):
     step = 1e-6
     there, back = (exact(*(a * (1 + s * a) for a in given)) for s in (step, -step))
     assert float(forward[1]) == pytest.approx((there - back) / (2 * step), abs=1e-7)
-    assert np.isfinite(jax.hessian(lambda t: function(*(jnp.asarray(a) * t for a in given)))(1.0))
+    twice = jax.hessian(lambda t: function(*(jnp.asarray(a) * (1 + t * jnp.asarray(a)) for a in given)))(0.0)
+    step = 1e-4
+    there, at, back = (exact(*(a * (1 + s * a) for a in given)) for s in (step, 0.0, -step))
+    assert float(twice) == pytest.approx((there - 2 * at + back) / step**2, abs=2e-5, rel=1e-5)
 
 
 @pytest.mark.slow
@@ -266,29 +269,61 @@ def test_what_counts_has_gradient_zero(method, x64):
 # Transforms and options
 
 
-@pytest.mark.parametrize("method", [m if m == "ksg1" else pytest.param(m, marks=pytest.mark.slow) for m in METHODS])
-def test_batches_bases_and_dtypes_of_information(method):
+# Every public function, with a second array beside the samples that are transformed.
+CALLS = {
+    "entropy": lambda x, y, **o: samples.entropy(x, **o),
+    "kl_divergence": samples.kl_divergence,
+    **{f"mutual_information-{m}": functools.partial(samples.mutual_information, method=m) for m in METHODS},
+    "conditional_mutual_information": lambda x, y, **o: samples.conditional_mutual_information(x, y, y[::-1], **o),
+    "transfer_entropy": samples.transfer_entropy,
+}
+
+
+def test_every_function_stands_in_the_table():
+    assert {name.split("-")[0] for name in CALLS} == set(samples.__all__)
+
+
+FAST = ("entropy", "mutual_information-ksg1")
+
+
+@pytest.mark.parametrize("name", [n if n in FAST else pytest.param(n, marks=pytest.mark.slow) for n in CALLS])
+def test_transforms_bases_and_dtypes(name):
+    f = CALLS[name]
     x, y, labels = pair(40, dtype=np.float32)
     batch = jnp.stack([x, 2 * x + y, y])
-    f = functools.partial(samples.mutual_information, method=method)
-    other = jnp.stack([labels] * 3) if method == "ross" else batch[::-1] ** 3
-    np.testing.assert_allclose(
-        jax.vmap(f)(batch, other), [f(a, b) for a, b in zip(batch, other, strict=True)], atol=3e-6
-    )
+    other = jnp.stack([labels] * 3) if name.endswith("ross") else batch[::-1] ** 3
+    alone = np.asarray([f(a, b) for a, b in zip(batch, other, strict=True)])
+    np.testing.assert_allclose(jax.vmap(f)(batch, other), alone, atol=3e-6)
     one, two = batch[0], other[0]
-    np.testing.assert_allclose(f(one, two, base=2), f(one, two) / np.log(2), rtol=1e-5)
-    assert f(one[:, 0].astype(jnp.float16), two).dtype == jnp.float32
+    for base in (2, 10):
+        np.testing.assert_allclose(f(one, two, base=base), alone[0] / np.log(base), rtol=1e-5, atol=1e-6)
+    assert f(one[:, 0].astype(jnp.float16), two if two.dtype == jnp.int32 else two[:, 0]).dtype == jnp.float32
+    slope = jax.grad(lambda a: f(a, two))(one)
+    tangent = jax.jvp(lambda a: f(a, two), (one,), (one,))[1]
+    np.testing.assert_allclose(tangent, jnp.sum(slope * one), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="base=1"):
+        f(one, two, base=1)
 
 
-def test_batches_bases_and_dtypes():
-    x, y, _ = pair(40, dtype=np.float32)
-    batch = jnp.stack([x, 2 * x + y, y])
-    for f in (samples.entropy, lambda v: samples.kl_divergence(v, x)):
-        np.testing.assert_allclose(jax.vmap(f)(batch), [f(a) for a in batch], atol=3e-6)
-    np.testing.assert_allclose(samples.entropy(x, base=2), samples.entropy(x) / np.log(2), rtol=1e-5)
-    np.testing.assert_allclose(
-        samples.kl_divergence(x, y, base=10), samples.kl_divergence(x, y) / np.log(10), rtol=1e-5
-    )
+@pytest.mark.parametrize("method", ["ksg1", pytest.param("ksg2", marks=pytest.mark.slow)])
+def test_a_program_that_makes_the_samples_itself(method, x64):
+    """A compiler that formed them anew for every use, with other rounding, would lose the neighbours."""
+    x, y, _ = pair(60, 2, 1)
+    x[:, 1] *= 1000
+
+    def scaled(v):
+        centred = v - jnp.mean(v, axis=0, keepdims=True)
+        return centred / jnp.sqrt(jnp.mean(centred**2, axis=0, keepdims=True))
+
+    def made(x, y):
+        x, y = scaled(x), scaled(y)
+        return x, y, samples.mutual_information(x, y, method=method)
+
+    x, y, found = jax.jit(made)(x, y)
+    assert float(found) == pytest.approx(plain(method, np.asarray(x), np.asarray(y)), abs=1e-11)
+
+
+def test_integers_become_floats():
     assert samples.entropy([1, 2, 4, 8, 16]).dtype == jnp.float32
 
 

@@ -8,8 +8,8 @@ from jax import lax
 from jax.scipy.special import polygamma
 from jaxtyping import Array
 
+from jxent._numerics.gamma import LARGE, digamma, log_rising
 from jxent.counts._cells import Cells
-from jxent.counts._gamma import LARGE, digamma, log_rising
 
 
 class Moments(NamedTuple):

@@ -1,5 +1,6 @@
 """Work on many places, some at a time: memory for a block of them instead of for all."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,23 +11,23 @@ from jaxtyping import Array, Bool
 
 # Distances to all points of so many places are formed at a time.
 AT_ONCE, AT_ONCE_OF_MANY, MANY = 64, 16, 250_000
+# Below so many points all pairs are looked at.
+FEW = 1024
 # Up to so many coordinates the distances are formed anew in every pass over them, which beats reading them.
-CHEAP, MOST_UNROLLED = 3, 8
+CHEAP = 3
 
 
 def distances(places: Array, points: Array) -> Array:
     """In the maximum norm: places `[d, ...]` and points `[d, C, ...]` to `[C, ...]`."""
-    d = len(places)
-    if d > MOST_UNROLLED:
+    d, first = len(places), jnp.abs(places[0][None] - points[0])
 
-        def wider(j: Array, so_far: Array) -> Array:
-            return jnp.maximum(so_far, jnp.abs(places[j][None] - points[j]))
+    def wider(j: Array | int, so_far: Array) -> Array:
+        return jnp.maximum(so_far, jnp.abs(places[j][None] - points[j]))
 
-        return lax.fori_loop(1, d, wider, jnp.abs(places[0][None] - points[0]))
-    found = jnp.abs(places[0][None] - points[0])
-    for q, c in zip(places[1:], points[1:], strict=True):
-        found = jnp.maximum(found, jnp.abs(q[None] - c))
-    return lax.optimization_barrier(found) if d > CHEAP else found
+    if d > CHEAP:
+        # What a loop has found lies in memory: it is not formed anew.
+        return lax.fori_loop(1, d, wider, first)
+    return functools.reduce(lambda so_far, j: wider(j, so_far), range(1, d), first)
 
 
 def at_once(points: int) -> int:

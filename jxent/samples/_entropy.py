@@ -1,16 +1,14 @@
 """Differential entropy and Kullback–Leibler divergence from the distances to nearest neighbours."""
 
-import functools
 import math
 
 import jax.numpy as jnp
-from jax.scipy.special import digamma
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jxent._checks import log_base_factor, public
 from jxent.samples._neighbours import kth_distance
-from jxent.samples._points import check_neighbours, finite, points
+from jxent.samples._points import check_neighbours, known, points, psi
 
 
 @public()
@@ -31,7 +29,8 @@ def entropy(x: ArrayLike, *, k: int = 3, base: float | None = None) -> Float[Arr
         TypeError: for a `k` that is no int.
         ValueError: for another number of axes, no samples, or k not in [1, n − 1].
 
-    Edge cases: NaN where more than k points coincide (there is no density), and for values that are not finite.
+    Edge cases: NaN where more than k points coincide (there is no density), for values that are not finite,
+    and for distances beyond the range of the dtype.
     The work is n log n up to three dimensions and n² beyond, the memory that of some blocks of distances.
 
     Gradient: through the distances, of which each moves with its two points. It is that of the estimate wherever no
@@ -51,8 +50,8 @@ def entropy(x: ArrayLike, *, k: int = 3, base: float | None = None) -> Float[Arr
     (rows,) = points(("x",), (x,))
     n, d = rows.shape
     check_neighbours("entropy", k, n - 1)
-    found = _psi(n, rows) - _psi(k, rows) + d * (math.log(2) + jnp.mean(_log(kth_distance(None, rows, k))))
-    return _known(found, rows) * log_base_factor(base)
+    found = psi(n, rows) - psi(k, rows) + d * (math.log(2) + jnp.mean(_log(kth_distance(None, rows, k))))
+    return known(found, rows) * log_base_factor(base)
 
 
 @public()
@@ -98,7 +97,7 @@ def kl_divergence(x: ArrayLike, y: ArrayLike, *, k: int = 3, base: float | None 
     check_neighbours("kl_divergence", k, m, "y")
     ratio = _log(kth_distance(p, q, k)) - _log(kth_distance(None, p, k))
     found = d * jnp.mean(ratio) + (math.log(m) - math.log(n - 1))
-    return _known(found, p, q) * log_base_factor(base)
+    return known(found, p, q) * log_base_factor(base)
 
 
 def _log(distance: Array) -> Array:
@@ -108,13 +107,3 @@ def _log(distance: Array) -> Array:
     """
     usable = (distance > 0) & (distance < jnp.inf)
     return jnp.log(distance * jnp.where(usable, jnp.ones_like(distance), jnp.nan))
-
-
-def _known(value: Array, *given: Array) -> Array:
-    """NaN with a gradient of NaN, if what it came from is not finite."""
-    usable = functools.reduce(jnp.logical_and, (finite(a) for a in given))
-    return value * jnp.where(usable, jnp.ones_like(value), jnp.nan)
-
-
-def _psi(count: int, like: Array) -> Array:
-    return digamma(jnp.asarray(count, like.dtype))

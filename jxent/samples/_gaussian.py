@@ -6,7 +6,7 @@ from jax.scipy.linalg import solve_triangular
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Float
 
-from jxent.samples._points import standardized
+from jxent.samples._points import settled, standardized
 
 
 def gaussian(x: Float[Array, "n d"], y: Float[Array, "n e"]) -> Float[Array, ""]:
@@ -19,7 +19,7 @@ def gaussian(x: Float[Array, "n d"], y: Float[Array, "n e"]) -> Float[Array, ""]
 
 def gaussian_copula(x: Float[Array, "n d"], y: Float[Array, "n e"]) -> Float[Array, ""]:
     """The same of the normal scores of the ranks of every column."""
-    return gaussian(*(normal_scores(lax.stop_gradient(a)) for a in (x, y)))
+    return gaussian(*(normal_scores(a) for a in settled(x, y)))
 
 
 def normal_scores(x: Float[Array, "n d"]) -> Float[Array, "n d"]:

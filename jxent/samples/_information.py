@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jxent._checks import log_base_factor, public
 from jxent.samples import _ksg
 from jxent.samples._gaussian import gaussian, gaussian_copula
-from jxent.samples._points import check_neighbours, finite, paired, points, same_length, settled, standardized
+from jxent.samples._points import check_neighbours, known, paired, points, same_length, settled, standardized
 from jxent.samples._ross import ross
 
 NEIGHBOURS: dict[str, Callable[[Array, Array, int], Array]] = {
@@ -62,10 +62,10 @@ def mutual_information(
     Edge cases: "ksg1" and "ksg2" are NaN where more than k points coincide: use "mixed", or add noise if the ties are
     those of rounding (a large offset in float32 makes such ties: centre the data before). Rounded numbers, of which
     many are equally far from one another, bias all that count upwards, "mixed" too: noise as wide as the last digit
-    gives back what rounding took. "ross" leaves out labels that occur once, and takes a smaller k for labels of k
-    points or fewer. A constant has no information by neighbours, and no covariance: NaN by the methods of Gaussians,
-    which give what rounding leaves of infinity where one variable follows from the other. Values that are not finite,
-    and distances beyond the range of the dtype, give NaN.
+    gives back what rounding took. "ross" leaves out labels that occur once, takes a smaller k for labels of k points or
+    fewer, and is NaN where no label occurs twice. A constant has no information by neighbours, and no covariance: NaN
+    by the methods of Gaussians, which give what rounding leaves of infinity where one variable follows from the other.
+    Values that are not finite, and distances beyond the range of the dtype, give NaN.
 
     Gradient: of "gaussian", that of the formula. All others count: their gradient is 0 by construction, almost
     everywhere; to maximise information use `jxent.bounds`.
@@ -92,7 +92,7 @@ def mutual_information(
     else:
         a, b = paired("mutual_information", ("x", "y"), (x, y))
         n = len(a)
-        usable = finite(a) & finite(b)
+        given = a, b
         if method in NEIGHBOURS:
             check_neighbours("mutual_information", k, n - 1)
             a, b = settled(*(standardized(v) if standardize else v for v in (a, b)))
@@ -104,7 +104,7 @@ def mutual_information(
             )
         else:
             found = GAUSSIAN[method](a, b)
-        found = jnp.where(usable, found, jnp.nan)
+        found = known(found, *given)
     return found * log_base_factor(base)
 
 
@@ -220,9 +220,8 @@ def transfer_entropy(
 
 
 def _conditional(x: Array, y: Array, z: Array, k: int, *, standardize: bool) -> Array:
-    usable = finite(x) & finite(y) & finite(z)
-    x, y, z = settled(*(standardized(v) if standardize else v for v in (x, y, z)))
-    return jnp.where(usable, _ksg.frenzel_pompe(x, y, z, k), jnp.nan)
+    a, b, c = settled(*(standardized(v) if standardize else v for v in (x, y, z)))
+    return known(_ksg.frenzel_pompe(a, b, c, k), x, y, z)
 
 
 def _labelled(x: ArrayLike, y: ArrayLike, k: int, *, standardize: bool) -> Array:
@@ -239,6 +238,5 @@ def _labelled(x: ArrayLike, y: ArrayLike, k: int, *, standardize: bool) -> Array
         raise ValueError(f"mutual_information(): method='ross' takes labels [n], `y` has shape {labels.shape}")
     same_length("mutual_information", ("x", "y"), (a, labels))
     check_neighbours("mutual_information", k, len(a) - 1)
-    usable = finite(a)
-    (a,) = settled(standardized(a) if standardize else a)
-    return jnp.where(usable, ross(a, labels, k), jnp.nan)
+    (near,) = settled(standardized(a) if standardize else a)
+    return known(ross(near, labels, k), a)

@@ -1,11 +1,11 @@
 """Estimators that choose a distance in the joint space and count points within it in the margins."""
 
 import jax.numpy as jnp
-from jax.scipy.special import digamma
 from jaxtyping import Array, Float
 
 from jxent.samples._blocks import distances
 from jxent.samples._neighbours import search
+from jxent.samples._points import psi
 from jxent.samples._ranges import below, equal_rows, within
 from jxent.samples._select import kth_smallest
 
@@ -14,8 +14,8 @@ def ksg1(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array,
     """ψ(k) + ψ(n) − mean(ψ(nx + 1) + ψ(ny + 1)), points strictly within the distance to the k-th neighbour."""
     radius = _radius(jnp.concatenate([x, y], axis=1), k)
     near = below(radius)
-    terms = _psi(within(x, near), x) + _psi(within(y, near), x)
-    return _apart(_psi(k, x) - jnp.mean(terms - _psi(len(x), x)), radius)
+    terms = psi(within(x, near), x) + psi(within(y, near), x)
+    return _apart(psi(k, x) - jnp.mean(terms - psi(len(x), x)), radius)
 
 
 def ksg2(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array, ""]:
@@ -32,8 +32,8 @@ def ksg2(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array,
         return radius, *sides
 
     radius, *sides = search(None, jnp.concatenate([x, y], axis=1), k + 1, scan)
-    terms = sum((_psi(within(v, side) - 1, x) for v, side in zip((x, y), sides, strict=True)), jnp.zeros_like(radius))
-    return _apart(_psi(k, x) - 1 / k - jnp.mean(terms - _psi(len(x), x)), radius)
+    terms = sum((psi(within(v, side) - 1, x) for v, side in zip((x, y), sides, strict=True)), jnp.zeros_like(radius))
+    return _apart(psi(k, x) - 1 / k - jnp.mean(terms - psi(len(x), x)), radius)
 
 
 def mixed(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array, ""]:
@@ -45,8 +45,8 @@ def mixed(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array
     radius = _radius(joint, k)
     equal = radius == 0
     near = below(radius)
-    own = jnp.where(equal, _psi(equal_rows(joint), x), _psi(k, x))
-    terms = own - _psi(within(x, near), x) - _psi(within(y, near), x)
+    own = jnp.where(equal, psi(equal_rows(joint), x), psi(k, x))
+    terms = own - psi(within(x, near), x) - psi(within(y, near), x)
     return _apart(jnp.mean(terms + jnp.log(jnp.asarray(len(x), x.dtype))), jnp.where(equal, 1.0, radius))
 
 
@@ -54,10 +54,10 @@ def frenzel_pompe(x: Float[Array, "n d"], y: Float[Array, "n e"], z: Float[Array
     """ψ(k) + mean(ψ(nz + 1) − ψ(nxz + 1) − ψ(nyz + 1)), as the first of Kraskov et al."""
     radius = _radius(jnp.concatenate([x, y, z], axis=1), k)
     near = below(radius)
-    terms = _psi(within(z, near), x)
+    terms = psi(within(z, near), x)
     for margin in (x, y):
-        terms = terms - _psi(within(jnp.concatenate([margin, z], axis=1), near), x)
-    return _apart(_psi(k, x) + jnp.mean(terms), radius)
+        terms = terms - psi(within(jnp.concatenate([margin, z], axis=1), near), x)
+    return _apart(psi(k, x) + jnp.mean(terms), radius)
 
 
 def _radius(joint: Array, k: int) -> Array:
@@ -73,7 +73,3 @@ def _radius(joint: Array, k: int) -> Array:
 def _apart(value: Array, radius: Array) -> Array:
     """NaN where more than k points coincide, nothing being strictly nearer than 0, or a distance overflows."""
     return jnp.where(jnp.all((radius > 0) & (radius < jnp.inf)), value, jnp.nan)
-
-
-def _psi(count: Array | int, like: Array) -> Array:
-    return digamma(jnp.asarray(count).astype(like.dtype))

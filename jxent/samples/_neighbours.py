@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jxent.samples._blocks import at_once, distances, for_each_left, in_blocks
+from jxent.samples._blocks import FEW, at_once, distances, for_each_left, in_blocks
 from jxent.samples._points import settled
 from jxent.samples._select import kth_smallest
 from jxent.samples._tiles import Tiles, around, arrange
@@ -23,8 +23,6 @@ MOST_DIMENSIONS, LEAST_TILE = 3, 16
 FIRST, THEN, LAST = 3, 5, 900
 # Tiles that are looked at together at first; then so many candidates of single places, of at least so many.
 TILES_AT_ONCE, CANDIDATES_AT_ONCE, LEAST_PLACES = 64, 1 << 18, 16
-# Below so many points all of them are looked at.
-FEW = 1024
 
 
 @jax.custom_jvp

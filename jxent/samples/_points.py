@@ -1,7 +1,10 @@
 """Samples as the estimators take them: rows of points in one floating dtype."""
 
+import functools
+
 import jax.numpy as jnp
 from jax import lax
+from jax.scipy.special import digamma
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
@@ -67,9 +70,15 @@ def settled(*arrays: Array) -> tuple[Array, ...]:
     return lax.while_loop(lambda state: ~state[0], again, (~known, arrays))[1]
 
 
-def finite(x: Array) -> Array:
-    """Whether every number is finite."""
-    return jnp.all(jnp.isfinite(x))
+def psi(count: Array | int, like: Array) -> Array:
+    """ψ of numbers of points, in the dtype of the samples."""
+    return digamma(jnp.asarray(count).astype(like.dtype))
+
+
+def known(value: Array, *given: Array) -> Array:
+    """NaN with a gradient of NaN, if what it came from is not finite."""
+    usable = functools.reduce(jnp.logical_and, (jnp.all(jnp.isfinite(a)) for a in given))
+    return value * jnp.where(usable, jnp.ones_like(value), jnp.nan)
 
 
 def _of_size_one(x: Array) -> Array:

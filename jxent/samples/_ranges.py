@@ -1,15 +1,11 @@
 """How many points lie within a distance of each, in the maximum norm: by sorting in one and two dimensions."""
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-from jxent.samples._blocks import at_once, distances, in_blocks
-
-# Below so many points all pairs are looked at in two dimensions.
-FEW = 1024
+from jxent.samples._blocks import FEW, at_once, distances, in_blocks
+from jxent.samples._select import last_that
 
 
 def below(radius: Array) -> Array:
@@ -37,14 +33,10 @@ def interval(line: Array, places: Array, radius: Array) -> tuple[Array, Array]:
 
     The differences are those that a comparison of all pairs forms, so that both agree to the last bit.
     """
-
-    def low(middle: Array) -> Array:
-        return places - middle > radius
-
-    def high(middle: Array) -> Array:
-        return middle - places <= radius
-
-    return _first_not(line, places, low), _first_not(line, places, high)
+    n = line.shape[0]
+    before = last_that(lambda at: places - line[at] > radius, n, places.shape)
+    last = last_that(lambda at: line[at] - places <= radius, n, places.shape)
+    return before + 1, last + 1
 
 
 def equal_rows(x: Float[Array, "n d"]) -> Int[Array, " n"]:
@@ -94,21 +86,6 @@ def _in_squares(x: Array, radius: Array) -> Array:
     spans = tuple(jnp.broadcast_to(a[None], ends.shape) for a in (first, last))
     found = lax.fori_loop(0, bits, level, (rank, *spans, jnp.zeros_like(ends)))[3]
     return found[1] - found[0]
-
-
-def _first_not(line: Array, places: Array, holds: Any) -> Array:
-    """The first position at which something no longer holds of a sorted line, for each place."""
-    n = line.shape[0]
-    low, high = jnp.full(places.shape, -1, jnp.int32), jnp.full(places.shape, n, jnp.int32)
-
-    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        middle = (low + high) // 2
-        yes = holds(line[jnp.maximum(middle, 0)])
-        return jnp.where(yes, middle, low), jnp.where(yes, high, middle)
-
-    # With nothing left between the ends a step looks at `low` again and changes nothing of it.
-    return lax.fori_loop(0, (n + 1).bit_length(), halve, (low, high))[0] + 1
 
 
 def _sorted(x: Array) -> Array:

@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 from jax import lax
-from jax.scipy.special import digamma
 from jaxtyping import Array, Float, Int
 
 from jxent.samples._blocks import at_once, distances, in_blocks
+from jxent.samples._points import psi
 from jxent.samples._ranges import below, within
 from jxent.samples._select import kth_smallest
 
@@ -24,9 +24,9 @@ def ross(x: Float[Array, "n d"], labels: Int[Array, " n"], k: int) -> Float[Arra
     placed = jnp.where(part[:, None], x, jnp.inf)
     near = within(placed, below(jnp.where(part, radius, 0.0)))
     total = jnp.sum(part, dtype=jnp.int32).astype(x.dtype)
-    k_here = jnp.where(part, jnp.minimum(k, occurs - 1), 1).astype(x.dtype)
-    terms = digamma(k_here) - digamma(occurs.astype(x.dtype)) - digamma(jnp.maximum(near, 1).astype(x.dtype))
-    value = jnp.sum(jnp.where(part, terms + digamma(jnp.maximum(total, 1)), 0.0)) / total
+    k_here = jnp.where(part, jnp.minimum(k, occurs - 1), 1)
+    terms = psi(k_here, x) - psi(occurs, x) - psi(jnp.maximum(near, 1), x)
+    value = jnp.sum(jnp.where(part, terms + psi(jnp.maximum(total, 1), x), 0.0)) / total
     return jnp.where(jnp.all((radius > 0) & (radius < jnp.inf) | ~part), value, jnp.nan)
 
 

@@ -1,8 +1,14 @@
-"""The k-th smallest of many distances, by passes over them: a sort or `lax.top_k` of every column costs far more."""
+"""The k-th smallest of many distances, by passes over them, and the place where something ends, by bisection.
+
+A sort or `lax.top_k` of every column costs far more than the passes do.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 # So many passes for the next smallest value cost as much as finding the bits of the answer one by one.
 MOST_PASSES = 32
@@ -16,6 +22,26 @@ def kth_smallest(distances: Float[Array, "C ..."], k: int) -> Float[Array, "..."
         k: at least 1.
     """
     return _by_values(distances, k) if k <= MOST_PASSES else _by_bits(distances, k)
+
+
+def last_that(holds: Callable[[Array], Array], count: int, shape: tuple[int, ...]) -> Int[Array, "..."]:
+    """The last of positions 0 to count − 1 at which something holds that holds up to there and no farther, or −1.
+
+    Args:
+        holds: of positions gives booleans, each of a shape.
+        count: number of positions.
+        shape: of what is asked at the same time.
+    """
+
+    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+        low, high = ends
+        middle = (low + high) // 2
+        yes = holds(jnp.maximum(middle, 0))
+        return jnp.where(yes, middle, low), jnp.where(yes, high, middle)
+
+    # With nothing left between the ends a step looks at `low` again and changes nothing of it.
+    ends = jnp.full(shape, -1, jnp.int32), jnp.full(shape, count, jnp.int32)
+    return lax.fori_loop(0, (count + 1).bit_length(), halve, ends)[0]
 
 
 def _by_values(d: Array, k: int) -> Array:

@@ -5,11 +5,13 @@ comparing it with where slabs, strips and tiles begin.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int
+
+from jxent.samples._select import last_that
 
 
 class Tiles(NamedTuple):
@@ -77,7 +79,7 @@ def around(tiles: Tiles, low: Float[Array, "d Q"], high: Float[Array, "d Q"], wi
         count = starts.shape[-1]
         width_here = min(width, count)
         rows = starts.reshape(-1, count)
-        first, last = (_before(rows, nodes, end) for end in (a, b))
+        first, last = (_last_below(rows, nodes, end) for end in (a, b))
         first = jnp.maximum(first, 0)
         spare = jnp.maximum(width_here - 1 - (last - first), 0) // 2
         first = jnp.clip(first - spare, 0, count - width_here)
@@ -104,15 +106,6 @@ def _split(array: Array, count: int) -> Array:
     return array.reshape(array.shape[0] * count, -1)
 
 
-def _before(rows: Array, nodes: Array, value: Array) -> Array:
-    """The last entry of sorted rows that is less than a value `[Q]`, or -1, for the rows of nodes `[m, Q]`."""
-    low, high = jnp.full(nodes.shape, -1, jnp.int32), jnp.full(nodes.shape, rows.shape[1], jnp.int32)
-
-    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        low, high = ends
-        middle = (low + high) // 2
-        less = rows[nodes, middle] < value[None]
-        return jnp.where(less, middle, low), jnp.where(less, high, middle)
-
-    # With nothing left between the ends a step looks at `low` again and changes nothing of it.
-    return lax.fori_loop(0, (rows.shape[1] + 1).bit_length(), halve, (low, high))[0]
+def _last_below(rows: Array, nodes: Array, value: Array) -> Array:
+    """The last entry of sorted rows that is less than a value `[Q]`, or −1, for the rows of nodes `[m, Q]`."""
+    return last_that(lambda at: rows[nodes, at] < value[None], rows.shape[1], nodes.shape)
