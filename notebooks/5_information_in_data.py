@@ -35,7 +35,7 @@ import numpy as np
 import optax
 from sklearn.datasets import load_wine
 
-from jxent import bounds, counts, data, regression, samples
+from jxent import bounds, counts, data, plots, probs, regression, samples
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 plt.rcParams.update(
@@ -134,6 +134,25 @@ ax.set_xticks(sizes, sizes)
 ax.minorticks_off()
 ax.legend()
 plt.show()
+
+# %% [markdown]
+# What two pixels know together need not be the sum of what each knows. In the diagram all areas are to scale: what
+# the two share about the digit is the *co-information* in the middle. It can be negative, as it is for two coins and
+# whether they agree: each coin alone says nothing about it, both together everything.
+
+# %%
+one, other = in_turn(2)
+ink = (x[:, [one, other]] > 8).astype(int)
+table = counts.from_labels(np.column_stack([ink, labels]), (2, 2, 10))
+coins = np.asarray([[[0.25, 0], [0, 0.25]], [[0, 0.25], [0.25, 0]]])
+
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.6))
+plots.information_diagram(table / table.sum(), names=["one pixel", "another", "digit"], base=2, ax=axes[0])
+plots.information_diagram(coins, names=["one coin", "another", "they agree"], base=2, ax=axes[1])
+plt.show()
+print(
+    f"co-information {probs.co_information(table / table.sum(), base=2):.4f} and {probs.co_information(coins, base=2)}"
+)
 
 # %% [markdown]
 # ## 3. From continuous samples

@@ -1,8 +1,4 @@
-"""Pictures of a fitted softmax regression. They need matplotlib, the extra `plots`.
-
-Every function draws into one `Axes` and returns it; without `ax` it makes a new figure. Nothing else of
-matplotlib's state is touched. The colour maps are told apart with any kind of colour vision.
-"""
+"""Pictures of a fitted softmax regression: weights, losses, mistakes, and what a penalty does."""
 
 import math
 from collections.abc import Sequence
@@ -12,13 +8,17 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
+from jxent.plots._axes import BLUE, GREY, ORANGE, axes, foreground, short_names
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["confusion_matrix", "loss_history", "weight_images"]
+    from jxent.regression import Path
 
 # More tiles or cells than these leave no room for words in them.
 _MOST_TITLES, _MOST_COUNTS, _MOST_TICKS = 60, 20, 40
+# And more lines than these can not be followed.
+_MOST_LINES = 200
 
 
 def weight_images(
@@ -58,12 +58,12 @@ def weight_images(
     if w.ndim != 2 or w.size == 0:
         raise ValueError(f"`weights` has shape {w.shape}, expected [D, K]")
     d, k = w.shape
-    names = _names(classes, k)
+    names = short_names(classes, k)
     if shape is None and d >= 16 and math.isqrt(d) ** 2 == d:
         shape = (math.isqrt(d), math.isqrt(d))
     if shape is not None and (len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] != d):
         raise ValueError(f"shape={shape} has not as many pixels as the {d} features of `weights`")
-    ax = _axes(ax)
+    ax = axes(ax)
     if shape is None:
         from matplotlib.ticker import MaxNLocator
 
@@ -112,7 +112,7 @@ def loss_history(history: ArrayLike, *, ax: "Axes | None" = None) -> "Axes":
     values = np.asarray(history, np.float64)
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"`history` has shape {values.shape}, expected [num_steps + 1]")
-    ax = _axes(ax)
+    ax = axes(ax)
     from matplotlib.ticker import MaxNLocator
 
     ax.plot(np.arange(len(values)), values, marker="o" if len(values) < 30 else "", markersize=4)
@@ -172,9 +172,9 @@ def confusion_matrix(
     counts = np.zeros((k, k), np.int64)
     np.add.at(counts, (true, predicted), 1)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    ax = _axes(ax)
+    ax = axes(ax)
     drawn = ax.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
-    names = _names(classes, k)
+    names = short_names(classes, k)
     _label_axis(ax, "x", names)
     _label_axis(ax, "y", names)
     ax.set_xlabel("predicted class")
@@ -189,21 +189,73 @@ def confusion_matrix(
     return ax
 
 
-def _axes(ax: "Axes | None") -> "Axes":
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError('pictures need matplotlib: pip install "jxent[plots]"') from error
-    return pyplot.subplots(layout="constrained")[1] if ax is None else ax
+def regularisation_path(l2s: ArrayLike, path: "Path", *, ax: "Axes | None" = None) -> "Axes":
+    """What a penalty does: the held-out cross-entropy of every fold, or without folds the weights themselves.
+
+    With folds the bold line is their mean and the band its standard error; the upright line marks the best
+    penalty. Without, every weight is a line from the smallest penalty to the largest; of more than 200 weights those
+    that grow largest are drawn, and the title says so.
+
+    Args:
+        l2s: penalties `[L]`, as given to `regression.fit_path`; 0 has no place on a logarithmic axis.
+        path: what it returned.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        The `Axes`.
+
+    Raises:
+        ImportError: if matplotlib is missing.
+        ValueError: if the penalties are not positive, or not as many as the path has.
+
+    Example:
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> from jxent import plots, regression
+        >>> l2s = [1e-3, 1e-1]
+        >>> path = regression.fit_path(np.eye(3, dtype=np.float32), [0, 1, 1], l2s)
+        >>> ax = plots.regularisation_path(l2s, path, ax=Figure().subplots())
+        >>> len(ax.lines)
+        6
+    """
+    penalties = np.asarray(l2s, np.float64)
+    weights = np.asarray(path.params.weights, np.float64)
+    if penalties.ndim != 1 or penalties.size != weights.shape[0]:
+        raise ValueError(f"`l2s` has shape {penalties.shape}, expected the {weights.shape[0]} penalties of the path")
+    if not np.all(penalties > 0):
+        raise ValueError(f"`l2s` holds {penalties.min():g}, expected penalties above 0: the axis is logarithmic")
+    ax = axes(ax)
+    order = np.argsort(penalties)
+    ax.set_xscale("log")
+    ax.set_xlabel("penalty l2")
+    if path.scores is None:
+        _weight_lines(ax, penalties[order], weights[order].reshape(penalties.size, -1))
+    else:
+        _score_lines(ax, penalties[order], np.asarray(path.scores, np.float64)[order])
+    return ax
 
 
-def _names(classes: Sequence[object] | None, k: int) -> list[str]:
-    if classes is None:
-        return [str(i) for i in range(k)]
-    if len(classes) != k:
-        raise ValueError(f"`classes` has {len(classes)} names, expected {k}")
-    texts = [" ".join(str(name).split()) for name in classes]
-    return [text if len(text) <= 14 else text[:13] + "…" for text in texts]
+def _weight_lines(ax: "Axes", penalties: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
+    number = weights.shape[1]
+    shown = np.argsort(-np.abs(weights).max(axis=0), kind="stable")[:_MOST_LINES]
+    ax.plot(penalties, weights[:, shown], color=BLUE, linewidth=1, alpha=0.5)
+    ax.axhline(0, color=foreground(), linewidth=0.8)
+    ax.set_ylabel("weight (nats per unit of the feature)")
+    ax.set_title("Weights" if number <= _MOST_LINES else f"The {_MOST_LINES} largest of {number} weights")
+
+
+def _score_lines(ax: "Axes", penalties: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+    folds = scores.shape[1]
+    mean = scores.mean(axis=1)
+    error = scores.std(axis=1, ddof=1) / math.sqrt(folds)
+    ax.plot(penalties, scores, color=GREY, linewidth=0.8, alpha=0.6)
+    ax.fill_between(penalties, mean - error, mean + error, color=BLUE, alpha=0.25, linewidth=0)
+    ax.plot(penalties, mean, color=BLUE, linewidth=2, label=f"mean of {folds} folds, with its standard error")
+    best = penalties[int(np.nanargmin(mean))]
+    ax.axvline(best, color=ORANGE, linestyle="--", label=f"best: {best:.3g}")
+    ax.set_ylabel("held-out cross-entropy (nats)")
+    ax.set_title("Penalties by cross-validation")
+    ax.legend(loc="best", framealpha=0.8)
 
 
 def _label_axis(ax: "Axes", which: str, names: list[str]) -> None:

@@ -1,0 +1,70 @@
+"""What the pictures share: axes, colours, units, names of classes, and distributions that are some."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jax.typing import ArrayLike
+from numpy.typing import NDArray
+
+from jxent._checks import log_base_factor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito, Color Universal Design (2008): distinct for any colour vision, and on white as on black.
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8C8C8C"
+
+# How far the sum of a distribution that was computed in float32, or typed in by hand, may be from 1.
+_SUM_TOLERANCE = 1e-3
+
+
+def axes(ax: "Axes | None") -> "Axes":
+    """The axes given, or those of a new figure."""
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError('pictures need matplotlib: pip install "jxent[plots]"') from error
+    return pyplot.subplots(layout="constrained")[1] if ax is None else ax
+
+
+def foreground() -> Any:
+    """The colour of words in the style in use: dark on light, light on dark."""
+    from matplotlib import rcParams
+
+    return rcParams["text.color"]
+
+
+def background() -> Any:
+    """The colour behind a picture in the style in use."""
+    from matplotlib import rcParams
+
+    return rcParams["axes.facecolor"]
+
+
+def unit(base: float | None) -> str:
+    """What a logarithm to that base is counted in; a ValueError if it is no base."""
+    log_base_factor(None if base is None else float(base))
+    return "nats" if base is None else {2.0: "bits", 10.0: "hartleys"}.get(float(base), f"units of log {base:g}")
+
+
+def short_names(classes: Sequence[object] | None, k: int, argument: str = "classes") -> list[str]:
+    """A name for each of k things, on one line and cut to what fits."""
+    if classes is None:
+        return [str(i) for i in range(k)]
+    if len(classes) != k:
+        raise ValueError(f"`{argument}` has {len(classes)} names, expected {k}")
+    texts = [" ".join(str(name).split()) for name in classes]
+    return [text if len(text) <= 14 else text[:13] + "…" for text in texts]
+
+
+def distribution(name: str, p: ArrayLike, shape: str, ndim: Sequence[int]) -> NDArray[np.float64]:
+    """An array of probabilities that sum to 1, or a ValueError that says what they are instead."""
+    values = np.asarray(p, np.float64)
+    if values.ndim not in ndim or values.size == 0:
+        raise ValueError(f"`{name}` has shape {values.shape}, expected {shape}")
+    if not np.all(values >= 0):
+        raise ValueError(f"`{name}` holds {np.min(values)}, expected probabilities")
+    if abs(values.sum() - 1) > _SUM_TOLERANCE:
+        raise ValueError(f"`{name}` sums to {values.sum():.6g}, expected 1: divide it by its sum")
+    return values
