@@ -4,6 +4,9 @@ import doctest
 import importlib
 import inspect
 import pathlib
+import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +23,13 @@ ROOMS = (
     *("samples", "data", "plots", "sklearn"),
 )
 SECTIONS = ("Args:", "Returns:", "Edge cases:", "Gradient:", "Example:", "Reference:")
+FORMULA = re.compile(r"[=Σ√∫·−/|½]|log |exp")
+SHAPES = re.compile(r"\[|shape|scalar|number")
+# What they give is sums that add up, or parameters, and no formula.
+BOOKKEEPING = {
+    *("calibration.init", "calibration.update", "calibration.merge", "calibration.result"),
+    *("closed_form.compare", "counts.out_of_range", "regression.init"),
+}
 
 
 def public(room):
@@ -28,6 +38,9 @@ def public(room):
 
 
 FUNCTIONS = [(n, f) for room in ROOMS for n, f in public(room) if not inspect.isclass(f)]
+FUNCTIONS.append(("checked", jxent.checked))
+BOOKKEEPING.add("checked")
+CLASSES = [(n, f) for room in ROOMS for n, f in public(room) if inspect.isclass(f)]
 
 
 def test_every_array_function_stands_in_the_table():
@@ -90,11 +103,35 @@ def test_docstring_is_complete_and_its_example_runs(name, function):
     if room not in ("data", "plots"):
         missing = [s for s in SECTIONS if s not in text and s.rstrip(":") + "\n---" not in text]
         assert not missing, f"{name} has no section {missing}"
+        if name not in BOOKKEEPING:
+            head, _, rest = text.partition("Args:")
+            assert FORMULA.search(head), f"{name} has no formula before its arguments"
+            assert SHAPES.search(rest.partition("Example:")[0]), f"{name} names no shape"
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     examples = doctest.DocTestFinder(recurse=False).find(function, name, globs={})
     assert sum(len(e.examples) for e in examples) > 0, f"{name} has no example"
     for example in examples:
         assert runner.run(example).failed == 0, f"the example of {name} fails"
+
+
+@pytest.mark.parametrize(("name", "kind"), [pytest.param(n, f, id=n) for n, f in CLASSES])
+def test_every_class_says_what_it_holds(name, kind):
+    text = inspect.getdoc(kind) or ""
+    assert text, f"{name} has no docstring"
+    for field in getattr(kind, "_fields", ()):
+        assert f"\n    {field}: " in text, f"the docstring of {name} does not say what {field} is"
+
+
+@pytest.mark.slow
+def test_pages_of_all_rooms_come_from_the_docstrings(tmp_path):
+    """By pdoc, without a warning."""
+    page = ["-m", "pdoc", "--docformat", "google", "--math", "--output-directory"]
+    done = subprocess.run([sys.executable, "-W", "error", *page, tmp_path, "jxent"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name, function in FUNCTIONS:
+        room = name.rpartition(".")[0]
+        text = (tmp_path / (f"jxent/{room}.html" if room else "jxent.html")).read_text()
+        assert f'id="{function.__name__}"' in text, f"{name} is not on its page"
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -27,34 +27,7 @@ checking = jax.make_user_context(False)  # noqa: FBT003
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """The same function with the values of its arguments checked, those of every jxent function that it calls.
-
-    Values cannot raise inside a compiled program, so that a negative probability or a label out of range
-    gives NaN or a number that means nothing. This finds where it came from.
-
-    Args:
-        function: any function that calls this package, compiled or not, transformed or not.
-
-    Returns:
-        A function of the same signature. Called eagerly it raises a plain `ValueError` naming function,
-        argument, index and value. Where a caller traces it, the checks are callbacks to the host, and the same
-        message arrives as JAX's runtime error. An index inside `jax.vmap` is that of one example.
-
-    Edge cases: what `where` or `ignore_label` excludes may hold anything. Rows sum to 1 within 1e-4 in
-    float32 and 1e-6 in float64. Checks cost a pass over the data and a trip to the host: for debugging.
-
-    Gradient: that of the function.
-
-    Example:
-        >>> import jxent
-        >>> from jxent import probs
-        >>> jxent.checked(probs.entropy)([0.5, 0.6])
-        Traceback (most recent call last):
-        ...
-        ValueError: probs.entropy(): `p` at index (:) sums to 1.1, expected 1: ...
-
-    Reference: the idea is that of `jax.experimental.checkify`, without its change of the returned value.
-    """
+    """As `jxent.checked`, where it is documented."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

@@ -106,6 +106,8 @@ def classwise_calibration_error(
 ) -> Float[Array, ""]:
     """Calibration error of every class's probability, averaged over the classes.
 
+    Σ over classes k and bins b of wₖᵦ·|frequency − mean probability|/K, wₖᵦ the share of the rows in the bin.
+
     Args:
         p: predicted probabilities `[..., K]`.
         labels: integer class ids `[...]`.
@@ -148,6 +150,8 @@ def reliability_curve(
     where: ArrayLike | None = None,
 ) -> ReliabilityCurve:
     """Confidence and accuracy of the most likely class in equal bins: the points of a reliability diagram.
+
+    Of bin b, Σ max p/n and Σ [arg max p = label]/n over its n rows.
 
     Args:
         p: predicted probabilities `[..., K]`.

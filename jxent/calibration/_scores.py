@@ -119,6 +119,8 @@ def top_k_accuracy(
 ) -> Float[Array, ""]:
     """Share of rows whose label is among the k classes of largest probability.
 
+    Σ [label among the k largest]/N over the N rows.
+
     Args:
         p: predicted probabilities, or any scores, `[..., K]`.
         labels: integer class ids `[...]`.

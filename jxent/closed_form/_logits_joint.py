@@ -24,7 +24,7 @@ def logits_joint_entropy(
     of the measure is −(log P + 1). In the logits, P(s − Σ P·s) for the slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
@@ -66,7 +66,7 @@ def logits_conditional_entropy(
     of the measure is log(P(given)/P). In the logits, P(s − Σ P·s) for the slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         of: the axis of the variable whose uncertainty is asked for, or a tuple of axes.
         given: the axis of the variable that is known, or a tuple of axes.
@@ -109,7 +109,7 @@ def logits_mutual_information(
     of the measure is log(P/(Pₓ·Pᵧ)). In the logits, P(s − Σ P·s) for the slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
@@ -152,7 +152,7 @@ def logits_normalized_mutual_information(
     of the measure is (∇I − NMI·∇N)/N for the normaliser N. In the logits, P(s − Σ P·s) for the slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
@@ -197,7 +197,7 @@ def logits_variation_of_information(
     of the measure is log(Pₓ/P) + log(Pᵧ/P). In the logits, P(s − Σ P·s) for the slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
@@ -242,7 +242,7 @@ def logits_conditional_mutual_information(
     of the measure is log(P·P_z/(P_xz·P_yz)). In the logits, P(s − Σ P·s) for the slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.

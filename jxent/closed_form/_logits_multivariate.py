@@ -22,7 +22,7 @@ def logits_total_correlation(
     of the measure is log(P/∏ Pᵢ). In the logits, P(s − Σ P·s) for the slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
@@ -65,7 +65,7 @@ def logits_dual_total_correlation(
     slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
@@ -107,7 +107,7 @@ def logits_o_information(
     of the measure is (2 − n)·log P − Σ log Pᵢ + Σ log P₋ᵢ. In the logits, P(s − Σ P·s) for the slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
@@ -150,7 +150,7 @@ def logits_co_information(
     slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
@@ -191,7 +191,7 @@ def logits_interaction_information(
     of the measure is (−1)ⁿ times that of `co_information`. In the logits, P(s − Σ P·s) for the slopes s.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.

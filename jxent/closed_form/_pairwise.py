@@ -16,6 +16,8 @@ def probs_pairwise_cross_entropy(
 ) -> tuple[Float[Array, "n k"], Float[Array, "m k"]]:
     """Gradients of the sum of `probs.pairwise_cross_entropy` over all pairs.
 
+    ∂/∂pᵢ = −Σⱼ log qⱼ and ∂/∂qⱼ = −Σᵢ pᵢ/qⱼ.
+
     Each pair adds the gradient of `probs.cross_entropy`: it is that function's own by-hand gradient on `[N, 1, K]`
     and `[1, M, K]`, summed over the rows of the other side.
 
@@ -54,6 +56,8 @@ def probs_pairwise_kl_divergence(
     base: float | None = None,
 ) -> tuple[Float[Array, "n k"], Float[Array, "m k"]]:
     """Gradients of the sum of `probs.pairwise_kl_divergence` over all pairs.
+
+    ∂/∂pᵢ = Σⱼ log(pᵢ/qⱼ) and ∂/∂qⱼ = Σᵢ (1 − pᵢ/qⱼ).
 
     Each pair adds the gradient of `probs.kl_divergence`: it is that function's own by-hand gradient on `[N, 1, K]`
     and `[1, M, K]`, summed over the rows of the other side.
@@ -94,6 +98,8 @@ def probs_pairwise_jensen_shannon_divergence(
     base: float | None = None,
 ) -> tuple[Float[Array, "n k"], Float[Array, "m k"]]:
     """Gradients of the sum of `probs.pairwise_jensen_shannon_divergence` over all pairs.
+
+    ∂/∂pᵢ = w·Σⱼ log(pᵢ/mᵢⱼ) and ∂/∂qⱼ = (1 − w)·Σᵢ log(qⱼ/mᵢⱼ), with the mixtures mᵢⱼ = w·pᵢ + (1 − w)·qⱼ.
 
     Each pair adds the gradient of `probs.jensen_shannon_divergence`: it is that function's own by-hand gradient on
     `[N, 1, K]` and `[1, M, K]`, summed over the rows of the other side.
@@ -136,6 +142,8 @@ def logits_pairwise_cross_entropy(
 ) -> tuple[Float[Array, "n k"], Float[Array, "m k"]]:
     """Gradients of the sum of `logits.pairwise_cross_entropy` over all pairs.
 
+    ∂/∂zpᵢ = −(diag pᵢ − pᵢpᵢᵀ)·Σⱼ log qⱼ and ∂/∂zqⱼ = Σᵢ (qⱼ − pᵢ).
+
     Each pair adds the gradient of `logits.cross_entropy`: it is that function's own by-hand gradient on `[N, 1, K]`
     and `[1, M, K]`, summed over the rows of the other side.
 
@@ -174,6 +182,8 @@ def logits_pairwise_kl_divergence(
     base: float | None = None,
 ) -> tuple[Float[Array, "n k"], Float[Array, "m k"]]:
     """Gradients of the sum of `logits.pairwise_kl_divergence` over all pairs.
+
+    ∂/∂zpᵢ = (diag pᵢ − pᵢpᵢᵀ)·Σⱼ log(pᵢ/qⱼ) and ∂/∂zqⱼ = Σᵢ (qⱼ − pᵢ).
 
     Each pair adds the gradient of `logits.kl_divergence`: it is that function's own by-hand gradient on `[N, 1, K]`
     and `[1, M, K]`, summed over the rows of the other side.
@@ -214,6 +224,8 @@ def logits_pairwise_jensen_shannon_divergence(
     base: float | None = None,
 ) -> tuple[Float[Array, "n k"], Float[Array, "m k"]]:
     """Gradients of the sum of `logits.pairwise_jensen_shannon_divergence` over all pairs.
+
+    ∂/∂zpᵢ = (diag pᵢ − pᵢpᵢᵀ)·w·Σⱼ log(pᵢ/mᵢⱼ), and ∂/∂zqⱼ alike with q and 1 − w, mᵢⱼ = w·pᵢ + (1 − w)·qⱼ.
 
     Each pair adds the gradient of `logits.jensen_shannon_divergence`: it is that function's own by-hand gradient on
     `[N, 1, K]` and `[1, M, K]`, summed over the rows of the other side.

@@ -24,7 +24,7 @@ def probs_joint_entropy(
     of the measure is −(log P + 1).
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
         base: unit of the measure, and so of its gradient.
@@ -65,7 +65,7 @@ def probs_conditional_entropy(
     of the measure is log(P(given)/P).
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         of: the axis of the variable whose uncertainty is asked for, or a tuple of axes.
         given: the axis of the variable that is known, or a tuple of axes.
         where: masked cells get gradient 0.
@@ -107,7 +107,7 @@ def probs_mutual_information(
     of the measure is log(P/(Pₓ·Pᵧ)) + 2(ΣP − 1).
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
         where: masked cells get gradient 0.
@@ -149,7 +149,7 @@ def probs_normalized_mutual_information(
     of the measure is (∇I − NMI·∇N)/N for the normaliser N.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
         normalizer: "arithmetic", "geometric", "min" or "max" of H(X) and H(Y), or "joint" for H(X, Y).
@@ -193,7 +193,7 @@ def probs_variation_of_information(
     of the measure is log(Pₓ/P) + log(Pᵧ/P).
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
         where: masked cells get gradient 0.
@@ -237,7 +237,7 @@ def probs_conditional_mutual_information(
     of the measure is log(P·P_z/(P_xz·P_yz)).
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
         given: the axis of the variable that is known, or a tuple of axes.

@@ -22,7 +22,7 @@ def probs_total_correlation(
     of the measure is log(P/∏ Pᵢ) + n((ΣP)ⁿ⁻¹ − 1).
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
         base: unit of the measure, and so of its gradient.
@@ -63,7 +63,7 @@ def probs_dual_total_correlation(
     of the measure is (n − 1)·log P − Σ log P₋ᵢ + 2(ΣP − 1), P₋ᵢ the margin of all but Xᵢ.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
         base: unit of the measure, and so of its gradient.
@@ -104,7 +104,7 @@ def probs_o_information(
     of the measure is (2 − n)·log P − Σ log Pᵢ + Σ log P₋ᵢ, and the terms in ΣP of both.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
         base: unit of the measure, and so of its gradient.
@@ -145,7 +145,7 @@ def probs_co_information(
     of the measure is Σ (−1)^|T|·log P_T over all subsets T but the empty one + 2(ΣP − 1).
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
         base: unit of the measure, and so of its gradient.
@@ -185,7 +185,7 @@ def probs_interaction_information(
     of the measure is (−1)ⁿ times that of `co_information`.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: masked cells get gradient 0.
         base: unit of the measure, and so of its gradient.

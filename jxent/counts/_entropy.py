@@ -50,6 +50,8 @@ def entropy(
 ) -> Float[Array, "..."]:
     """Entropy of the distribution that counts were drawn from, in nats (or units of `base`).
 
+    H = −Σₖ pₖ·log pₖ, of probabilities that are known only by what was observed.
+
     Args:
         counts: observations of each cell `[..., K]`, integers or floats; a zero is a cell that was not seen.
         method: one of
@@ -109,6 +111,8 @@ def entropy_moments(
     keepdims: bool = False,
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
     """Entropy of the distribution that counts were drawn from, and the standard deviation of that estimate, in nats.
+
+    Mean and deviation of the estimate of H = −Σₖ pₖ·log pₖ.
 
     Args:
         counts: observations of each cell `[..., K]`.

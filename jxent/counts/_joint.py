@@ -32,6 +32,8 @@ def mutual_information(
 ) -> Float[Array, "..."]:
     """Mutual information I(X;Y) of the distribution that a table of counts was drawn from, in nats.
 
+    I(X;Y) = H(X) + H(Y) − H(X,Y).
+
     Methods that estimate probabilities ("plugin", "james_stein", "dirichlet", "jeffreys", "laplace", "perks",
     "minimax") give that of the estimated table, which is never negative; all others H(X) + H(Y) − H(X,Y), each by
     itself, which may be.
@@ -84,6 +86,8 @@ def conditional_mutual_information(
 ) -> Float[Array, "..."]:
     """Conditional mutual information I(X;Y|Z) of the distribution that a table of counts was drawn from, in nats.
 
+    I(X;Y|Z) = H(X,Z) + H(Y,Z) − H(X,Y,Z) − H(Z).
+
     Args:
         table: observations of each cell; axes that no variable names are a batch.
         x: the axis of one variable, or a tuple of axes that together are one.
@@ -133,6 +137,8 @@ def kl_divergence(
     base: float | None = None,
 ) -> Float[Array, "..."]:
     """KL(P‖Q) of the distributions that two vectors of counts were drawn from, in nats.
+
+    Σ P·log(P/Q).
 
     Args:
         p: observations of each cell under P, `[..., K]`.

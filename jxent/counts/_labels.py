@@ -18,6 +18,8 @@ Sizes = int | Sequence[int]
 def from_labels(labels: ArrayLike, num_classes: Sizes) -> Int[Array, "..."]:
     """How often each class occurs among labels: counts that add up, over batches, streams and devices, by `+`.
 
+    n(k) = Σ [label = k].
+
     Args:
         labels: class ids `[..., N]` in [0, K); of several variables `[..., N, V]`.
         num_classes: K, or of several variables their numbers of classes (K₁, …, K_V).

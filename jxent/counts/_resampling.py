@@ -34,7 +34,13 @@ class PermutationTest(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """The result of `bootstrap_interval`, a pytree: the estimate and the ends of its interval."""
+    """The result of `bootstrap_interval`, a pytree.
+
+    Attributes:
+        estimate: of the counts themselves.
+        low: lower end of the interval.
+        high: upper end of the interval.
+    """
 
     estimate: Float[Array, ""]
     low: Float[Array, ""]
@@ -50,6 +56,8 @@ def permutation_test(
     base: float | None = None,
 ) -> PermutationTest:
     """Whether two variables are dependent: their mutual information against that of permuted observations.
+
+    p-value = (1 + how many of the permuted ones reach it)/(1 + how many there are).
 
     The labels of one variable are permuted against those of the other, which keeps both margins and nothing else.
 

@@ -93,6 +93,8 @@ def binary_cross_entropy(zp: ArrayLike, zq: ArrayLike, *, base: float | None = N
 def binary_kl_divergence(zp: ArrayLike, zq: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
     """KL(p‖q) of Bernoulli variables with logits zp and zq, in nats (or units of `base`).
 
+    p·log(p/q) + (1 − p)·log((1 − p)/(1 − q)) of p = 1/(1 + exp(−zp)), and q alike.
+
     Args:
         zp: logits `[...]` of the first distribution.
         zq: logits `[...]` of the second. A scalar may stand beside any array; otherwise the ranks match

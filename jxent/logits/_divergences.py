@@ -142,6 +142,8 @@ def jensen_shannon_distance(
 ) -> Float[Array, "..."]:
     """Jensen–Shannon distance, the square root of the divergence; from logits; a metric at weight 1/2.
 
+    √(w·KL(p‖m) + (1 − w)·KL(q‖m)) with m = w·p + (1 − w)·q and w the weight.
+
     Args:
         zp: logits `[..., K]` of p.
         zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.

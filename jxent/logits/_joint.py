@@ -24,7 +24,7 @@ def joint_entropy(
     Other axes are a batch; to leave a variable out, take `marginal` first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others count as −inf.
@@ -65,7 +65,7 @@ def conditional_entropy(
     digits. The table is that of the two variables. To leave a variable of a table out, take `marginal` first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         of: the axis of the variable whose uncertainty is asked for, or a tuple of axes.
         given: the axis of the variable that is known, or a tuple of axes.
@@ -109,7 +109,7 @@ def mutual_information(
     entropies. To leave a variable of a table out, take `marginal` first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
@@ -148,11 +148,13 @@ def normalized_mutual_information(
 ) -> Float[Array, "..."]:
     """Mutual information over a mean of H(X) and H(Y), a number without a unit, from logits.
 
+    For the arithmetic mean 2·I(X;Y)/(H(X) + H(Y)).
+
     Scikit-learn's score of two clusterings, of their joint table. To leave a variable of a table out, take
     `marginal` first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
@@ -197,7 +199,7 @@ def variation_of_information(
     To leave a variable of a table out, take `marginal` first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
@@ -243,7 +245,7 @@ def conditional_mutual_information(
     first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.

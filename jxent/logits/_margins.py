@@ -17,8 +17,10 @@ def marginal(
 ) -> Float[Array, "..."]:
     """Log-probabilities of the named variables, whatever the others.
 
+    log P(s) = log Σ exp z over the cells with s, less the log Σ exp z of the whole table.
+
     Args:
-        z: logits of the joint probabilities, of any shift.
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift.
         variables: the axis, or tuple of axes, to keep.
         table: all axes of the table, a tuple; None is every axis. Those outside it are a batch.
         keepdims: whether the axes that are summed stay as axes of size 1.
@@ -50,8 +52,10 @@ def conditional(
 ) -> Float[Array, "..."]:
     """Conditional log-probabilities log P(of | given), of the shape of the table.
 
+    log P(of | given) = log P(of, given) − log P(given).
+
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         of: the axis, or tuple of axes, of the variable that is asked for.
         given: the axis of the variable that is known, or a tuple of axes.

@@ -25,7 +25,7 @@ def total_correlation(
     out, take `marginal` first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others count as −inf.
@@ -67,7 +67,7 @@ def dual_total_correlation(
     excess entropy or binding information. To leave a variable of a table out, take `marginal` first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others count as −inf.
@@ -109,7 +109,7 @@ def o_information(
     (n − 2)·H(X) + Σ (H(Xᵢ) − H(X₋ᵢ)). To leave a variable of a table out, take `marginal` first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others count as −inf.
@@ -154,7 +154,7 @@ def co_information(
     take `marginal` first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others count as −inf.
@@ -200,11 +200,13 @@ def interaction_information(
 ) -> Float[Array, "..."]:
     """Interaction information, (−1)ⁿ times the co-information of n variables, from logits, in nats.
 
+    Of three variables I(X;Y|Z) − I(X;Y), with McGill's sign.
+
     McGill's sign: for three variables I(X; Y | Z) − I(X; Y), positive for synergy. To leave a variable of a table
     out, take `marginal` first.
 
     Args:
-        z: logits of the joint probabilities, of any shift, normalised over all named axes together; the other axes
+        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
             are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others count as −inf.

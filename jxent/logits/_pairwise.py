@@ -51,6 +51,8 @@ def pairwise_kl_divergence(
 ) -> Float[Array, "n m"]:
     """KL(p‖q) of every row of p from every row of q, from logits, in nats (or units of `base`).
 
+    Entry (i, j) is Σₖ pᵢₖ·log(pᵢₖ/qⱼₖ) of p = softmax(zp) and q = softmax(zq).
+
     A product of matrices, and where rows are so close that it would cancel, on the diagonal of `(p, p)` above all,
     those pairs by themselves: no `[N, M, K]` array exists.
 
@@ -87,6 +89,8 @@ def pairwise_jensen_shannon_divergence(
     base: float | None = None,
 ) -> Float[Array, "n m"]:
     """Jensen–Shannon divergence of every row of p and every row of q, from logits, in nats.
+
+    Entry (i, j) is w·KL(pᵢ‖m) + (1 − w)·KL(qⱼ‖m) with m = w·pᵢ + (1 − w)·qⱼ and w the weight.
 
     Evaluated block by block of the second rows: no `[N, M, K]` array exists, in the gradient neither.
 

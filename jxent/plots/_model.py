@@ -216,7 +216,7 @@ def regularisation_path(l2s: ArrayLike, path: "Path", *, ax: "Axes | None" = Non
         >>> path = regression.fit_path(np.eye(3, dtype=np.float32), [0, 1, 1], l2s)
         >>> ax = plots.regularisation_path(l2s, path, ax=Figure().subplots())
         >>> len(ax.lines)
-        6
+        7
     """
     penalties = np.asarray(l2s, np.float64)
     weights = np.asarray(path.params.weights, np.float64)

@@ -144,6 +144,8 @@ def jensen_shannon_distance(
 ) -> Float[Array, "..."]:
     """Jensen–Shannon distance, the square root of the divergence; a metric at weight 1/2.
 
+    √(w·KL(p‖m) + (1 − w)·KL(q‖m)) with m = w·p + (1 − w)·q and w the weight.
+
     Args:
         p: probabilities `[..., K]`.
         q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.

@@ -24,7 +24,7 @@ def joint_entropy(
     Other axes are a batch; to leave a variable out, take `marginal` first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others may hold anything.
         base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
@@ -63,7 +63,7 @@ def conditional_entropy(
     digits. The table is that of the two variables. To leave a variable of a table out, take `marginal` first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         of: the axis of the variable whose uncertainty is asked for, or a tuple of axes.
         given: the axis of the variable that is known, or a tuple of axes.
         where: boolean mask of the cells that take part; the others may hold anything.
@@ -105,7 +105,7 @@ def mutual_information(
     entropies. To leave a variable of a table out, take `marginal` first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
         where: boolean mask of the cells that take part; the others may hold anything.
@@ -143,11 +143,13 @@ def normalized_mutual_information(
 ) -> Float[Array, "..."]:
     """Mutual information over a mean of H(X) and H(Y), a number without a unit.
 
+    For the arithmetic mean 2·I(X;Y)/(H(X) + H(Y)).
+
     Scikit-learn's score of two clusterings, of their joint table. To leave a variable of a table out, take
     `marginal` first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
         normalizer: "arithmetic", "geometric", "min" or "max" of H(X) and H(Y), or "joint" for H(X, Y).
@@ -189,7 +191,7 @@ def variation_of_information(
     To leave a variable of a table out, take `marginal` first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
         where: boolean mask of the cells that take part; the others may hold anything.
@@ -233,7 +235,7 @@ def conditional_mutual_information(
     first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         x: the axis of the first variable, or the tuple of axes that form it.
         y: the axis of the second variable, or a tuple of axes.
         given: the axis of the variable that is known, or a tuple of axes.

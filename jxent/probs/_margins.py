@@ -17,8 +17,10 @@ def marginal(
 ) -> Float[Array, "..."]:
     """Margin of the named variables: the table summed over its other axes.
 
+    P(s) = Σ P(s, t) over the values t of all other variables.
+
     Args:
-        p: joint probabilities.
+        p: joint probabilities `[..., A, B, …]`.
         variables: the axis, or tuple of axes, to keep.
         table: all axes of the table, a tuple; None is every axis. Those outside it are a batch.
         keepdims: whether the axes that are summed stay as axes of size 1.
@@ -50,7 +52,7 @@ def conditional(
     """Conditional probabilities P(of | given) = P/P(given), of the shape of the table.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         of: the axis, or tuple of axes, of the variable that is asked for.
         given: the axis of the variable that is known, or a tuple of axes.
 

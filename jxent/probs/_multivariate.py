@@ -25,7 +25,7 @@ def total_correlation(
     out, take `marginal` first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others may hold anything.
         base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
@@ -65,7 +65,7 @@ def dual_total_correlation(
     excess entropy or binding information. To leave a variable of a table out, take `marginal` first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others may hold anything.
         base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
@@ -105,7 +105,7 @@ def o_information(
     (n − 2)·H(X) + Σ (H(Xᵢ) − H(X₋ᵢ)). To leave a variable of a table out, take `marginal` first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others may hold anything.
         base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
@@ -147,7 +147,7 @@ def co_information(
     take `marginal` first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others may hold anything.
         base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
@@ -190,11 +190,13 @@ def interaction_information(
 ) -> Float[Array, "..."]:
     """Interaction information, (−1)ⁿ times the co-information of n variables, in nats.
 
+    Of three variables I(X;Y|Z) − I(X;Y), with McGill's sign.
+
     McGill's sign: for three variables I(X; Y | Z) − I(X; Y), positive for synergy. To leave a variable of a table
     out, take `marginal` first.
 
     Args:
-        p: joint probabilities; axes that no variable names are a batch.
+        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
         where: boolean mask of the cells that take part; the others may hold anything.
         base: base of the logarithm; None is nats, 2 bits, 10 hartleys.

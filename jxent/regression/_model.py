@@ -122,6 +122,8 @@ def predict_proba(params: Params, x: ArrayLike) -> Float[Array, "n k"]:
 def predict(params: Params, x: ArrayLike) -> Int[Array, " n"]:
     """Class id of the largest score of every row.
 
+    The k for which (xW + b)ₖ is largest: arg max over k of log p(k | x).
+
     Args:
         params: `Params(weights [D, K], bias [K])`.
         x: features `[N, D]`.

@@ -33,6 +33,8 @@ def mutual_information(
 ) -> Float[Array, ""]:
     """Mutual information I(X;Y) of what samples were drawn from, in nats.
 
+    I(X;Y) = ∫∫ f(x, y)·log(f(x, y)/(f(x)·f(y))) dx dy.
+
     Args:
         x: samples `[n, d]`, or `[n]` for one dimension; a batch of data sets goes by `jax.vmap`.
         y: samples `[n, e]` or `[n]`, observed together with x; for "ross" integer labels `[n]`.
@@ -119,6 +121,8 @@ def conditional_mutual_information(
     base: float | None = None,
 ) -> Float[Array, ""]:
     """Conditional mutual information I(X;Y|Z) of what samples were drawn from, by Frenzel and Pompe, in nats.
+
+    I(X;Y|Z) = ∫ f(x, y, z)·log(f(x, y | z)/(f(x | z)·f(y | z))).
 
     ψ(k) + mean(ψ(n_z) − ψ(n_xz) − ψ(n_yz)), the numbers of points strictly within the distance to the k-th neighbour
     in the margins, the point itself among them.
