@@ -1,24 +1,26 @@
 """What the README says runs, and its tables give the same numbers on both sides."""
 
+import importlib
+import itertools
 import re
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from jxent import data, logits, losses, probs, regression
-from jxent._cli.keys import METRICS
+import jxent
+from jxent import calibration, counts, linear, logits, losses, probs, regression, samples
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.slow
 def test_the_python_blocks_run(capsys):
     blocks = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 8
+    assert len(blocks) == 5
     scope = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), scope)  # noqa: S102
@@ -33,69 +35,104 @@ def test_the_first_two_shell_blocks_are_one_command_each():
     assert "pytest" in blocks[1]
 
 
-def test_every_key_of_the_metrics_is_listed():
-    assert set(re.findall(r"^\| `(\w+)` \| ", README, re.MULTILINE)) == set(METRICS)
+def test_what_it_points_to_is_there():
+    linked = re.findall(r"\]\(([^)#]+)\)", README)
+    assert "benchmarks/figure.png" in linked
+    assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} == {
+        Path(target).name for target in linked if target.endswith(".ipynb")
+    }
+    for target in linked:
+        assert (ROOT / target).is_file(), target
 
 
-@pytest.fixture
-def rows(rng):
-    z = rng.normal(size=(5, 4)).astype(np.float32)
-    p, q = (rng.dirichlet(np.ones(4), size=5).astype(np.float32) for _ in range(2))
-    return z, p, q, rng.integers(0, 4, 5)
+def test_every_function_that_it_names_exists():
+    section = README.partition("## Which function do I want?")[2].partition("\n## ")[0]
+    names = re.findall(r"`(\w+)\.(\w+)`", section)
+    assert len(names) > 25
+    for room, name in names:
+        assert hasattr(getattr(jxent, room), name), f"{room}.{name}"
 
 
-def test_coming_from_scipy(rows):
-    from scipy.spatial import distance
-    from scipy.special import rel_entr
-    from scipy.stats import entropy
-
-    _, p, q, _ = rows
-    np.testing.assert_allclose(probs.entropy(p), entropy(p, axis=1), rtol=1e-5)
-    np.testing.assert_allclose(probs.kl_divergence(p, q, base=2), entropy(p, q, axis=1, base=2), rtol=1e-4)
-    np.testing.assert_allclose(probs.kl_divergence(p, q), rel_entr(p, q).sum(-1), rtol=1e-4)
-    np.testing.assert_allclose(
-        probs.jensen_shannon_distance(p, q), [distance.jensenshannon(*pq) for pq in zip(p, q, strict=True)], rtol=1e-4
-    )
+# Coming from other packages
 
 
-def test_coming_from_optax(rows):
-    z, p, q, y = rows
-    dense, integer = losses.softmax_cross_entropy, losses.softmax_cross_entropy_with_integer_labels
-    np.testing.assert_allclose(dense(z, p), optax.losses.softmax_cross_entropy(z, p), rtol=1e-5)
-    np.testing.assert_allclose(
-        integer(z, y), optax.losses.softmax_cross_entropy_with_integer_labels(jnp.asarray(z), jnp.asarray(y)), rtol=1e-5
-    )
-    np.testing.assert_allclose(probs.kl_divergence(p, q), optax.losses.kl_divergence(jnp.log(q), p), rtol=1e-4)
+def table(package):
+    """The code of both sides of every row."""
+    section = re.search(rf"^### {package}\n(.*?)(?=^##)", README, re.DOTALL | re.MULTILINE)
+    rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \|", section.group(1), re.MULTILINE)
+    assert len(rows) == section.group(1).count("\n| ") - 1, "a row without code on both sides"
+    return rows
 
 
-def test_coming_from_torch(rows):
-    torch = pytest.importorskip("torch", reason="a peer that the tests do not install")
-    f = torch.nn.functional
-    z, p, q, y = rows
-    there = [torch.tensor(a) for a in (z, p, q, y)]
-    rows_here = losses.softmax_cross_entropy_with_integer_labels(z, y)
-    np.testing.assert_allclose(losses.mean(rows_here), f.cross_entropy(there[0], there[3]), rtol=1e-5)
-    by_torch = f.kl_div(there[2].log(), there[1], reduction="none").sum(-1)
-    np.testing.assert_allclose(probs.kl_divergence(p, q), by_torch, rtol=1e-4)
-    np.testing.assert_allclose(losses.huber_loss(z, p), f.huber_loss(there[0], there[1], reduction="none"), rtol=1e-5)
-    np.testing.assert_allclose(logits.entropy(z), torch.distributions.Categorical(logits=there[0]).entropy(), rtol=1e-5)
+PACKAGES = ("scipy", "optax", "torch", "dit", "scikit-learn")
+ROWS = [(package, there, here) for package in PACKAGES for there, here in table(package)]
 
 
-def test_coming_from_scikit_learn(rows):
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import log_loss
+def arrays():
+    """What the tables call their variables, as numpy arrays in float32 and int32."""
+    rng = np.random.default_rng(0)
+    p, q = (rng.dirichlet(np.ones(4), size=6) for _ in range(2))
+    big, other = (rng.dirichlet(np.ones(12)).reshape(2, 3, 2) for _ in range(2))
+    a = rng.integers(0, 3, 60)
+    floats = {
+        "z": rng.normal(size=(6, 4)),
+        "t": rng.dirichlet(np.ones(4), size=6),
+        "x": rng.normal(size=(60, 4)) + a[:, None],
+        "w": rng.normal(size=(5, 4)),
+    } | {"p": p, "q": q, "P": big, "Q": other}
+    whole = {"y": rng.integers(0, 4, 6), "a": a, "b": (a + (rng.random(60) < 0.3)) % 3}
+    return {k: v.astype(np.float32) for k, v in floats.items()} | {k: v.astype(np.int32) for k, v in whole.items()}
 
-    _, _, q, y = rows
-    one_hot = jax.nn.one_hot(y, 4)
-    q = q / q.sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(
-        losses.mean(probs.cross_entropy(one_hot, q)), log_loss(y, q.astype(float), labels=range(4)), rtol=1e-5
-    )
-    digits = data.digits()
-    x, labels = digits.x[:300] / digits.scale, digits.labels[:300]
-    ours = regression.fit(x, labels, l2=1 / (0.5 * len(x)))
-    theirs = LogisticRegression(C=0.5, tol=1e-8, max_iter=1000).fit(x.astype(float), labels)
-    # Both have one shift of the bias per model that changes nothing.
-    bias = ours.params.bias - jnp.mean(ours.params.bias)
-    np.testing.assert_allclose(ours.params.weights.T, theirs.coef_, atol=2e-3)
-    np.testing.assert_allclose(bias, theirs.intercept_ - theirs.intercept_.mean(), atol=2e-3)
+
+def imported(package):
+    """The names that the code of the other side needs, or a skip where a peer is not installed."""
+    if package == "torch":
+        torch = pytest.importorskip("torch", reason="a peer that the tests do not install")
+        return {"torch": torch, "F": torch.nn.functional, "D": torch.distributions}
+    if package == "scikit-learn":
+        parts = [
+            importlib.import_module(f"sklearn.{name}") for name in ("metrics", "feature_selection", "linear_model")
+        ]
+        return {"sklearn": importlib.import_module(parts[0].__package__.partition(".")[0])}
+    if package == "scipy":
+        for part in ("stats", "special", "spatial.distance"):
+            importlib.import_module(f"scipy.{part}")
+    return {package: importlib.import_module(package), "jnp": jnp}
+
+
+def given(package, known):
+    """The variables in the form that the other package takes."""
+    if package == "torch":
+        import torch
+
+        return {k: torch.tensor(v.astype(np.int64) if v.dtype == np.int32 else v) for k, v in known.items()}
+    if package == "dit":
+        import dit
+
+        cells = list(itertools.product(range(2), range(3), range(2)))
+        pmfs = {"d": known["P"], "e": known["Q"]}
+        return {k: dit.Distribution(cells, (v.astype(float) / v.sum(dtype=float)).ravel()) for k, v in pmfs.items()}
+    if package == "optax":
+        return {k: jnp.asarray(v) for k, v in known.items()}
+    if package == "scikit-learn":
+        q = known["q"].astype(float)
+        return known | {"q": q / q.sum(axis=1, keepdims=True), "x": known["x"].astype(float)}
+    return known
+
+
+ROOMS = (calibration, counts, linear, logits, losses, probs, regression, samples)
+HERE = {room.__name__.removeprefix("jxent."): room for room in ROOMS} | {"jax": jax, "jnp": jnp}
+
+
+@pytest.mark.parametrize(("package", "there", "here"), ROWS, ids=[f"{p}-{here}" for p, _, here in ROWS])
+@pytest.mark.filterwarnings("ignore:y_pred values do not sum to one")
+def test_both_sides_of_a_row_are_the_same(package, there, here):
+    known = arrays()
+    if package == "torch":
+        # Features and weights of the linear loss: as many rows as labels.
+        known["x"] = known["x"][:6]
+    theirs = eval(there, imported(package) | given(package, known))  # noqa: S307
+    ours = eval(here, HERE | {k: jnp.asarray(v) for k, v in known.items()})  # noqa: S307
+    fitted = "LogisticRegression" in there
+    np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-3 if fitted else 1e-5)
+    assert np.ptp(np.asarray(theirs)) > 0 or np.ndim(theirs) == 0

@@ -19,6 +19,7 @@ commands:
   evaluate    score a fitted model on data
   predict     write the probabilities that a fitted model gives each class
   measure     entropy, divergence or another measure of given distributions
+  estimate    entropy of the columns of a CSV file, information between two
 
 examples:
   python -m jxent train --data digits --out run
@@ -28,6 +29,7 @@ examples:
   python -m jxent measure entropy 0.6 0.1 0.1 0.1 0.1 --base 10
   python -m jxent measure kl_divergence --p 0.5 0.5 --q 0.9 0.1 --base 2
   python -m jxent measure --list
+  python -m jxent estimate survey.csv age answer
 
 options:
   -h, --help     show this text; COMMAND --help shows that of a command
@@ -278,6 +280,34 @@ def measure(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
+def estimate(argv: Sequence[str]) -> argparse.Namespace:
+    """Options of `estimate`."""
+    parser = _parser(
+        "estimate",
+        "Estimate, from the rows of a CSV file, the entropy of its columns or the mutual information of two of "
+        "them, in nats, bits and hartleys.",
+        "A column of numbers, none on more than three rows, is taken as continuous and\n"
+        "measured from nearest neighbours; any other as labels, by counts. The output\n"
+        "says which. The entropy of labels is given as observed, corrected, and as the\n"
+        "posterior mean of Nemenman, Shafee and Bialek (NSB).\n"
+        "\nexamples:\n"
+        "  python -m jxent estimate survey.csv\n"
+        "  python -m jxent estimate survey.csv answer\n"
+        "  python -m jxent estimate survey.csv age answer\n",
+        usage="python -m jxent estimate FILE [COLUMN [COLUMN]] [options]",
+    )
+    parser.add_argument("file", metavar="FILE", help="a CSV file, as of a spreadsheet")
+    parser.add_argument("columns", nargs="*", metavar="COLUMN", help="a name or an index (default: every column)")
+    parser.add_argument("--labels", action="store_true", help="take every column as labels, numbers too")
+    parser.add_argument("--header", choices=("yes", "no"), help="whether the first row holds names (default: look)")
+    parser.add_argument("--seed", type=_whole(0, 2**32 - 1), default=0, metavar="N", help="of the permutations")
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    args = parser.parse_args(argv)
+    if len(args.columns) > 2:
+        raise UsageError(f"estimate: found {len(args.columns)} columns, expected at most two")
+    return args
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
@@ -291,4 +321,5 @@ COMMANDS: dict[str, Callable[[Sequence[str]], argparse.Namespace]] = {
     "evaluate": evaluate,
     "predict": predict,
     "measure": measure,
+    "estimate": estimate,
 }

@@ -1,0 +1,132 @@
+"""`python -m jxent estimate`: columns of a file, what they are taken for, and what they tell of each other."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from jxent import counts, samples
+from tests.test_cli import call
+
+KINDS = ["cat"] * 6 + ["dog"] * 3 + ["owl"]
+WEIGHTS = [4.1, 3.9, 4.5, 5.0, 4.4, 4.2, 20.3, 31.0, 25.5, 1.5]
+
+
+@pytest.fixture
+def pets(tmp_path):
+    path = tmp_path / "pets.csv"
+    legs = ["4"] * 9 + ["2"]
+    lines = [f"{w};{k};{n}" for w, k, n in zip(WEIGHTS, KINDS, legs, strict=True)]
+    path.write_text("\n".join(["weight;kind;legs", *lines]) + "\n")
+    return path
+
+
+def estimated(capsys, *arguments):
+    status, out, err = call(capsys, "estimate", *map(str, arguments), "--json")
+    assert (status, err) == (0, "")
+    return json.loads(out)
+
+
+def test_every_column_by_default(capsys, pets):
+    found = estimated(capsys, pets)
+    assert found["rows"] == 10
+    assert found["columns"] == {
+        "weight": "numbers, 10 different",
+        "kind": "labels, 3 different",
+        "legs": "labels, 2 different",
+    }
+    n = np.asarray([6, 3, 1])
+    with jax.enable_x64(True):
+        mean, deviation = counts.entropy_moments(n, method="nsb")
+        corrected = counts.entropy(n, method="miller_madow")
+        continuous = samples.entropy(np.asarray(WEIGHTS))
+    kind = found["nats"]["kind"]
+    expected = [-sum(x * np.log(x) for x in (0.6, 0.3, 0.1)), float(corrected), float(mean), float(deviation)]
+    assert list(kind.values()) == pytest.approx(expected, rel=1e-12)
+    assert found["nats"]["weight"] == {"differential entropy, k = 3": pytest.approx(float(continuous))}
+
+
+def test_two_columns_of_labels(capsys, pets):
+    found = estimated(capsys, pets, "kind", "legs")["nats"]
+    # Who is an owl is known from the legs and nothing else is.
+    assert found["information, as observed"] == pytest.approx(-0.9 * np.log(0.9) - 0.1 * np.log(0.1))
+    assert 0 < found["p-value"] <= 1
+    assert found["of it by chance"] < found["information, as observed"]
+    again = estimated(capsys, pets, "kind", "legs")["nats"]
+    assert again == found
+    assert estimated(capsys, pets, "kind", "legs", "--seed", 1)["nats"] != found
+
+
+def test_numbers_and_labels_in_either_order(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 60)
+    x = rng.normal(size=60) + 3 * label
+    path = tmp_path / "data.csv"
+    path.write_text(
+        "\n".join(["x,y,z", *(f"{a!r},{b},{c!r}" for a, b, c in zip(x.tolist(), label, (x**3).tolist(), strict=True))])
+    )
+    with jax.enable_x64(True):
+        ross = float(samples.mutual_information(x, label.astype(np.int32), method="ross"))
+        ksg = float(samples.mutual_information(x, x**3))
+    for order in (("x", "y"), ("y", "x"), (0, 1), (-3, -2)):
+        assert estimated(capsys, path, *order)["nats"] == {"information (Ross, k = 3)": pytest.approx(ross)}
+    assert estimated(capsys, path, "x", "z")["nats"] == {"information (KSG, k = 3)": pytest.approx(ksg)}
+
+
+def test_numbers_may_be_labels(capsys, pets):
+    assert estimated(capsys, pets, "weight", "--labels")["columns"] == {"weight": "labels, 10 different"}
+
+
+def test_the_text_reads_well(capsys, pets):
+    status, out, err = call(capsys, "estimate", str(pets))
+    assert (status, err) == (0, "")
+    assert all(len(line) <= 80 for line in out.splitlines())
+    for words in ("pets.csv: 10 rows", "kind: labels, 3 different", "entropy, as observed", "nats", "bits", "hartleys"):
+        assert words in out
+    status, out, _ = call(capsys, "estimate", str(pets), "kind", "legs")
+    assert status == 0
+    assert "How much one tells about the other" in out
+    assert "p-value" in out
+
+
+def test_a_file_without_names(capsys, tmp_path):
+    path = tmp_path / "bare.csv"
+    path.write_text("a,1\nb,1\na,2\nb,2\na,1\n")
+    found = estimated(capsys, path)
+    assert found["rows"] == 5
+    assert set(found["columns"]) == {"0", "1"}
+    words = tmp_path / "words.csv"
+    words.write_text("a,u\nb,v\na,u\nb,v\na,u\n")
+    assert estimated(capsys, words)["rows"] == 4
+    assert estimated(capsys, words, "--header", "no")["rows"] == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("c",), "found no column 'c', expected one of a, b, or an index"),
+        ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("2",), "found no column '2'"),
+        ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("a", "b", "a"), "found 3 columns, expected at most two"),
+        ("a,b\n1,2\n3\n5,6\n7,8\n", (), "line 3: found 1 cells, expected 2"),
+        ("a,b\n1,2\n3,\n5,6\n7,8\n", (), "line 3: found an empty cell at index 1"),
+        ("a,a\n1,2\n3,4\n5,6\n7,8\n", (), "two columns of the same name"),
+        ("a,b\n1,2\n3,4\n5,6\n", (), "found 3 rows below the header, expected more than 3"),
+        ("", (), "found an empty file"),
+        ("a,b\n1,2\n3,nan\n5,6\n7,8\n", (), "found nan in column 'b', line 3"),
+    ],
+)
+def test_refusals(capsys, tmp_path, text, arguments, message):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    status, out, err = call(capsys, "estimate", str(path), *arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.startswith("jxent: error: ")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_file_that_is_not_there(capsys, tmp_path):
+    status, _, err = call(capsys, "estimate", str(tmp_path / "none.csv"))
+    assert status == 2
+    assert "no such file" in err
