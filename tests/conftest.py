@@ -76,6 +76,21 @@ def op_by_op():
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_compile():
+    """Programs with few optimizations, which compile in two thirds of the time, here and in processes started here.
+
+    For tests of what programs do, such as fits and files; measures and losses are tested as users run them.
+    """
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    # Or other tests would find these programs.
+    jax.clear_caches()
+
+
 # Every compiled program holds some memory mappings, of which Linux allows a process 65530: beyond them it crashes.
 # Counting them takes time, so only after every so many tests.
 MAPPINGS, MOST_MAPPINGS, COUNT_EVERY = Path("/proc/self/maps"), 20_000, 20

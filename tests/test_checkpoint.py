@@ -30,6 +30,9 @@ SOLVERS = {
 }
 
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
 class KilledError(BaseException):
     """In the place of a signal."""
 

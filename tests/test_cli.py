@@ -18,6 +18,7 @@ from jxent._cli import keys, model, pictures, store
 from jxent._cli import train as train_command
 from jxent._cli.main import main
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 CLASSES = ["ant", "bee", "cat"]
 FILES = {"params.npz", "metrics.json", "weights.png", "loss.png", "confusion.png"}
 

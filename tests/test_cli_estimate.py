@@ -9,6 +9,7 @@ import pytest
 from jxent import counts, samples
 from tests.test_cli import call
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 KINDS = ["cat"] * 6 + ["dog"] * 3 + ["owl"]
 WEIGHTS = [4.1, 3.9, 4.5, 5.0, 4.4, 4.2, 20.3, 31.0, 25.5, 1.5]
 

@@ -13,6 +13,7 @@ from jxent import regression
 from jxent.regression import _mesh
 from tests.test_fit import rows
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 ON_EIGHT = """
 import itertools, tempfile, warnings
 import jax, numpy as np, optax

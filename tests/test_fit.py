@@ -22,6 +22,7 @@ STANDING = optax.sgd(0.0)
 EXPLODING = optax.sgd(1e10)
 HALVED = optax.chain(optax.sgd(1.0), optax.scale_by_backtracking_linesearch(10, store_grad=True), optax.scale(0.5))
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 PROMISED = {"float32": 4e-6, "float64": 2e-14}
 STEPS = 20
 

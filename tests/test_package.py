@@ -183,12 +183,14 @@ print("same")
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_compile")
 def test_every_measure_of_sharded_arrays_is_the_same():
     """Batch and categories, or a variable of a table, over explicit and auto mesh axes; some in float64 too."""
     assert fresh(SHARDED_MEASURES, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_compile")
 def test_sharded_arrays_give_the_same_values():
     """Explicit axes over rows, classes and both, auto axes over both, and shard_map with check_vma, on 4 devices."""
     assert fresh(SHARDED, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")

@@ -16,6 +16,7 @@ from jxent.regression import ConvergenceWarning, _curvature, _descent, _lanes, _
 from tests.test_fit import rows, separable
 from tests.test_regression import numpy_objective
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)
 L2S = np.array([1e-1, 1e-4, 1e2, 1e-2, 1.0])
 

@@ -31,6 +31,9 @@ NAMES = np.array(["setosa", "versicolor", "virginica"])
 WEIGHTS = np.random.default_rng(0).uniform(0.5, 2.0, size=len(Y))
 
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
 @pytest.mark.slow
 @parametrize_with_checks([SoftmaxRegression(), SoftmaxRegressionCV(Cs=3, cv=3)])
 def test_every_check_of_scikit_learn(estimator, check):

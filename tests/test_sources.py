@@ -14,6 +14,7 @@ from jxent import regression
 from jxent.regression import ConvergenceWarning, _ahead, _reader, _sources
 from tests.test_fit import rows
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 ADAM = optax.adam(0.05)
 ROWS, FEATURES, CLASSES = 230, 4, 3
 
