@@ -130,17 +130,20 @@ for name, text in texts.items():
     for made_for, code in codes.items():
         words = [code[pair] for pair in in_pairs(text)]
         spent[name, made_for] = sum(map(len, words)) / len(words)
-        theory = float(probs.cross_entropy(of[name], of[made_for], base=2))
+        seen = Counter(in_pairs(text))
+        raw = np.asarray([seen[pair] for pair in pairs], np.float64)
+        theory = float(probs.cross_entropy(raw / raw.sum(), of[made_for], base=2))
         print(f"{name:6} by the code of {made_for:6}  {spent[name, made_for]:11.4f}{theory:11.4f}")
 for name, other in (("prose", "source"), ("source", "prose")):
     theory = float(probs.kl_divergence(of[name], of[other], base=2))
     print(f"{name:6} the excess             {spent[name, other] - spent[name, name]:11.4f}{theory:11.4f}")
 
 # %% [markdown]
-# Words have whole numbers of bits, and still the excess that was measured is close to the divergence. Which letters
-# does it come from? `kl_divergence` is evaluated as $\sum_k p_k\log(p_k/q_k) - p_k + q_k$: the same number for
-# distributions, with no negative term, so that each letter's part can be drawn. Here are the first letters of the
-# pairs; one letter tells the texts apart less well than two.
+# Words have whole numbers of bits, so that every text costs a little more than its cross-entropy with the code; the
+# excess that was measured is close to the divergence. (In theory the costs are those of the pairs as they were seen,
+# without the one that was added to each.) Which letters does it come from? `kl_divergence` is evaluated as $\sum_k
+# p_k\log(p_k/q_k) - p_k + q_k$: the same number for distributions, with no negative term, so that each letter's part
+# can be drawn. Here are the first letters of the pairs; one letter tells the texts apart less well than two.
 
 # %%
 first_p, first_q = (np.asarray(probs.marginal(x.reshape(27, 27), 0)) for x in (p, q))
@@ -233,9 +236,9 @@ plt.show()
 # ## 3. Information gain
 #
 # A divergence from what was believed before to what is believed after says how much was learned. Averaged over the
-# answers it is the **mutual information** of question and answer, and a decision tree asks the question that has
-# most: here one threshold for one of 30 measurements of a tumour, benign or malignant. Every threshold of every
-# measurement is a table of counts, all of them one batch.
+# answers it is the **mutual information** of the answer and what it is about, and a decision tree asks the question
+# that has most: here one threshold for one of 30 measurements of a tumour, benign or malignant. Every threshold of
+# every measurement is a table of counts, all of them one batch.
 
 # %%
 tumours = load_breast_cancer()
@@ -267,8 +270,8 @@ print(f"on average {np.sum(of_answers * learned):.4f} bits, mutual information {
 # M = \tfrac12 (P + Q),$$
 #
 # gives a symmetric number between 0 and 1 bit, and its square root obeys the triangle inequality. It is the
-# information that one letter holds about which of the two texts it was taken from. For chapters of the language
-# reference, by pairs of letters:
+# information that one draw holds about which of the two it came from, when both are equally likely. For chapters of the
+# language reference, by pairs of letters:
 
 # %%
 chapters = {name: letters_only(topics[name]) for name in ("specialnames", "string-methods", "class", "import", "with")}
@@ -290,7 +293,7 @@ ax.set_xticks(range(len(names)), names, rotation=30, ha="right")
 ax.set_yticks(range(len(names)), names)
 fig.colorbar(drawn, ax=ax, label="Jensen–Shannon distance (√bits)")
 plt.show()
-print(f"KL is infinite for {infinite.sum()} of the {infinite.size} pairs")
+print(f"KL is infinite for {infinite.sum()} of the {infinite.size - len(names)} ordered pairs of different texts")
 sides = apart[:, :, None] + apart[None, :, :] - apart[:, None, :]
 print(f"the triangle inequality holds for all triples: smallest slack {sides.min():.2g}")
 

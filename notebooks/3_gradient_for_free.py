@@ -115,6 +115,7 @@ print(f"{len(x)} handwritten digits of 8 × 8 pixels; at random weights {objecti
 #
 # $$\ell = -\sum_k y_k \log \hat y_k = \log \sum_j e^{o_j} - \sum_k y_k o_k
 # \qquad\Longrightarrow\qquad
+# \frac{\partial \ell}{\partial o_k} = \frac{e^{o_k}}{\sum_j e^{o_j}} - y_k = \hat y_k - y_k ,$$
 #
 # what was predicted less what happened, and by the chain rule $\partial/\partial W = \frac1N X^\top(\hat Y - Y)$,
 # and for $b$ the mean of the rows of $\hat Y - Y$.
@@ -143,7 +144,7 @@ plt.show()
 
 # %% [markdown]
 # On the right every one of the 650 entries stands with its difference: none is
-# further off than one or two roundings of the largest entry, and some are equal to the last bit. The white columns are
+# further off than a few roundings of the largest entry, and some are equal to the last bit. The white columns are
 # pixels that are white in all images.
 #
 # Two gradients from one formula would prove little. `regression.compare_gradients` takes three that were not made from
@@ -193,9 +194,9 @@ fig.colorbar(drawn, ax=axes, shrink=0.8)
 plt.show()
 
 # %% [markdown]
-# It has no negative eigenvalue, whatever the label: the objective is convex, and downhill leads to *the* minimum. One
-# eigenvalue is 0, because adding a number to all scores changes nothing. A step in the *natural* direction divides
-# by this matrix, and goes straight where the gradient takes a bend.
+# It has no negative eigenvalue, whatever the label: the objective is convex, and every minimum is a global one. One
+# eigenvalue is 0, because adding a number to all scores changes nothing. A step in the *natural* direction multiplies
+# by the pseudo-inverse of this matrix, and goes straight where the gradient takes a bend.
 
 # %%
 print("eigenvalues", np.round(jnp.linalg.eigvalsh(found["Hessian of the loss"]), 6))

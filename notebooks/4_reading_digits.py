@@ -116,8 +116,8 @@ plt.show()
 #
 # Only images that training did not see count. Accuracy asks whether the most probable class was right; cross-entropy
 # asks how much probability the right class got, in bits: what a label costs after the image was looked at. Someone
-# who only guesses pays $\log_2 10$. The difference is what an image is worth to the model, a lower bound on the
-# information that images hold about labels.
+# who only guesses pays $\log_2 10$. The difference is what an image is worth to the model. As the ten digits are about
+# equally frequent, it is an estimate of a lower bound on the information that images hold about labels.
 
 # %%
 scores = regression.logits(fit.params, x_test)
@@ -211,12 +211,13 @@ for ax, (name, t) in zip(axes, {"before": 1.0, "after": temperature}.items(), st
 plt.show()
 
 # %% [markdown]
-# A label has become cheaper and no decision has changed. The calibration error, with its few images in all bins but the
-# last, is too coarse a measure to see it.
+# A label has become cheaper and no decision has changed. The calibration error, with so few images in all bins but
+# the last, does not see it, and even rises a little: it is a coarse measure, and not the one that was minimised.
 #
-# And the mean of several vain models is less vain than any of them: where they disagree, the mixture has more
+# The mean of several vain models is less vain than they are on average: where they disagree, the mixture has more
 # entropy than its members on average, by exactly the Jensen–Shannon divergence between them, the information that a
-# label would hold about which member is right. It is largest on the images that are read wrongly.
+# label drawn from a member would hold about which member it was. On average it is larger on images that are read
+# wrongly.
 
 # %%
 members = []
@@ -230,7 +231,9 @@ disagreement = np.asarray(probs.entropy(mixture, base=2)) - np.asarray(probs.ent
 wrong = mixture.argmax(axis=1) != test.labels
 each = [float(calibration.negative_log_likelihood(p, test.labels)) / np.log(2) for p in members]
 together = float(calibration.negative_log_likelihood(mixture, test.labels)) / np.log(2)
-print(f"each {min(each):.3f} to {max(each):.3f} bits a label, their mixture {together:.3f}")
+expected = float(np.mean(probs.entropy(members, base=2))), float(np.mean(probs.entropy(mixture, base=2)))
+print(f"surprise that they expect {expected[0]:.3f} bits on average, their mixture {expected[1]:.3f}")
+print(f"surprise that they get: each {min(each):.3f} to {max(each):.3f} bits a label, their mixture {together:.3f}")
 print(f"disagreement {disagreement[~wrong].mean():.3f} bits where right, {disagreement[wrong].mean():.3f} where wrong")
 
 # %% [markdown]

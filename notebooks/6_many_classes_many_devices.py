@@ -96,15 +96,15 @@ plt.show()
 print(f"at a million: {needed['logits held'][-1] / 1e9:.2f} GB against {needed['in blocks'][-1] / 1e9:.3f} GB")
 
 # %% [markdown]
-# So a step with a million classes runs where its logits would not fit. `linear.mean_softmax_cross_entropy` is the same
-# mean and forms each block only once, with its gradient, which is faster:
+# So a step with a million classes runs where its logits would not fit. (Of fewer classes,
+# `linear.mean_softmax_cross_entropy` is the same mean and forms each block only once, with its gradient.)
 
 # %%
 rows = 64
 x = jax.random.normal(jax.random.key(0), (rows, d))
 w = 0.3 * jax.random.normal(jax.random.key(1), (1_000_000, d))
 labels = jax.random.randint(jax.random.key(2), (rows,), 0, len(w))
-step = jax.jit(jax.value_and_grad(linear.mean_softmax_cross_entropy, argnums=(0, 1)))
+step = jax.jit(jax.value_and_grad(in_blocks, argnums=(0, 1)))
 loss, (in_x, in_w) = jax.block_until_ready(step(x, w, labels))
 started = time.perf_counter()
 jax.block_until_ready(step(x, w, labels))
@@ -120,8 +120,8 @@ print(f"its first row {of_row:.6f}, in float64 by numpy {by_numpy:.6f}")
 # ## 2. The classes over several devices
 #
 # Where even the weights are too many for one device, each holds some classes. Inside `jax.shard_map`, `axis_name`
-# says along which axis of the mesh; labels stay what they are, ids of all classes. Loss and gradient take three sums
-# over the devices, whatever the number of classes.
+# says along which axis of the mesh; labels stay what they are, ids of all classes. Loss and gradient take three
+# reductions over the devices, whatever the number of classes.
 
 # %%
 mesh = jax.make_mesh((8,), ("classes",), devices=jax.devices("cpu"), axis_types=(AxisType.Auto,))

@@ -105,17 +105,18 @@ axes[0, 0].invert_yaxis()
 # Dots are biases, bars one standard deviation; a dot that is missing lies outside. What the table and the figure
 # show is what the literature found:
 #
-# - The **plug-in** is always too low, by nearly half of the entropy where there are fewer observations than cells.
+# - The **plug-in** is too low on average, here by a sixth to a third of the entropy where observations are few.
 #   Miller and Madow's correction, Zhang's, the jackknife, Grassberger's take away more and more of this bias, in
 #   about this order, and each pays with a larger deviation.
-# - **Chao–Shen** and **Chao–Wang–Jost** look at the cells that were seen once and twice, and have little bias on all
-#   three kinds, at a large deviation when there is little to see.
+# - **Chao–Shen** and **Chao–Wang–Jost** look at the cells that were seen once and twice, and have little bias for
+#   so few observations, at a large deviation; of Zipf's distribution, with its long tail, some is left.
 # - The methods that **assume** something are excellent where it holds. Shrinking towards the uniform distribution
-#   (*james_stein*, *laplace*) is best for the uniform one and misleads for the others; a Dirichlet prior with a fixed
-#   concentration (*jeffreys*, *laplace*, *perks*, *wolpert_wolf*) finds, of few observations, mostly itself.
+#   (*james_stein*, *laplace*) is best for the uniform one and misleads for the others when there is little to see; a
+#   Dirichlet prior with a fixed concentration finds, of few observations, mostly itself (*jeffreys*, *laplace*,
+#   *wolpert_wolf*), or next to nothing (*perks*, whose prior weighs no more than one observation).
 # - **NSB** mixes those priors so that none decides the entropy: nearly without bias on the Dirichlet distributions,
 #   and never far off on the others.
-# - *bonachela* is made for few cells, such as two; for a hundred it is no use, and lies outside of most panels.
+# - *bonachela* is made for few cells, such as two; for a hundred it is no use, and lies outside of all panels.
 #
 # With ten observations for each cell most agree. With few, no estimator can be good for every distribution: look at
 # several, and at how far each says that it may be off. The posterior of NSB says so by itself:
@@ -129,5 +130,4 @@ for (name, size), n in samples.items():
     )
 
 # %% [markdown]
-# It is right about itself where its prior is, on average over distributions like those of the prior, and somewhat too
-# sure elsewhere.
+# It is right about itself for distributions like those of its prior, and somewhat too sure for Zipf's.

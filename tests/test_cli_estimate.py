@@ -40,22 +40,28 @@ def test_every_column_by_default(capsys, pets):
     n = np.asarray([6, 3, 1])
     with jax.enable_x64(True):
         mean, deviation = counts.entropy_moments(n, method="nsb")
-        corrected = counts.entropy(n, method="miller_madow")
+        corrected, unseen = (counts.entropy(n, method=m) for m in ("miller_madow", "chao_shen"))
         continuous = samples.entropy(np.asarray(WEIGHTS))
     kind = found["nats"]["kind"]
-    expected = [-sum(x * np.log(x) for x in (0.6, 0.3, 0.1)), float(corrected), float(mean), float(deviation)]
+    expected = [
+        -sum(x * np.log(x) for x in (0.6, 0.3, 0.1)),
+        float(corrected),
+        float(unseen),
+        float(mean),
+        float(deviation),
+    ]
     assert list(kind.values()) == pytest.approx(expected, rel=1e-12)
     assert found["nats"]["weight"] == {"differential entropy, k = 3": pytest.approx(float(continuous))}
 
 
 def test_two_columns_of_labels(capsys, pets):
-    found = estimated(capsys, pets, "kind", "legs")["nats"]
+    told = estimated(capsys, pets, "kind", "legs")
+    found = told["nats"]
     # Who is an owl is known from the legs and nothing else is.
     assert found["information, as observed"] == pytest.approx(-0.9 * np.log(0.9) - 0.1 * np.log(0.1))
-    assert 0 < found["p-value"] <= 1
+    assert 0 < told["p_value"] <= 1
     assert found["of it by chance"] < found["information, as observed"]
-    again = estimated(capsys, pets, "kind", "legs")["nats"]
-    assert again == found
+    assert estimated(capsys, pets, "kind", "legs") == told
     assert estimated(capsys, pets, "kind", "legs", "--seed", 1)["nats"] != found
 
 
@@ -68,11 +74,42 @@ def test_numbers_and_labels_in_either_order(capsys, tmp_path):
         "\n".join(["x,y,z", *(f"{a!r},{b},{c!r}" for a, b, c in zip(x.tolist(), label, (x**3).tolist(), strict=True))])
     )
     with jax.enable_x64(True):
-        ross = float(samples.mutual_information(x, label.astype(np.int32), method="ross"))
-        ksg = float(samples.mutual_information(x, x**3))
+        ross = float(samples.mutual_information(x, label.astype(np.int32), method="ross", standardize=True))
+        ksg = float(samples.mutual_information(x, x**3, standardize=True))
     for order in (("x", "y"), ("y", "x"), (0, 1), (-3, -2)):
         assert estimated(capsys, path, *order)["nats"] == {"information (Ross, k = 3)": pytest.approx(ross)}
     assert estimated(capsys, path, "x", "z")["nats"] == {"information (KSG, k = 3)": pytest.approx(ksg)}
+    # Metres or micrometres, it is the same.
+    scaled = tmp_path / "scaled.csv"
+    lines = [f"{1e6 * u!r},{w!r}" for u, w in zip(x.tolist(), (x**3).tolist(), strict=True)]
+    scaled.write_text("\n".join(["x,z", *lines]))
+    assert estimated(capsys, scaled, "x", "z")["nats"] == {"information (KSG, k = 3)": pytest.approx(ksg, abs=1e-9)}
+
+
+def test_labels_on_few_rows_are_told_of(capsys, tmp_path):
+    path = tmp_path / "few.csv"
+    kinds = ["a"] * 8 + ["b"] * 2 + ["c"]
+    path.write_text("\n".join(["x,kind", *(f"{i * i / 7!r},{kind}" for i, kind in enumerate(kinds))]))
+    note = estimated(capsys, path, "x", "kind")["note"]
+    assert note == "1 rows whose kind occurs once are left out; 1 labels on 3 rows or fewer look at fewer neighbours"
+    single = tmp_path / "single.csv"
+    single.write_text("\n".join(["x,kind", *(f"{i * i / 7!r},{chr(97 + i)}" for i in range(9))]))
+    status, _, err = call(capsys, "estimate", str(single), "x", "kind")
+    assert status == 2
+    assert "only labels that occur once" in err
+
+
+def test_the_same_number_is_the_same_label(capsys, tmp_path):
+    path = tmp_path / "numbers.csv"
+    path.write_text("n\n" + "\n".join(["1", "1.0", "01", "1", "2", "2e0"]))
+    assert estimated(capsys, path)["columns"] == {"n": "labels, 2 different"}
+
+
+def test_what_is_infinite_is_written_so(capsys, tmp_path):
+    path = tmp_path / "huge.csv"
+    path.write_text("x\n1.7e308\n-1.7e308\n1.6e308\n-1.6e308\n")
+    (value,) = estimated(capsys, path)["nats"]["x"].values()
+    assert value in ("inf", "nan")
 
 
 def test_numbers_may_be_labels(capsys, pets):
@@ -93,10 +130,19 @@ def test_the_text_reads_well(capsys, pets):
 
 def test_a_file_without_names(capsys, tmp_path):
     path = tmp_path / "bare.csv"
-    path.write_text("a,1\nb,1\na,2\nb,2\na,1\n")
+    path.write_text("1.5,1\n2,1\n3,2\n4,2\n5,1\n")
     found = estimated(capsys, path)
     assert found["rows"] == 5
     assert set(found["columns"]) == {"0", "1"}
+    mixed = tmp_path / "mixed.csv"
+    mixed.write_text("place,2019\nhere,1\nthere,2\nhere,1\nthere,3\n")
+    status, _, err = call(capsys, "estimate", str(mixed))
+    assert status == 2
+    assert "place, 2019, which may be names or data: say --header yes or --header no" in err
+    assert set(estimated(capsys, mixed, "--header", "yes")["columns"]) == {"place", "2019"}
+    over = tmp_path / "over.csv"
+    over.write_text("year,2019\n1,1\n2,2\n2,1\n1,3\n")
+    assert estimated(capsys, over)["rows"] == 4
     words = tmp_path / "words.csv"
     words.write_text("a,u\nb,v\na,u\nb,v\na,u\n")
     assert estimated(capsys, words)["rows"] == 4
@@ -115,6 +161,9 @@ def test_a_file_without_names(capsys, tmp_path):
         ("a,b\n1,2\n3,4\n5,6\n", (), "found 3 rows below the header, expected more than 3"),
         ("", (), "found an empty file"),
         ("a,b\n1,2\n3,nan\n5,6\n7,8\n", (), "found nan in column 'b', line 3"),
+        ("a,b\n1,2\n3,NA\n5,6\n7,8\n", (), "found 'NA' in column 'b', line 3, where most cells are numbers"),
+        ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("a", "0"), "found the column 'a' twice"),
+        ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("²",), "found no column '²'"),
     ],
 )
 def test_refusals(capsys, tmp_path, text, arguments, message):

@@ -51,6 +51,14 @@ def test_both_halves_name_the_pairing_and_the_kernel(path):
 
 
 @every_notebook
+def test_formulas_are_closed(path):
+    for kind, source in cells(path):
+        if kind == "markdown":
+            assert source.count("$$") % 2 == 0, source
+            assert source.replace("$$", "").count("$") % 2 == 0, source
+
+
+@every_notebook
 def test_committed_output_is_complete_and_clean(path):
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)

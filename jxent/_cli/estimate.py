@@ -15,25 +15,33 @@ from jxent.data._csv_columns import number
 from jxent.data._csv_rows import rows
 from jxent.data._files import name_of, regular_file
 
-# A table of more cells than these is no summary of the rows any more, and would not fit into memory.
-_MOST_CELLS = 10_000_000
+# A table of more cells than these is no summary of the rows any more.
+_MOST_CELLS = 1_000_000
 # Of estimates from neighbours. A number on more rows than these has its neighbour at distance 0, and is a label.
 _NEIGHBOUR = 3
 
 
 class Column(NamedTuple):
-    """A column: its name, the numbers in it, or the ids of its labels and how many there are."""
+    """A column: its name, the numbers in it, or the ids of its labels and how often each occurs."""
 
     name: str
     values: NDArray[Any]
-    num_labels: int | None
+    seen: NDArray[Any] | None
 
     @property
     def described(self) -> str:
         """What the command took it for."""
-        if self.num_labels is None:
+        if self.seen is None:
             return f"numbers, {len(np.unique(self.values))} different"
-        return f"labels, {self.num_labels} different"
+        return f"labels, {len(self.seen)} different"
+
+
+class Found(NamedTuple):
+    """Numbers in nats, a probability, and what is to be said about them."""
+
+    nats: dict[str, float]
+    p_value: float | None = None
+    note: str = ""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
         file = regular_file(Path(args.file), "a CSV file")
         names, cells, lines = _read(file, args.header)
     chosen = [_find(name, names) for name in args.columns] or list(range(len(names)))
+    if len(set(chosen)) < len(chosen):
+        raise UsageError(f"estimate: found the column {names[chosen[0]]!r} twice, expected two different ones")
     columns = [_column(names[i], [row[i] for row in cells], lines, labels=args.labels) for i in chosen]
     # In float64, locally: the flag of the process stays as it is.
     with bad_input(), jax.enable_x64(True):  # noqa: FBT003
@@ -53,28 +63,28 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(
-    args: argparse.Namespace, file: str, n: int, columns: list[Column], found: dict[str, dict[str, float]]
-) -> None:
+def _tell(args: argparse.Namespace, file: str, n: int, columns: list[Column], found: dict[str, Found]) -> None:
+    described = {column.name: column.described for column in columns}
     if args.json:
-        described = {column.name: column.described for column in columns}
-        values = found.get("", found)
-        print(report.to_json({"file": file, "rows": n, "columns": described, "nats": values}))
+        told: dict[str, Any] = {"file": file, "rows": n, "columns": described}
+        if "" in found:
+            told |= {"nats": found[""].nats, "p_value": found[""].p_value, "note": found[""].note}
+        else:
+            told |= {"nats": {name: one.nats for name, one in found.items()}}
+        print(report.to_json(told))
         return
-    print(f"{file}: {n} rows")
+    print(f"{file}: {n} rows, columns {', '.join(described)}")
     if "" in found:
-        for column in columns:
-            print(report.paragraph(f"{column.name}: {column.described}"))
-        print("\nHow much one tells about the other")
-        _numbers(found[""])
-    for column in columns if "" not in found else []:
-        print(f"\n{column.name}: {column.described}")
-        _numbers(found[column.name])
-
-
-def _numbers(values: dict[str, float]) -> None:
-    for label, value in values.items():
-        print(f"  {label:<30}{value:>9.4f}" if label == "p-value" else report.units(label, value))
+        for name, what in described.items():
+            print(report.paragraph(f"{name}: {what}"))
+    for name, one in found.items():
+        print(f"\n{name}: {described[name]}" if name else "\nHow much one tells about the other")
+        for label, value in one.nats.items():
+            print(report.units(label, value))
+        if one.p_value is not None:
+            print(f"  {'p-value':<30}{one.p_value:>9.4f}")
+        if one.note:
+            print(report.paragraph(one.note))
 
 
 def _read(file: Path, header: str | None) -> tuple[list[str], list[list[str]], list[int]]:
@@ -91,7 +101,7 @@ def _read(file: Path, header: str | None) -> tuple[list[str], list[list[str]], l
         if "" in row.cells:
             at = row.cells.index("")
             raise ValueError(f"{where}, line {row.line}: found an empty cell at index {at}: fill it or remove the row")
-    named = all(number(cell) is None for cell in found[0].cells) if header is None else header == "yes"
+    named = _is_header([row.cells for row in found], where) if header is None else header == "yes"
     names = found[0].cells if named else [str(i) for i in range(width)]
     if len(set(names)) < width:
         raise ValueError(f"{where}: found two columns of the same name, expected distinct ones; or say --header no")
@@ -101,10 +111,28 @@ def _read(file: Path, header: str | None) -> tuple[list[str], list[list[str]], l
     return names, [row.cells for row in kept], [row.line for row in kept]
 
 
+def _is_header(cells: list[list[str]], where: str) -> bool:
+    """Whether the first row holds names: all words, or a word over numbers; the rest is not for a program to guess."""
+    numeric = [number(cell) is not None for cell in cells[0]]
+    if not any(numeric):
+        return True
+    over_numbers = [
+        not first and all(number(row[i]) is not None for row in cells[1:]) for i, first in enumerate(numeric)
+    ]
+    if any(over_numbers) and len(cells) > 1:
+        return True
+    if all(numeric):
+        return False
+    raise ValueError(
+        f"{where}: found a first row of words and numbers, {', '.join(cells[0])}, which may be names or data: "
+        "say --header yes or --header no"
+    )
+
+
 def _find(name: str, names: list[str]) -> int:
     if name in names:
         return names.index(name)
-    if name.removeprefix("-").isdigit() and -len(names) <= int(name) < len(names):
+    if name.removeprefix("-").isdecimal() and -len(names) <= int(name) < len(names):
         return int(name) % len(names)
     raise UsageError(f"estimate: found no column {name!r}, expected one of {', '.join(names)}, or an index")
 
@@ -112,7 +140,14 @@ def _find(name: str, names: list[str]) -> int:
 def _column(name: str, cells: list[str], lines: list[int], *, labels: bool) -> Column:
     values = [number(cell) for cell in cells]
     known = [value for value in values if value is not None]
-    if len(known) == len(cells) and not labels:
+    if len(cells) > len(known) > len(cells) / 2 and not labels:
+        at = values.index(None)
+        raise UsageError(
+            f"estimate: found {cells[at]!r} in column {name!r}, line {lines[at]}, where most cells are numbers: "
+            "correct it, remove the row, or take every column as labels by --labels"
+        )
+    numeric = len(known) == len(cells)
+    if numeric and not labels:
         x = np.asarray(known)
         if not np.isfinite(x).all():
             at = int(np.argmin(np.isfinite(x)))
@@ -121,47 +156,62 @@ def _column(name: str, cells: list[str], lines: list[int], *, labels: bool) -> C
             )
         if np.unique(x, return_counts=True)[1].max() <= _NEIGHBOUR:
             return Column(name, x, None)
-    found, ids = np.unique(np.asarray(cells), return_inverse=True)
-    return Column(name, ids.astype(np.int32), len(found))
+    # 1 and 1.0 are one label where all are numbers.
+    keys = known if numeric else cells
+    ids = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+    each = np.asarray([ids[key] for key in keys], np.int32)
+    return Column(name, each, np.bincount(each))
 
 
-def _entropy(column: Column) -> dict[str, float]:
-    if column.num_labels is None:
-        return {f"differential entropy, k = {_NEIGHBOUR}": float(samples.entropy(column.values, k=_NEIGHBOUR))}
-    n = counts.from_labels(column.values, column.num_labels)
-    mean, deviation = counts.entropy_moments(n, method="nsb")
-    return {
-        "entropy, as observed": float(counts.entropy(n)),
-        "corrected (Miller and Madow)": float(counts.entropy(n, method="miller_madow")),
-        "posterior mean (NSB)": float(mean),
-        "its standard deviation": float(deviation),
-    }
+def _entropy(column: Column) -> Found:
+    if column.seen is None:
+        name = f"differential entropy, k = {_NEIGHBOUR}"
+        return Found({name: float(samples.entropy(column.values, k=_NEIGHBOUR))})
+    mean, deviation = counts.entropy_moments(column.seen, method="nsb")
+    return Found(
+        {
+            "entropy, as observed": float(counts.entropy(column.seen)),
+            "corrected (Miller and Madow)": float(counts.entropy(column.seen, method="miller_madow")),
+            "if more labels exist (Chao)": float(counts.entropy(column.seen, method="chao_shen")),
+            "if no others exist (NSB)": float(mean),
+            "standard deviation of that": float(deviation),
+        }
+    )
 
 
-def _information(x: Column, y: Column, seed: int) -> dict[str, float]:
-    if x.num_labels is None or y.num_labels is None:
-        return _of_numbers(*((y, x) if y.num_labels is None else (x, y)))
-    if x.num_labels * y.num_labels > _MOST_CELLS:
+def _information(x: Column, y: Column, seed: int) -> Found:
+    if x.seen is None or y.seen is None:
+        return _of_numbers(*((y, x) if y.seen is None else (x, y)))
+    if len(x.seen) * len(y.seen) > _MOST_CELLS:
         raise UsageError(
-            f"estimate: found {x.num_labels} and {y.num_labels} labels, expected a table of at most {_MOST_CELLS} cells"
+            f"estimate: found {len(x.seen)} and {len(y.seen)} labels, expected a table of at most {_MOST_CELLS} cells"
         )
-    table = counts.from_labels(np.stack([x.values, y.values], axis=-1), (x.num_labels, y.num_labels))
+    table = counts.from_labels(np.stack([x.values, y.values], axis=-1), (len(x.seen), len(y.seen)))
     test = counts.permutation_test(table, key=jax.random.key(seed))
-    return {
+    values = {
         "information, as observed": float(test.statistic),
         "of it by chance": float(test.null_mean),
         "corrected (Miller and Madow)": float(counts.mutual_information(table, method="miller_madow")),
-        "p-value": float(test.p_value),
     }
+    return Found(values, float(test.p_value))
 
 
-def _of_numbers(x: Column, y: Column) -> dict[str, float]:
-    """Between numbers, and numbers or labels."""
-    method, name = ("ksg1", "KSG") if y.num_labels is None else ("ross", "Ross")
-    value = float(samples.mutual_information(x.values, y.values, k=_NEIGHBOUR, method=method))
+def _of_numbers(x: Column, y: Column) -> Found:
+    """Between numbers, by columns of one spread; and of numbers and labels."""
+    if y.seen is None:
+        value = samples.mutual_information(x.values, y.values, k=_NEIGHBOUR, method="ksg1", standardize=True)
+        return Found({f"information (KSG, k = {_NEIGHBOUR})": _finite(float(value), x, y)})
+    value = samples.mutual_information(x.values, y.values, k=_NEIGHBOUR, method="ross", standardize=True)
+    once, few = int(np.sum(y.seen == 1)), int(np.sum((y.seen > 1) & (y.seen <= _NEIGHBOUR)))
+    notes = [f"{once} rows whose {y.name} occurs once are left out"] if once else []
+    notes += [f"{few} labels on {_NEIGHBOUR} rows or fewer look at fewer neighbours"] if few else []
+    return Found({f"information (Ross, k = {_NEIGHBOUR})": _finite(float(value), x, y)}, note="; ".join(notes))
+
+
+def _finite(value: float, x: Column, y: Column) -> float:
     if np.isnan(value):
         raise UsageError(
-            f"estimate: found a label of {y.name} on fewer than {_NEIGHBOUR + 1} rows, expected more for an estimate "
-            "from neighbours: leave its rows out, or take every column as labels by --labels"
+            f"estimate: found no estimate for {x.name} and {y.name}: equal numbers within a small label, only labels "
+            "that occur once, or numbers too large to subtract; --labels takes every column as labels"
         )
-    return {f"information ({name}, k = {_NEIGHBOUR})": value}
+    return value

@@ -288,8 +288,9 @@ def estimate(argv: Sequence[str]) -> argparse.Namespace:
         "them, in nats, bits and hartleys.",
         "A column of numbers, none on more than three rows, is taken as continuous and\n"
         "measured from nearest neighbours; any other as labels, by counts. The output\n"
-        "says which. The entropy of labels is given as observed, corrected, and as the\n"
-        "posterior mean of Nemenman, Shafee and Bialek (NSB).\n"
+        "says which. The entropy of labels is given as observed, corrected by Miller and\n"
+        "Madow, by Chao and Shen as if labels that were not seen existed, and as the\n"
+        "posterior mean of Nemenman, Shafee and Bialek (NSB) as if none did.\n"
         "\nexamples:\n"
         "  python -m jxent estimate survey.csv\n"
         "  python -m jxent estimate survey.csv answer\n"

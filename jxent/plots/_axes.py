@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 # Okabe and Ito, Color Universal Design (2008): distinct for any colour vision, and on white as on black.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8C8C8C"
 
-# How far the sum of a distribution that was computed in float32, or typed in by hand, may be from 1.
+# For float32 with many classes, and numbers that were typed in by hand.
 _SUM_TOLERANCE = 1e-3
 
 
@@ -58,6 +59,13 @@ def short_names(classes: Sequence[object] | None, k: int, argument: str = "class
     return [text if len(text) <= 14 else text[:13] + "…" for text in texts]
 
 
+def sum_tolerance(p: ArrayLike) -> float:
+    """How far the sum of a distribution may be from 1, as computed in float32 or in the coarser dtype that it has."""
+    dtype = getattr(p, "dtype", None)
+    rounding = float(jnp.finfo(dtype).eps) if dtype is not None and jnp.issubdtype(dtype, jnp.floating) else 0.0
+    return max(_SUM_TOLERANCE, 2 * rounding)
+
+
 def distribution(name: str, p: ArrayLike, shape: str, ndim: Sequence[int]) -> NDArray[np.float64]:
     """An array of probabilities that sum to 1, or a ValueError that says what they are instead."""
     values = np.asarray(p, np.float64)
@@ -65,6 +73,6 @@ def distribution(name: str, p: ArrayLike, shape: str, ndim: Sequence[int]) -> ND
         raise ValueError(f"`{name}` has shape {values.shape}, expected {shape}")
     if not np.all(values >= 0):
         raise ValueError(f"`{name}` holds {np.min(values)}, expected probabilities")
-    if abs(values.sum() - 1) > _SUM_TOLERANCE:
+    if abs(values.sum() - 1) > sum_tolerance(p):
         raise ValueError(f"`{name}` sums to {values.sum():.6g}, expected 1: divide it by its sum")
     return values

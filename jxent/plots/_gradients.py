@@ -17,9 +17,9 @@ def gradient_agreement(
 ) -> "Axes":
     """How far two gradients are apart, for every entry over its own size.
 
-    The dashed line is one rounding of the largest entry, which is what a sum of such terms cannot get below; the dotted
-    one is one rounding of the entry itself. Entries that are equal to the last bit stand in a row at the bottom. A
-    wrong formula lies high above both lines; what is not finite is counted in the title.
+    The dashed line is one rounding of the largest entry, about where sums that cancel end up; the dotted one is one
+    rounding of the entry itself. Entries that are equal to the last bit stand in a row at the bottom. A wrong formula
+    lies high above both lines; what is not finite is counted in the title.
 
     Args:
         automatic: a gradient: an array or a pytree of arrays, such as `regression.Params`.

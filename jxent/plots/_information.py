@@ -44,8 +44,8 @@ def information_diagram(
     Two variables are two circles with areas H(X) and H(Y) and the overlap I(X;Y). Three circles cannot have seven areas
     at will, so three variables are petals around a middle: the disc is the co-information I(X;Y;Z), around it lie
     the pairs, I(X;Y|Z) between X and Y, and outside what only one variable has, H(X|Y,Z). Every region has the area of
-    its number. A co-information below 0 is hatched, and counts against the pairs around it: it is what two
-    variables know together of the third and neither knows alone.
+    its number. A co-information below 0 is hatched, and counts against the pairs around it: on balance two variables
+    know together of the third what neither knows alone.
 
     Args:
         table: joint probabilities of the variables on its two or three axes.

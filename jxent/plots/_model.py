@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _MOST_TITLES, _MOST_COUNTS, _MOST_TICKS = 60, 20, 40
 # And more lines than these can not be followed.
 _MOST_LINES = 200
+# A picture has no room for more classes, and memory not for the table of many more.
+_MOST_CLASSES = 4096
 
 
 def weight_images(
@@ -167,6 +169,8 @@ def confusion_matrix(
         raise ValueError(f"found class ids of type {true.dtype} and {predicted.dtype}, expected integers")
     largest, smallest = int(max(true.max(), predicted.max())), int(min(true.min(), predicted.min()))
     k = largest + 1 if classes is None else len(classes)
+    if k > _MOST_CLASSES:
+        raise ValueError(f"found {k} classes, expected at most {_MOST_CLASSES}: number those that occur from 0")
     if smallest < 0 or largest >= k:
         raise ValueError(f"found class ids from {smallest} to {largest}, expected 0 to {k - 1}")
     counts = np.zeros((k, k), np.int64)
@@ -231,27 +235,31 @@ def regularisation_path(l2s: ArrayLike, path: "Path", *, ax: "Axes | None" = Non
     if path.scores is None:
         _weight_lines(ax, penalties[order], weights[order].reshape(penalties.size, -1))
     else:
-        _score_lines(ax, penalties[order], np.asarray(path.scores, np.float64)[order])
+        scores = np.asarray(path.scores, np.float64)[order]
+        _score_lines(ax, penalties[order], scores, float(penalties[int(np.asarray(path.best))]))
     return ax
 
 
 def _weight_lines(ax: "Axes", penalties: NDArray[np.float64], weights: NDArray[np.float64]) -> None:
     number = weights.shape[1]
     shown = np.argsort(-np.abs(weights).max(axis=0), kind="stable")[:_MOST_LINES]
-    ax.plot(penalties, weights[:, shown], color=BLUE, linewidth=1, alpha=0.5)
+    dot = "o" if len(penalties) == 1 else ""
+    ax.plot(penalties, weights[:, shown], color=BLUE, linewidth=1, alpha=0.5, marker=dot)
     ax.axhline(0, color=foreground(), linewidth=0.8)
     ax.set_ylabel("weight (nats per unit of the feature)")
     ax.set_title("Weights" if number <= _MOST_LINES else f"The {_MOST_LINES} largest of {number} weights")
 
 
-def _score_lines(ax: "Axes", penalties: NDArray[np.float64], scores: NDArray[np.float64]) -> None:
+def _score_lines(ax: "Axes", penalties: NDArray[np.float64], scores: NDArray[np.float64], best: float) -> None:
     folds = scores.shape[1]
     mean = scores.mean(axis=1)
     error = scores.std(axis=1, ddof=1) / math.sqrt(folds)
-    ax.plot(penalties, scores, color=GREY, linewidth=0.8, alpha=0.6)
+    dot = "o" if len(penalties) == 1 else ""
+    ax.plot(penalties, scores, color=GREY, linewidth=0.8, alpha=0.6, marker=dot)
     ax.fill_between(penalties, mean - error, mean + error, color=BLUE, alpha=0.25, linewidth=0)
-    ax.plot(penalties, mean, color=BLUE, linewidth=2, label=f"mean of {folds} folds, with its standard error")
-    best = penalties[int(np.nanargmin(mean))]
+    ax.plot(
+        penalties, mean, color=BLUE, linewidth=2, marker=dot, label=f"mean of {folds} folds, with its standard error"
+    )
     ax.axvline(best, color=ORANGE, linestyle="--", label=f"best: {best:.3g}")
     ax.set_ylabel("held-out cross-entropy (nats)")
     ax.set_title("Penalties by cross-validation")

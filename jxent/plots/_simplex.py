@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from jxent.plots._axes import BLUE, ORANGE, axes, foreground, short_names
+from jxent.plots._axes import BLUE, ORANGE, axes, foreground, short_names, sum_tolerance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def place(name: str, distributions: ArrayLike) -> NDArray[np.float64]:
     p = np.asarray(distributions, np.float64)
     if p.ndim != 2 or p.shape[1] != 3 or not len(p):
         raise ValueError(f"`{name}` has shape {p.shape}, expected distributions [N, 3]")
-    if not np.all(p >= 0) or np.abs(p.sum(axis=1) - 1).max() > 1e-3:
+    if not np.all(p >= 0) or np.abs(p.sum(axis=1) - 1).max() > sum_tolerance(distributions):
         raise ValueError(f"`{name}` holds rows that are negative, NaN or do not sum to 1, expected distributions")
     return p @ _CORNERS
 
