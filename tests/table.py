@@ -604,6 +604,13 @@ def core_first(entries):
     return [pytest.param(e, id=e.name, marks=[] if e.name in CORE else [pytest.mark.slow]) for e in entries]
 
 
+def in_turn(entries, kinds):
+    """Parameters (entry, kind) of a test: every kind for the core, one in turn for the rest, in the slow pass."""
+    core = [pytest.param(e, k, id=f"{e.name}-{k.__name__}") for e in entries if e.name in CORE for k in kinds]
+    rest = [(e, kinds[i % len(kinds)]) for i, e in enumerate(e for e in entries if e.name not in CORE)]
+    return core + [pytest.param(e, k, id=f"{e.name}-{k.__name__}", marks=pytest.mark.slow) for e, k in rest]
+
+
 # Public names that are no array function of a row: what tests them instead.
 ELSEWHERE = {
     **{f"{room}.{n}": "test_joint.py" for room in ("probs", "logits") for n in ("marginal", "conditional")},

