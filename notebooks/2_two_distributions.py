@@ -20,7 +20,7 @@
 # fitting a density from both sides, choosing a question, comparing texts, and a picture of all of it.
 #
 # ```sh
-# pip install "jxent[notebooks]"    # or, in a checkout of the repository: pip install ".[notebooks]"
+# pip install ".[notebooks]"    # in a checkout of the repository
 # ```
 
 # %%

@@ -21,7 +21,7 @@
 # the formulas of the textbook return NaN.
 #
 # ```sh
-# pip install "jxent[notebooks]"    # or, in a checkout of the repository: pip install ".[notebooks]"
+# pip install ".[notebooks]"    # in a checkout of the repository
 # ```
 
 # %%

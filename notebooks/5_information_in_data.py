@@ -22,7 +22,7 @@
 # and says each time how far the estimate can be trusted.
 #
 # ```sh
-# pip install "jxent[notebooks]"    # or, in a checkout of the repository: pip install ".[notebooks]"
+# pip install ".[notebooks]"    # in a checkout of the repository
 # ```
 
 # %%

@@ -21,7 +21,7 @@
 # few.
 #
 # ```sh
-# pip install "jxent[notebooks]"    # or, in a checkout of the repository: pip install ".[notebooks]"
+# pip install ".[notebooks]"    # in a checkout of the repository
 # ```
 
 # %%

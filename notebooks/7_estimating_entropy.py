@@ -22,7 +22,7 @@
 # and with many.
 #
 # ```sh
-# pip install "jxent[notebooks]"    # or, in a checkout of the repository: pip install ".[notebooks]"
+# pip install ".[notebooks]"    # in a checkout of the repository
 # ```
 
 # %%

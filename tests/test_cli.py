@@ -435,7 +435,7 @@ def test_evaluate_applies_the_scale_and_knows_the_classes(capsys, trained, tmp_p
     assert status == 0
     assert "hartleys" in out
     assert "accuracy" in out
-    assert "on all rows of" in out
+    assert "scored on all" in out
 
 
 def test_evaluate_says_when_the_data_look_scaled_differently(capsys, trained, tmp_path):

@@ -35,7 +35,7 @@ def test_every_column_by_default(capsys, pets):
     assert found["columns"] == {
         "weight": "numbers, 10 different",
         "kind": "labels, 3 different",
-        "legs": "labels, 2 different",
+        "legs": "labels, 2 different, as some numbers stand on more than 3 rows",
     }
     n = np.asarray([6, 3, 1])
     with jax.enable_x64(True):
@@ -102,7 +102,7 @@ def test_labels_on_few_rows_are_told_of(capsys, tmp_path):
 def test_the_same_number_is_the_same_label(capsys, tmp_path):
     path = tmp_path / "numbers.csv"
     path.write_text("n\n" + "\n".join(["1", "1.0", "01", "1", "2", "2e0"]))
-    assert estimated(capsys, path)["columns"] == {"n": "labels, 2 different"}
+    assert estimated(capsys, path)["columns"] == {"n": "labels, 2 different, as some numbers stand on more than 3 rows"}
 
 
 def test_what_is_infinite_is_written_so(capsys, tmp_path):
@@ -114,6 +114,25 @@ def test_what_is_infinite_is_written_so(capsys, tmp_path):
 
 def test_numbers_may_be_labels(capsys, pets):
     assert estimated(capsys, pets, "weight", "--labels")["columns"] == {"weight": "labels, 10 different"}
+    assert estimated(capsys, pets, "weight", "legs", "--labels", "weight")["columns"] == {
+        "weight": "labels, 10 different",
+        "legs": "labels, 2 different, as some numbers stand on more than 3 rows",
+    }
+
+
+def test_labels_may_be_numbers(capsys, pets):
+    found = estimated(capsys, pets, "legs", "--numbers", "legs")
+    assert found["columns"] == {"legs": "numbers, 2 different"}
+    assert found["nats"]["legs"] == {"differential entropy, k = 3": "nan"}
+    status, out, _ = call(capsys, "estimate", str(pets), "legs", "--numbers")
+    assert status == 0
+    assert "too many equal numbers" in out
+
+
+def test_gaps_in_other_columns_do_not_matter(capsys, tmp_path):
+    path = tmp_path / "gaps.csv"
+    path.write_text("a,b\nu,\nv,2\nu,3\nv,4\n")
+    assert estimated(capsys, path, "a")["rows"] == 4
 
 
 def test_the_text_reads_well(capsys, pets):
@@ -156,14 +175,17 @@ def test_a_file_without_names(capsys, tmp_path):
         ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("2",), "found no column '2'"),
         ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("a", "b", "a"), "found 3 columns, expected at most two"),
         ("a,b\n1,2\n3\n5,6\n7,8\n", (), "line 3: found 1 cells, expected 2"),
-        ("a,b\n1,2\n3,\n5,6\n7,8\n", (), "line 3: found an empty cell at index 1"),
+        ("a,b\n1,2\n3,\n5,6\n7,8\n", (), "found an empty cell in column 'b', line 3"),
         ("a,a\n1,2\n3,4\n5,6\n7,8\n", (), "two columns of the same name"),
         ("a,b\n1,2\n3,4\n5,6\n", (), "found 3 rows below the header, expected more than 3"),
         ("", (), "found an empty file"),
         ("a,b\n1,2\n3,nan\n5,6\n7,8\n", (), "found nan in column 'b', line 3"),
-        ("a,b\n1,2\n3,NA\n5,6\n7,8\n", (), "found 'NA' in column 'b', line 3, where most cells are numbers"),
+        ("a,b\n1,2\n3,NA\n5,6\n7,8\n", (), "found 'NA' in column 'b', line 3, where others are numbers"),
         ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("a", "0"), "found the column 'a' twice"),
         ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("²",), "found no column '²'"),
+        ("a,b\n1,2\n3,u\n5,v\n7,w\n", ("b", "--numbers"), "found 'u' in column 'b', line 3"),
+        ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("a", "--numbers", "--labels"), "'a' in --labels and --numbers"),
+        ("a,b\n1,2\n3,4\n5,6\n7,8\n", ("a", "--label"), "did you mean --labels?"),
     ],
 )
 def test_refusals(capsys, tmp_path, text, arguments, message):

@@ -147,6 +147,8 @@ def test_what_is_not_finite_on_the_simplex_is_marked(ax):
     ],
 )
 def test_simplex_refuses(ax, options, message):
+    with pytest.raises(TypeError, match="give arrays as points="):
+        plots.simplex(np.eye(3), ax=ax)
     with pytest.raises(ValueError, match=message):
         plots.simplex(**options, ax=ax)
 

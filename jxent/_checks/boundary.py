@@ -119,10 +119,10 @@ def as_operand(function: str, argument: str, value: Any) -> Any:
         value = unwrapped(cast("Any", value))
     # Kind "V" holds the extended floats, such as bfloat16.
     if isinstance(value, np.ndarray) and value.dtype.kind not in "biufV":
-        raise TypeError(
-            f"{function}(): `{argument}` has dtype {value.dtype}, expected real numbers; convert it with "
-            f"np.asarray({argument}, dtype=float)"
-        )
+        fix = f"convert it with np.asarray({argument}, dtype=float)"
+        if value.dtype.kind in "UST":
+            fix = f"np.unique({argument}, return_inverse=True)[1] numbers words"
+        raise TypeError(f"{function}(): `{argument}` has dtype {value.dtype}, expected real numbers; {fix}")
     return cast("Any", value)
 
 

@@ -19,6 +19,7 @@ from jxent.data._files import name_of, regular_file
 _MOST_CELLS = 1_000_000
 # Of estimates from neighbours. A number on more rows than these has its neighbour at distance 0, and is a label.
 _NEIGHBOUR = 3
+_PERMUTATIONS = 999
 
 
 class Column(NamedTuple):
@@ -28,12 +29,15 @@ class Column(NamedTuple):
     values: NDArray[Any]
     seen: NDArray[Any] | None
 
+    repeats: bool = False
+
     @property
     def described(self) -> str:
         """What the command took it for."""
         if self.seen is None:
             return f"numbers, {len(np.unique(self.values))} different"
-        return f"labels, {len(self.seen)} different"
+        why = f", as some numbers stand on more than {_NEIGHBOUR} rows" if self.repeats else ""
+        return f"labels, {len(self.seen)} different{why}"
 
 
 class Found(NamedTuple):
@@ -52,7 +56,15 @@ def run(args: argparse.Namespace) -> int:
     chosen = [_find(name, names) for name in args.columns] or list(range(len(names)))
     if len(set(chosen)) < len(chosen):
         raise UsageError(f"estimate: found the column {names[chosen[0]]!r} twice, expected two different ones")
-    columns = [_column(names[i], [row[i] for row in cells], lines, labels=args.labels) for i in chosen]
+    for i in chosen:
+        _refuse_empty([row[i] for row in cells], names[i], lines)
+    as_labels, as_numbers = (_named(given, chosen, names) for given in (args.labels, args.numbers))
+    if both := as_labels & as_numbers:
+        raise UsageError(f"estimate: found {names[min(both)]!r} in --labels and --numbers, expected it in one")
+    columns = [
+        _column(names[i], [row[i] for row in cells], lines, labels=i in as_labels, numbers=i in as_numbers)
+        for i in chosen
+    ]
     # In float64, locally: the flag of the process stays as it is.
     with bad_input(), jax.enable_x64(True):  # noqa: FBT003
         if len(args.columns) == 2:
@@ -82,7 +94,7 @@ def _tell(args: argparse.Namespace, file: str, n: int, columns: list[Column], fo
         for label, value in one.nats.items():
             print(report.units(label, value))
         if one.p_value is not None:
-            print(f"  {'p-value':<30}{one.p_value:>9.4f}")
+            print(f"  {'p-value, if none':<30}{one.p_value:>9.4f} of {_PERMUTATIONS} permutations")
         if one.note:
             print(report.paragraph(one.note))
 
@@ -98,9 +110,6 @@ def _read(file: Path, header: str | None) -> tuple[list[str], list[list[str]], l
     for row in found:
         if len(row.cells) != width:
             raise ValueError(f"{where}, line {row.line}: found {len(row.cells)} cells, expected {width}")
-        if "" in row.cells:
-            at = row.cells.index("")
-            raise ValueError(f"{where}, line {row.line}: found an empty cell at index {at}: fill it or remove the row")
     named = _is_header([row.cells for row in found], where) if header is None else header == "yes"
     names = found[0].cells if named else [str(i) for i in range(width)]
     if len(set(names)) < width:
@@ -129,6 +138,22 @@ def _is_header(cells: list[list[str]], where: str) -> bool:
     )
 
 
+def _refuse_empty(cells: list[str], name: str, lines: list[int]) -> None:
+    if "" in cells:
+        line = lines[cells.index("")]
+        raise UsageError(
+            f"estimate: found an empty cell in column {name!r}, line {line}: fill it, remove the row, or name other "
+            "columns"
+        )
+
+
+def _named(given: list[str] | None, chosen: list[int], names: list[str]) -> set[int]:
+    """The columns that an option names; all where it stands alone, none where it does not."""
+    if given is None:
+        return set()
+    return {_find(name, names) for name in given} if given else set(chosen)
+
+
 def _find(name: str, names: list[str]) -> int:
     if name in names:
         return names.index(name)
@@ -137,14 +162,14 @@ def _find(name: str, names: list[str]) -> int:
     raise UsageError(f"estimate: found no column {name!r}, expected one of {', '.join(names)}, or an index")
 
 
-def _column(name: str, cells: list[str], lines: list[int], *, labels: bool) -> Column:
+def _column(name: str, cells: list[str], lines: list[int], *, labels: bool, numbers: bool) -> Column:
     values = [number(cell) for cell in cells]
     known = [value for value in values if value is not None]
-    if len(cells) > len(known) > len(cells) / 2 and not labels:
+    if len(cells) > len(known) and (numbers or len(known) > len(cells) / 2) and not labels:
         at = values.index(None)
         raise UsageError(
-            f"estimate: found {cells[at]!r} in column {name!r}, line {lines[at]}, where most cells are numbers: "
-            "correct it, remove the row, or take every column as labels by --labels"
+            f"estimate: found {cells[at]!r} in column {name!r}, line {lines[at]}, where others are numbers: "
+            "correct it, remove the row, or take the column as labels by --labels"
         )
     numeric = len(known) == len(cells)
     if numeric and not labels:
@@ -154,19 +179,21 @@ def _column(name: str, cells: list[str], lines: list[int], *, labels: bool) -> C
             raise UsageError(
                 f"estimate: found {cells[at]} in column {name!r}, line {lines[at]}, expected finite numbers"
             )
-        if np.unique(x, return_counts=True)[1].max() <= _NEIGHBOUR:
+        if numbers or np.unique(x, return_counts=True)[1].max() <= _NEIGHBOUR:
             return Column(name, x, None)
     # 1 and 1.0 are one label where all are numbers.
     keys = known if numeric else cells
     ids = {key: i for i, key in enumerate(dict.fromkeys(keys))}
     each = np.asarray([ids[key] for key in keys], np.int32)
-    return Column(name, each, np.bincount(each))
+    return Column(name, each, np.bincount(each), repeats=numeric and not labels)
 
 
 def _entropy(column: Column) -> Found:
     if column.seen is None:
         name = f"differential entropy, k = {_NEIGHBOUR}"
-        return Found({name: float(samples.entropy(column.values, k=_NEIGHBOUR))})
+        value = float(samples.entropy(column.values, k=_NEIGHBOUR))
+        note = "too many equal numbers, or too large to subtract: no estimate" if np.isnan(value) else ""
+        return Found({name: value}, note=note)
     mean, deviation = counts.entropy_moments(column.seen, method="nsb")
     return Found(
         {
@@ -187,7 +214,7 @@ def _information(x: Column, y: Column, seed: int) -> Found:
             f"estimate: found {len(x.seen)} and {len(y.seen)} labels, expected a table of at most {_MOST_CELLS} cells"
         )
     table = counts.from_labels(np.stack([x.values, y.values], axis=-1), (len(x.seen), len(y.seen)))
-    test = counts.permutation_test(table, key=jax.random.key(seed))
+    test = counts.permutation_test(table, key=jax.random.key(seed), num_permutations=_PERMUTATIONS)
     values = {
         "information, as observed": float(test.statistic),
         "of it by chance": float(test.null_mean),
@@ -211,7 +238,7 @@ def _of_numbers(x: Column, y: Column) -> Found:
 def _finite(value: float, x: Column, y: Column) -> float:
     if np.isnan(value):
         raise UsageError(
-            f"estimate: found no estimate for {x.name} and {y.name}: equal numbers within a small label, only labels "
-            "that occur once, or numbers too large to subtract; --labels takes every column as labels"
+            f"estimate: found no estimate for {x.name} and {y.name}: too many equal numbers, only labels that occur "
+            "once, or numbers too large to subtract; --labels takes columns as labels"
         )
     return value

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
         print(report.to_json(facts | result.metrics()))
         return 0
     what = inputs.noun(args.data)
-    print(report.paragraph(f"{args.model} on {part} of {args.data}: {len(x)} {what}s").strip())
+    print(report.paragraph(f"The model in {args.model}, scored on {part} of {args.data}: {len(x)} {what}s").strip())
     print(report.units("entropy of the labels", result.label_entropy))
     print(result.text(what))
     return 0

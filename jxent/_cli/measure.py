@@ -137,7 +137,9 @@ def _options(measure: Measure, args: argparse.Namespace) -> dict[str, float]:
     given = {name: value for name, value in options.items() if value is not None}
     for name in given:
         if name not in measure.options:
-            raise UsageError(f"--{name}: {measure.full} takes none")
+            others = [f"--{other}" for other in _PARAMETERS if other in measure.options]
+            hint = f"; it takes {' and '.join(others)}" if others else ""
+            raise UsageError(f"--{name}: {measure.full} takes none{hint}")
     parameters = inspect.signature(measure.function).parameters
     for name in _PARAMETERS:
         if name in parameters and parameters[name].default is inspect.Parameter.empty and name not in given:

@@ -4,6 +4,7 @@ import argparse
 import math
 import textwrap
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from typing import NoReturn
 
 from jxent._cli.keys import METRICS
@@ -56,6 +57,13 @@ class _Parser(argparse.ArgumentParser):
     """argparse with errors of one line."""
 
     def error(self, message: str) -> NoReturn:
+        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        given = message.split() if message.startswith("unrecognized arguments") else []
+        for word in (word.partition("=")[0] for word in given if word.startswith("--")):
+            inside = [name for name in known if word.removeprefix("--") in name]
+            close = get_close_matches(word, known, n=1) or inside[:1]
+            if close:
+                raise UsageError(f"{message}: did you mean {close[0]}? see {self.prog} --help")
         raise UsageError(f"{message}; see {self.prog} --help")
 
 
@@ -288,18 +296,22 @@ def estimate(argv: Sequence[str]) -> argparse.Namespace:
         "them, in nats, bits and hartleys.",
         "A column of numbers, none on more than three rows, is taken as continuous and\n"
         "measured from nearest neighbours; any other as labels, by counts. The output\n"
-        "says which. The entropy of labels is given as observed, corrected by Miller and\n"
-        "Madow, by Chao and Shen as if labels that were not seen existed, and as the\n"
-        "posterior mean of Nemenman, Shafee and Bialek (NSB) as if none did.\n"
+        "says which; --labels and --numbers decide otherwise.\n"
+        "\nThe entropy of labels is given as observed, corrected by Miller and Madow, by\n"
+        "Chao and Shen as if labels that were not seen existed, and as the posterior\n"
+        "mean of Nemenman, Shafee and Bialek (NSB) as if none did. Information as\n"
+        "observed is too high by about what chance alone would give; quote the corrected\n"
+        "number. Estimates below 0 say that none was found.\n"
         "\nexamples:\n"
-        "  python -m jxent estimate survey.csv\n"
-        "  python -m jxent estimate survey.csv answer\n"
-        "  python -m jxent estimate survey.csv age answer\n",
+        "  python -m jxent estimate survey.csv              entropy of every column\n"
+        "  python -m jxent estimate survey.csv answer       of one\n"
+        "  python -m jxent estimate survey.csv age answer   information between two\n",
         usage="python -m jxent estimate FILE [COLUMN [COLUMN]] [options]",
     )
     parser.add_argument("file", metavar="FILE", help="a CSV file, as of a spreadsheet")
     parser.add_argument("columns", nargs="*", metavar="COLUMN", help="a name or an index (default: every column)")
-    parser.add_argument("--labels", action="store_true", help="take every column as labels, numbers too")
+    for kind in ("labels", "numbers"):
+        parser.add_argument(f"--{kind}", nargs="*", metavar="COLUMN", help=f"take these as {kind}; alone: every column")
     parser.add_argument("--header", choices=("yes", "no"), help="whether the first row holds names (default: look)")
     parser.add_argument("--seed", type=_whole(0, 2**32 - 1), default=0, metavar="N", help="of the permutations")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")

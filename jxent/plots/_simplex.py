@@ -54,15 +54,23 @@ def simplex(
         ValueError: if points are no distributions over three classes, or the function does not give one value for each.
 
     Example:
+        >>> import numpy as np
         >>> from matplotlib.figure import Figure
         >>> from jxent import plots, probs
         >>> ax = plots.simplex(probs.entropy, gradient=True, points=[[0.2, 0.3, 0.5]], ax=Figure().subplots())
         >>> [text.get_text() for text in ax.texts]
         ['0', '1', '2']
+
+        A second distribution stands beside all of them as one row, and `ax.figure.savefig("kl.png")` keeps the picture:
+
+        >>> q = np.asarray([0.5, 0.3, 0.2], np.float32)
+        >>> ax = plots.simplex(lambda p: probs.kl_divergence(p, q[None, :]), points=[q], label="KL (nats)")
     """
     names = short_names(classes, 3)
     dots = None if points is None else place("points", points)
     line = None if path is None else place("path", path)
+    if function is not None and not callable(function):
+        raise TypeError(f"`function` is of type {type(function).__name__}, expected a function; give arrays as points=")
     if gradient and function is None:
         raise ValueError("gradient=True needs a `function` to differentiate")
     ax = axes(ax)
