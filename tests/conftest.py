@@ -82,6 +82,11 @@ def quick_compile():
 
     For tests of what programs do, such as fits and files; measures and losses are tested as users run them.
     """
+    # Newer compilers are not asked for it: without optimizations jaxlib 0.12.0.1 gives other numbers in the third step
+    # of a batched loop (optax.adam under vmap) than with them, and than alone. 0.10.2 gives the same.
+    if jax.__version_info__ >= (0, 11):
+        yield
+        return
     os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
     jax.config.update("jax_disable_most_optimizations", True)
     yield

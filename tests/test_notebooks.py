@@ -76,14 +76,12 @@ def kernel_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    # Here it is whether they run that counts: a third of the time goes to optimizations.
-    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     monkeypatch.setenv("JAX_PLATFORMS", os.environ.get("JAX_PLATFORMS", "cpu"))
 
 
 @pytest.mark.slow
 @every_notebook
-@pytest.mark.usefixtures("kernel_environment")
+@pytest.mark.usefixtures("quick_compile", "kernel_environment")
 def test_notebook_runs_in_a_fresh_kernel_without_warnings(path):
     from nbclient import NotebookClient
 
