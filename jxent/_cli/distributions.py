@@ -102,7 +102,7 @@ def check(array: NDArray[Any], name: str, *, room: str, kind: Kind, normalize: b
     sums = np.sum(values, axis=None if kind == "table" else -1, keepdims=True)
     bad = ~((sums > 0) & np.isfinite(sums)) if normalize else ~(np.abs(sums - 1) <= tolerance)
     fix = "which is nothing to divide by" if normalize else "expected 1: correct it or give --normalize"
-    _refuse_rows(bad.reshape(-1), name, fix, sums.reshape(-1))
+    _refuse_rows(bad.reshape(-1), name, fix, sums.reshape(-1), "the table" if kind == "table" else None)
     return values / sums if normalize else values
 
 
@@ -114,9 +114,11 @@ def _refuse(bad: NDArray[np.bool_], values: NDArray[np.float64], name: str, expe
         raise UsageError(f"{name}: found {values[(*row, column)]:g} in {where}, counted from 0; {expected}")
 
 
-def _refuse_rows(bad: Any, name: str, why: str, sums: NDArray[np.float64] | None = None) -> None:
-    """Name the first bad row, and its sum."""
+def _refuse_rows(
+    bad: Any, name: str, why: str, sums: NDArray[np.float64] | None = None, whole: str | None = None
+) -> None:
+    """Name the first bad row, or the whole where it is one distribution, and its sum."""
     if np.any(bad):
         row = int(np.argmax(bad))
         total = "" if sums is None else f"sums to {sums[row]:.9g}, "
-        raise UsageError(f"{name}: row {row} {total}{why}")
+        raise UsageError(f"{name}: {whole or f'row {row}'} {total}{why}")

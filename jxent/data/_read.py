@@ -74,7 +74,9 @@ def _check_spec(spec: object) -> None:
         raise TypeError(f"data: found {type(spec).__name__}, expected a string, one of {_KINDS}")
     kind, colon, path = spec.partition(":")
     if spec != "digits" and kind not in ("idx", "npz", "npy", "csv", "parquet", "libsvm"):
-        raise ValueError(f"data: found {show(spec)}, expected one of {_KINDS}")
+        known = {".npz": "npz", ".csv": "csv", ".parquet": "parquet"}.get(Path(spec).suffix)
+        hint = f"did you mean {known}:{spec}? It is" if known else "expected"
+        raise ValueError(f"data: found {show(spec)}, {hint} one of {_KINDS}")
     if kind == "npy" and not all(path.rpartition(",")):
         raise ValueError(f"data: found {show(spec)}, expected npy:FEATURES,LABELS, two files of np.save")
     if spec != "digits" and not (colon and path):
