@@ -37,6 +37,21 @@ def test_values_of_discrete_entropy(method, dtype):
     assert float(found) == pytest.approx(JULIA[method], abs=6e-7 if dtype == np.float64 else 4e-6)
 
 
+def test_the_jackknife_of_discrete_entropy(dtype):
+    """Of the same file, 1.477468967581723: the mean of the plug-in with one observation less, N·H − (N − 1)·mean."""
+    whole, found = (counts.entropy(np.asarray([1, 2, 3, 2, 1], dtype), method=m) for m in ("plugin", "jackknife"))
+    mean = (9 * float(whole) - float(found)) / 8
+    assert mean == pytest.approx(1.477468967581723, abs=1e-14 if dtype == np.float64 else 4e-6)
+
+
+def test_the_mean_entropy_of_a_uniform_prior(dtype):
+    """W. K. Wootters, Random quantum states, Found. Phys. 20 (1990): 1/2 + 1/3 + … + 1/K, without observations."""
+    for size in (2, 5, 100):
+        found = counts.entropy(np.zeros(size, dtype), method="wolpert_wolf", alpha=1.0)
+        expected = sum(1 / k for k in range(2, size + 1))
+        assert float(found) == pytest.approx(expected, rel=4e-15 if dtype == np.float64 else 4e-6)
+
+
 def test_values_of_dit(dtype):
     """Of its tests/inference/test_estimators.py, bits: its second estimate has ψ(N) in the place of log N."""
     of = functools.partial(counts.entropy, np.asarray([7, 3], dtype), base=2)
