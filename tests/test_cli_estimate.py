@@ -124,6 +124,7 @@ def test_labels_may_be_numbers(capsys, pets):
     found = estimated(capsys, pets, "legs", "--numbers", "legs")
     assert found["columns"] == {"legs": "numbers, 2 different"}
     assert found["nats"]["legs"] == {"differential entropy, k = 3": "nan"}
+    assert "too many equal numbers" in found["notes"]["legs"]
     status, out, _ = call(capsys, "estimate", str(pets), "legs", "--numbers")
     assert status == 0
     assert "too many equal numbers" in out
@@ -145,6 +146,14 @@ def test_the_text_reads_well(capsys, pets):
     assert status == 0
     assert "How much one tells about the other" in out
     assert "p-value" in out
+
+
+def test_row_numbers_of_pandas_have_no_name(capsys, tmp_path):
+    path = tmp_path / "frame.csv"
+    path.write_text(",kind\n" + "\n".join(f"{i},{kind}" for i, kind in enumerate(KINDS)))
+    found = estimated(capsys, path)
+    assert found["columns"] == {"0": "numbers, 10 different", "kind": "labels, 3 different"}
+    assert set(found["nats"]) == {"0", "kind"}
 
 
 def test_a_file_without_names(capsys, tmp_path):

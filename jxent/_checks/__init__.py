@@ -23,6 +23,7 @@ from jxent._checks.arguments import (
     rows_beside,
     scalar,
     table_variables,
+    unit,
     weights_like,
     weights_of_classes,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "rows_beside",
     "scalar",
     "table_variables",
+    "unit",
     "weights_like",
     "weights_of_classes",
 ]

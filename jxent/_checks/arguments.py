@@ -183,6 +183,12 @@ def log_base_factor(base: float | None) -> float:
     return 1.0 / math.log(base)
 
 
+def unit(base: float | int | None) -> str:
+    """What a logarithm to that base is counted in; an error if it is no base."""
+    log_base_factor(None if base is None else float(base))
+    return "nats" if base is None else {2.0: "bits", 10.0: "hartleys"}.get(float(base), f"units of log {base:g}")
+
+
 def scalar(name: str, value: ArrayLike) -> None:
     """Refuse a parameter that is not one number."""
     if jnp.ndim(value) != 0:

@@ -12,13 +12,13 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from jxent._checks import unit as unit_of
 from jxent._cli import distributions, report
 from jxent._cli.problems import UsageError, bad_input
 
 _ROOMS = ("probs", "logits")
 _OPERANDS = ("p", "q", "z", "zp", "zq")
 _PARAMETERS = ("weight", "alpha", "order")
-_UNITS = {None: "nats", 2.0: "bits", 10.0: "hartleys"}
 
 
 class Measure(NamedTuple):
@@ -154,7 +154,7 @@ def _text(value: NDArray[Any]) -> str:
 
 
 def _json(measure: Measure, base: float | None, value: NDArray[Any]) -> str:
-    unit = _UNITS.get(base, f"base {base}") if "base" in measure.options else None
+    unit = unit_of(base) if "base" in measure.options else None
     if measure.name == "perplexity":
         unit = None  # A number of classes, the same in every base.
     return report.to_json({"measure": measure.full, "unit": unit, "value": value.tolist()})

@@ -8,8 +8,6 @@ import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
-from jxent._checks import log_base_factor
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -41,12 +39,6 @@ def background() -> Any:
     from matplotlib import rcParams
 
     return rcParams["axes.facecolor"]
-
-
-def unit(base: float | None) -> str:
-    """What a logarithm to that base is counted in; a ValueError if it is no base."""
-    log_base_factor(None if base is None else float(base))
-    return "nats" if base is None else {2.0: "bits", 10.0: "hartleys"}.get(float(base), f"units of log {base:g}")
 
 
 def short_names(classes: Sequence[object] | None, k: int, argument: str = "classes") -> list[str]:

@@ -7,7 +7,8 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jxent import probs
-from jxent.plots._axes import BLUE, GREEN, ORANGE, axes, distribution, foreground, short_names, unit
+from jxent._checks import unit
+from jxent.plots._axes import BLUE, GREEN, ORANGE, axes, distribution, foreground, short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

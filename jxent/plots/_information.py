@@ -8,7 +8,8 @@ from jax.typing import ArrayLike
 from numpy.typing import NDArray
 
 from jxent import probs
-from jxent.plots._axes import BLUE, GREEN, ORANGE, axes, background, distribution, foreground, short_names, unit
+from jxent._checks import unit
+from jxent.plots._axes import BLUE, GREEN, ORANGE, axes, background, distribution, foreground, short_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
