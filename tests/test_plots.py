@@ -312,7 +312,7 @@ def problem():
     return rng.normal(size=(40, 3)).astype(np.float32), rng.integers(0, 2, 40)
 
 
-L2S = np.asarray([1e-1, 1e-3, 1e-2])
+L2S = np.asarray([1e-3, 1e-1, 1e-2])
 
 
 def test_path_of_scores(ax, problem):
