@@ -45,9 +45,9 @@ def gradient(rows: int, features: int, classes: int, rounds: int) -> None:
 
     seconds = interleaved(
         {
-            "products": (products, (x, params.weights, residual)),
-            "solver": (of_solver, (task, *params)),
-            "objective": (of_objective, (x, labels, *params)),
+            "products": [(products, (x, params.weights, residual))],
+            "solver": [(of_solver, (task, *params))],
+            "objective": [(of_objective, (x, labels, *params))],
         },
         rounds,
     )

@@ -120,7 +120,7 @@ def torch_seconds(size: Size, rounds: int) -> tuple[float, Any] | None:
 def measure(size: Size, rounds: int) -> list[str]:
     """One table."""
     found = programs(size)
-    seconds = interleaved(found, rounds)
+    seconds = interleaved({name: [call] for name, call in found.items()}, rounds)
     x, w, labels = inputs(size)
     with jax.enable_x64(True):  # noqa: FBT003
         wide = [jnp.asarray(np.asarray(a, np.float64)) for a in (x, w)]

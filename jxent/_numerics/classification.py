@@ -72,7 +72,7 @@ def label_loss(z: Array, labels: Array, axis: int, every_class: bool = False) ->
         loss = log_sum - pick(z, labels, axis)
         return SoftmaxLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast_logits.worth(loss, 2.0 + jnp.abs(log_sum))
 
-    return fast.by_platform(exact, None if every_class else quick, (), z, labels)
+    return fast.by_platform(exact, () if every_class else (quick,), (), z, labels)
 
 
 @functools.partial(label_loss.defjvp, symbolic_zeros=True)
@@ -115,7 +115,7 @@ def target_loss(z: Array, targets: Array, axes: Axes) -> SoftmaxLoss:
         error = mass * (2.0 + 2.5 * jnp.abs(log_sum)) + 2.0 * jnp.abs(moment)
         return SoftmaxLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast_logits.worth(loss, error)
 
-    return fast.by_platform(exact, quick, (), z, targets)
+    return fast.by_platform(exact, (quick,), (), z, targets)
 
 
 @functools.partial(target_loss.defjvp, symbolic_zeros=True)

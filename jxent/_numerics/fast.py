@@ -3,9 +3,9 @@
 XLA:CPU (jaxlib 0.10) hands a fusion of +, −, ×, ÷, min, max, abs, sqrt, exp, log, log1p, expm1, sign and a
 final reduction to a library of vector kernels; a comparison, a choice, an integer or an operation after the
 reduction keeps it from doing so, at 4 to 10 times the cost. A formula made of those operations alone
-cannot treat every boundary case, so each one in `fast_probs` and `fast_logits` returns, with its value,
-whether the value keeps the accuracy of the definition on every row. Where it does not, the definition is
-evaluated instead.
+cannot treat every boundary case, so each one in `fast_chained`, `fast_probs` and `fast_logits` returns, with its
+value, whether the value keeps the accuracy of the definition on every row. Where it does not, the next formula of
+the measure is asked, which is slower and sure of more rows, and at last the definition.
 
 The acceptance bounds come from first-order error analysis: a formula whose absolute error is at most
 u·E(row) (u the unit roundoff, 6e-8 in float32, 1.1e-16 in float64) is accepted where E/value is below
@@ -22,36 +22,46 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics import fast_logits, fast_probs
+from jxent._numerics import fast_chained, fast_logits, fast_probs
 from jxent._numerics.primitives import is_sharded, is_symbolic_zero
 
 Axes = tuple[int, ...]
 # A formula gives its value, an array or several or a function that forms it, and whether each row keeps the
 # accuracy of the definition.
 Certified = Callable[..., tuple[Any, Array]]
+# The first that certifies every row gives the value: the quicker ones, of which fewer rows are sure, stand first.
+Formulas = tuple[Certified, ...]
 
 
-def certified(quick: Certified, exact: Callable[..., Any], axes: Axes, *operands: Array) -> Any:
-    """The quick value where every row certifies it, else the definition."""
+def certified(formulas: Formulas, exact: Callable[..., Any], axes: Axes, *operands: Array) -> Any:
+    """The quick value where every row certifies it, else that of the next formula, at last the definition."""
+    quick, *others = formulas
     value, sure = quick(*operands)
     if callable(value):
         # As large as the operands: formed where it is returned, or it would be written twice.
         form = cast("Callable[[], Array]", value)
         return lax.cond(jnp.all(sure), lambda *_: form(), lambda *rest: exact(*rest), *operands)
-    return lax.cond(
-        jnp.all(sure), lambda value, *_: value, functools.partial(_without, exact, sure, axes), value, *operands
-    )
+    otherwise = functools.partial(certified, tuple(others), exact, axes) if others else exact
+    without = functools.partial(_without, exact, otherwise, sure, axes)
+    return lax.cond(jnp.all(sure), lambda value, *_: value, without, value, *operands)
 
 
 # From so many rows on, up to one in FEW of them may be evaluated by themselves, a portion at a time.
 MANY, FEW, PORTIONS = 4096, 16, 32
 
 
-def _without(exact: Callable[..., Any], sure: Array, axes: Axes, value: Any, *operands: Array) -> Any:
-    """The definition: of the rows that lack a certificate where they are few among many, else of all."""
+def _without(
+    exact: Callable[..., Any],
+    otherwise: Callable[..., Any],
+    sure: Array,
+    axes: Axes,
+    value: Any,
+    *operands: Array,
+) -> Any:
+    """The definition of the rows that lack a certificate where they are few among many, else another value for all."""
     count = sure.shape[0] if sure.ndim == 1 else 0
     if count < MANY or axes != (1,) or value.shape != (count,) or any(is_sharded(x) for x in operands):
-        return exact(*operands)
+        return otherwise(*operands)
     portion = count // (FEW * PORTIONS)
     lacking = jnp.sum(~sure)
 
@@ -67,7 +77,7 @@ def _without(exact: Callable[..., Any], sure: Array, axes: Axes, value: Any, *op
         return lax.fori_loop(0, (lacking + portion - 1) // portion, next_portion, value)
 
     few = lacking <= portion * PORTIONS
-    return lax.cond(few, mended, lambda _, *rest: exact(*rest), value, *operands)
+    return lax.cond(few, mended, lambda _, *rest: otherwise(*rest), value, *operands)
 
 
 # Below so many numbers a call costs more than its passes: the definition alone compiles in half the time. Under
@@ -75,29 +85,29 @@ def _without(exact: Callable[..., Any], sure: Array, axes: Axes, value: Any, *op
 SMALL = 4096
 
 
-def by_platform(exact: Callable[..., Any], quick: Certified | None, axes: Axes, *operands: Array) -> Any:
+def by_platform(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands: Array) -> Any:
     """The definition, and on the CPU a formulation that it runs several times faster."""
-    if quick is None or max(x.size for x in operands) < SMALL:
+    if not formulas or max(x.size for x in operands) < SMALL:
         return exact(*operands)
-    return lax.platform_dependent(*operands, cpu=functools.partial(certified, quick, exact, axes), default=exact)
+    return lax.platform_dependent(*operands, cpu=functools.partial(certified, formulas, exact, axes), default=exact)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def measured(exact: Callable[..., Array], quick: Certified | None, axes: Axes, operands: tuple[Array, ...]) -> Array:
-    """A measure of a row by its quick formula, with the derivative of the definition."""
-    return by_platform(exact, quick, axes, *operands)
+def measured(exact: Callable[..., Array], formulas: Formulas, axes: Axes, operands: tuple[Array, ...]) -> Array:
+    """A measure of a row by its quick formulas, with the derivative of the definition."""
+    return by_platform(exact, formulas, axes, *operands)
 
 
 @functools.partial(measured.defjvp, symbolic_zeros=True)
 def _measured_jvp(
     exact: Callable[..., Array],
-    quick: Certified | None,
+    formulas: Formulas,
     axes: Axes,
     primals: Sequence[Any],
     tangents: Sequence[Any],
 ) -> tuple[Array, Array]:
     (operands,), (moves,) = primals, tangents
-    value = measured(exact, quick, axes, operands)
+    value = measured(exact, formulas, axes, operands)
     moving = [i for i, move in enumerate(moves) if not is_symbolic_zero(move)]
 
     def of(*some: Array) -> Array:
@@ -122,13 +132,15 @@ def trailing(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
     return tuple(lax.optimization_barrier(jnp.moveaxis(x, axes, last)) for x in operands), last
 
 
-def from_probs(name: str, axes: Axes) -> Certified | None:
-    """The quick formula of a measure of probabilities, if it has one."""
-    formula = fast_probs.FORMULAS.get(name)
-    return None if formula is None else functools.partial(formula, axes)
+def from_probs(name: str, axes: Axes) -> Formulas:
+    """The quick formulas of a measure of probabilities."""
+    return _found(name, axes, fast_chained.PROBS, fast_probs.FORMULAS)
 
 
-def from_logits(name: str, axes: Axes) -> Certified | None:
-    """The quick formula of a measure of logits, if it has one."""
-    formula = fast_logits.FORMULAS.get(name)
-    return None if formula is None else functools.partial(formula, axes)
+def from_logits(name: str, axes: Axes) -> Formulas:
+    """The quick formulas of a measure of logits."""
+    return _found(name, axes, fast_chained.LOGITS, fast_logits.FORMULAS)
+
+
+def _found(name: str, axes: Axes, *tables: dict[str, Callable[..., tuple[Any, Array]]]) -> Formulas:
+    return tuple(functools.partial(table[name], axes) for table in tables if name in table)

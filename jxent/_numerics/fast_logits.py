@@ -12,10 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jxent._numerics.fast_probs import Quick, add, budget, far_apart, mixture_terms
+from jxent._numerics.fast_probs import Quick, add, budget, far_apart, mixture_terms, orders_of_alpha
 from jxent._numerics.primitives import fence, recompute
 
 Axes = tuple[int, ...]
+# Log Σ p^β q^γ or log Σ pᵃ, its error in units, and whether it is one that this is a formula for.
+Log = tuple[Array, Array, Array]
 
 
 def sound(total: Array) -> Array:
@@ -33,6 +35,11 @@ def log_sum(z: Array, axes: Axes) -> tuple[Array, Array]:
 def worth(value: Array, error: Array | float) -> Array:
     """Whether a value is large enough for an absolute error of `error` unit roundoffs."""
     return budget(value) * value > error
+
+
+def moment_error(log_total: Array | float, value: Array) -> Array:
+    """Units by which log Σ exp z and a mean of z err. A long sum of equal terms keeps no partial sums in float64."""
+    return 2.0 + (2.5 if value.dtype == jnp.float32 else 10.0) * jnp.abs(log_total) + 2.0 * value
 
 
 class Sums(NamedTuple):
@@ -63,7 +70,7 @@ def entropy(axes: Axes, z: Array) -> Quick:
     moment = add(again * jnp.exp(again), axes)
     log_total = jnp.log(total)
     value = log_total - moment / total
-    return value, sound(total) & worth(value, 2.0 + 2.5 * jnp.abs(log_total) + 2.0 * value)
+    return value, sound(total) & worth(value, moment_error(log_total, value))
 
 
 def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
@@ -73,7 +80,7 @@ def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
     moment = add(again_b * jnp.exp(again_a), axes) / total_a
     log_b = jnp.log(total_b)
     value = log_b - moment
-    return value, sound(total_a) & sound(total_b) & worth(value, 2.0 + 2.5 * jnp.abs(log_b) + 2.0 * value)
+    return value, sound(total_a) & sound(total_b) & worth(value, moment_error(log_b, value))
 
 
 def kl_divergence(axes: Axes, a: Array, b: Array) -> Quick:
@@ -109,30 +116,7 @@ def jensen_shannon(axes: Axes, a: Array, b: Array, w: Array) -> Quick:
     return value, s.sure & far_apart(value, w, 4.5, 12.0, 1.0)
 
 
-def total_variation(axes: Axes, a: Array, b: Array) -> Quick:
-    """½ Σ |p − q|."""
-    s = sums(axes, a, b)
-    p, q = s.probabilities()
-    value = add(0.5 * jnp.abs(p - q), axes)
-    return value, s.sure & worth(value, 6.0)
-
-
-def hellinger(axes: Axes, a: Array, b: Array) -> Quick:
-    """½ Σ (√p − √q)²."""
-    s = sums(axes, a, b)
-    root = jnp.exp(0.5 * s.a) * (1.0 / jnp.sqrt(s.total_a)) - jnp.exp(0.5 * s.b) * (1.0 / jnp.sqrt(s.total_b))
-    value = add(0.5 * (root * root), axes)
-    # E ≤ 4·Σ |√p − √q|·(√p + √q) ≤ 16·√(H²)/√2.
-    return value, s.sure & worth(value, 12.0 * jnp.sqrt(value))
-
-
-def bhattacharyya(axes: Axes, a: Array, b: Array) -> Quick:
-    """−log(1 − H²), while that is well away from 0."""
-    square, sure = hellinger(axes, a, b)
-    return -jnp.log1p(-jnp.minimum(square, 0.9)), sure & (square < 0.7)
-
-
-def _tilted(axes: Axes, a: Array, b: Array, beta: Array) -> tuple[Array, Array, Array]:
+def _tilted(axes: Axes, a: Array, b: Array, beta: Array) -> Log:
     """Log Σ p^β q^γ, the error of that, and whether the sums are sound."""
     gamma = 1.0 - beta
     s = sums(axes, a, b)
@@ -160,11 +144,10 @@ def renyi_divergence(axes: Axes, a: Array, b: Array, beta: Array) -> Quick:
 
 def alpha_divergence(axes: Axes, a: Array, b: Array, alpha: Array) -> Quick:
     """(1 − Σ p^β q^γ)/(βγ)."""
-    beta, gamma = 0.5 * (1.0 - alpha), 0.5 * (1.0 + alpha)
+    beta, product = orders_of_alpha(alpha)
     log, error, sure = _tilted(axes, a, b, beta)
-    product = jnp.where(beta * gamma == 0.0, 1.0, beta * gamma)
     lack = -jnp.expm1(log)
-    return lack / product, sure & (beta * gamma != 0.0) & worth(jnp.abs(lack), error * jnp.exp(log))
+    return lack / product, sure & (jnp.abs(alpha) != 1.0) & worth(jnp.abs(lack), error * jnp.exp(log))
 
 
 def chi_squared_divergence(axes: Axes, a: Array, b: Array) -> Quick:
@@ -174,7 +157,7 @@ def chi_squared_divergence(axes: Axes, a: Array, b: Array) -> Quick:
     return value, sure & worth(value, error * jnp.exp(log))
 
 
-def _power(axes: Axes, z: Array, order: Array) -> tuple[Array, Array, Array]:
+def _power(axes: Axes, z: Array, order: Array) -> Log:
     """Log Σ pᵃ, its error, and whether the sums are sound and the order one that this is a formula for."""
     total = add(jnp.exp(z), axes)
     (again,) = recompute(total, z)
@@ -186,18 +169,28 @@ def _power(axes: Axes, z: Array, order: Array) -> tuple[Array, Array, Array]:
     return log, error, sound(total) & sound(power) & known
 
 
+def renyi_entropy_of_log(power: Log, order: Array) -> Quick:
+    """log(Σ pᵃ)/(1 − a)."""
+    log, error, sure = power
+    return log / jnp.where(order == 1.0, 1.0, 1.0 - order), sure & worth(jnp.abs(log), error)
+
+
+def tsallis_entropy_of_log(power: Log, order: Array) -> Quick:
+    """(1 − Σ pᵃ)/(a − 1)."""
+    log, error, sure = power
+    lack = -jnp.expm1(log)
+    value = lack / jnp.where(order == 1.0, 1.0, order - 1.0)
+    return value, sure & worth(jnp.abs(lack), error * jnp.exp(log))
+
+
 def renyi_entropy(axes: Axes, z: Array, order: Array) -> Quick:
     """log(Σ pᵃ)/(1 − a)."""
-    log, error, sure = _power(axes, z, order)
-    return log / jnp.where(order == 1.0, 1.0, 1.0 - order), sure & worth(jnp.abs(log), error)
+    return renyi_entropy_of_log(_power(axes, z, order), order)
 
 
 def tsallis_entropy(axes: Axes, z: Array, order: Array) -> Quick:
     """(1 − Σ pᵃ)/(a − 1)."""
-    log, error, sure = _power(axes, z, order)
-    lack = -jnp.expm1(log)
-    value = lack / jnp.where(order == 1.0, 1.0, order - 1.0)
-    return value, sure & worth(jnp.abs(lack), error * jnp.exp(log))
+    return tsallis_entropy_of_log(_power(axes, z, order), order)
 
 
 def probabilities(axes: Axes, z: Array) -> tuple[Callable[[], Array], Array]:
@@ -222,12 +215,9 @@ FORMULAS: dict[str, Callable[..., tuple[Any, Array]]] = {
     "kl_divergence": kl_divergence,
     "jeffreys_divergence": jeffreys_divergence,
     "jensen_shannon_divergence": jensen_shannon,
-    "total_variation": total_variation,
-    "hellinger": hellinger,
     "chi_squared_divergence": chi_squared_divergence,
     "alpha_divergence": alpha_divergence,
     "renyi_divergence of a row": renyi_divergence,
-    "bhattacharyya of a row": bhattacharyya,
     "renyi_entropy of a row": renyi_entropy,
     "tsallis_entropy of a row": tsallis_entropy,
     "probabilities": probabilities,

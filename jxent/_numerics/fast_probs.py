@@ -94,7 +94,8 @@ def mixture_terms(axes: Axes, p: Array, q: Array, w: Array) -> Array:
     """The sum itself, by log(p/m) = log1p((1 − w)·(p − q)/m), of which no digit is lost near equality."""
     wp, wq = w * p, (1.0 - w) * q
     m, low = jnp.maximum(wp + wq, tiny(p.dtype)), log_floor(p)
-    # Factors before the division: XLA:CPU (jaxlib 0.10) makes nonsense of two multiples of one quotient here.
+    # Factors before the division: in a sum of log1p(u) and of log1p of a multiple of u, as in one of expm1, XLA:CPU
+    # (jaxlib 0.10 to 0.12) loses the multiple.
     log_p, log_q = jnp.log1p(((1.0 - w) * (p - q)) / m), jnp.log1p((w * (q - p)) / m)
     return add(wp * jnp.maximum(log_p, low) + wq * jnp.maximum(log_q, low), axes)
 
@@ -114,7 +115,7 @@ def far_apart(value: Array, w: Array, error: float, common: float, total: Array 
 
 def total_variation(axes: Axes, p: Array, q: Array) -> Quick:
     """½ Σ |p − q|: the definition, of which only the order of the operations is chosen."""
-    total = add(0.5 * jnp.abs(q - p), axes)
+    total = 0.5 * add(jnp.abs(q - p), axes)
     return total, jnp.ones((), bool)
 
 
@@ -123,9 +124,9 @@ def hellinger(axes: Axes, p: Array, q: Array) -> Quick:
     if np.prod([p.shape[a] for a in axes]) < MANY_CATEGORIES:
         # (p − q)/(√p + √q) has a relative error of a few units, and needs no certificate.
         root = (p - q) / jnp.maximum(jnp.sqrt(p) + jnp.sqrt(q), tiny(p.dtype))
-        return add(0.5 * (root * root), axes), jnp.ones((), bool)
+        return 0.5 * add(root * root, axes), jnp.ones((), bool)
     root = jnp.sqrt(p) - jnp.sqrt(q)
-    total = add(0.5 * (root * root), axes)
+    total = 0.5 * add(root * root, axes)
     # E ≤ 2·Σ |√p − √q|·(√p + √q) ≤ 4·√(H²) for Σp = Σq = 1.
     return total, total > 0.01 * mass(axes, total, p)
 
@@ -137,31 +138,50 @@ def chi_squared_divergence(axes: Axes, p: Array, q: Array) -> Quick:
     return total, jnp.isfinite(total)
 
 
-def _power_deficit(axes: Axes, p: Array, q: Array, beta: Array) -> Quick:
-    """S = Σ [βp + γq − p^β q^γ], and where it is accurate."""
+def deficit_terms(p: Array, q: Array, beta: Array) -> Array:
+    """βp + γq − p^β q^γ."""
     gamma = 1.0 - beta
     # p = 0 < q would be 0·∞ without the bound; q = 0 < p gives the power 0, or ∞ for β > 1, as it should.
     power = p * jnp.exp(gamma * jnp.minimum(jnp.log(q / p), -log_floor(p)))
-    total = add((beta * p + gamma * q) - power, axes)
+    return (beta * p + gamma * q) - power
+
+
+def deficit_is_sure(total: Array, beta: Array, mass: Array | float) -> Array:
+    """Whether Σ [βp + γq − p^β q^γ] is large enough for its rounding."""
     size = jnp.abs(total)
     # Exponents that matter are at most a few times as large as the logarithm of the sum.
-    error = (4.0 + 4.0 * jnp.abs(gamma)) * (1.0 + size) * mass(axes, total, p)
-    return total, (budget(p) * size > error) & (size < 1e3)
+    error = (4.0 + 4.0 * jnp.abs(1.0 - beta)) * (1.0 + size) * mass
+    return (budget(total) * size > error) & (size < 1e3)
 
 
-def renyi_divergence(axes: Axes, p: Array, q: Array, beta: Array) -> Quick:
+def _power_deficit(axes: Axes, p: Array, q: Array, beta: Array) -> Quick:
+    total = add(deficit_terms(p, q, beta), axes)
+    return total, deficit_is_sure(total, beta, mass(axes, total, p))
+
+
+def renyi_of_deficit(deficit: Quick, beta: Array) -> Quick:
     """−log(1 − S)/(1 − β), while 1 − S is well away from 0."""
-    s, sure = _power_deficit(axes, p, q, beta)
+    s, sure = deficit
     gamma = jnp.where(beta == 1.0, 1.0, 1.0 - beta)
     return -jnp.log1p(-jnp.minimum(s, 0.9)) / gamma, sure & (s < 0.7) & (beta != 1.0)
 
 
+def orders_of_alpha(alpha: Array) -> tuple[Array, Array]:
+    """β and βγ, of which the latter is 1 where it would be 0."""
+    beta, gamma = 0.5 * (1.0 - alpha), 0.5 * (1.0 + alpha)
+    return beta, jnp.where(beta * gamma == 0.0, 1.0, beta * gamma)
+
+
+def renyi_divergence(axes: Axes, p: Array, q: Array, beta: Array) -> Quick:
+    """−log(Σ p^β q^γ)/γ for distributions."""
+    return renyi_of_deficit(_power_deficit(axes, p, q, beta), beta)
+
+
 def alpha_divergence(axes: Axes, p: Array, q: Array, alpha: Array) -> Quick:
     """S/(βγ)."""
-    beta, gamma = 0.5 * (1.0 - alpha), 0.5 * (1.0 + alpha)
+    beta, product = orders_of_alpha(alpha)
     s, sure = _power_deficit(axes, p, q, beta)
-    product = beta * gamma
-    return s / jnp.where(product == 0.0, 1.0, product), sure & (product != 0.0)
+    return s / product, sure & (jnp.abs(alpha) != 1.0)
 
 
 def bhattacharyya(axes: Axes, p: Array, q: Array) -> Quick:

@@ -14,14 +14,16 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from jxent._numerics import fast
-from jxent._numerics.fast_logits import sums, worth
+from jxent._numerics.fast_chained import Quick, certain, chained, chained_pair, softmaxes
 from jxent._numerics.pair import Pair, from_logits, from_probs
-from jxent._numerics.primitives import amplify, fence, quotient, recompute, row_sum, tiny
+from jxent._numerics.primitives import amplify, fence, quotient, row_sum, tiny
 
 Axes = tuple[int, ...]
 Generator = Callable[[Array], Array]
 # The same with what it closes over made arguments.
 Pure = Callable[..., Array]
+# How many numbers stand between the rows and those: the limits of the generator.
+LIMITS = 3
 
 
 class Ratio(NamedTuple):
@@ -69,30 +71,31 @@ def f_sum(
     # The quick one forms 0/0 on its way to saying that it is not sure.
     careful = bool(jax.config.jax_debug_nans)  # pyright: ignore[reportAttributeAccessIssue]
     compiled = any(isinstance(x, Tracer) for x in operands) and not careful
-    quick = functools.partial(_quick_of_logits if logits else _quick, pure, axes) if compiled else None
-    return fast.measured(exact, quick, (), operands)
+    formulas = (functools.partial(_quick_of_logits if logits else _quick, pure, axes),) if compiled else ()
+    return fast.measured(exact, formulas, (), operands)
 
 
-def _quick(pure: Pure, axes: Axes, p: Array, q: Array, _: Array, __: Array, ___: Array, *constants: Array) -> Any:
+def _quick(pure: Pure, axes: Axes, p: Array, q: Array, *limits_and_constants: Array) -> Quick:
     """The definition, which is NaN wherever a side is 0 with what the generator makes of it, or q is."""
-    t = p / q
-    total = fence(jnp.sum(q * pure(t, *constants) + 0.0 * t, axis=axes))
+    total = chained(axes, _unless_zero(axes, q), q * pure(p / q, *limits_and_constants[LIMITS:]))
     return total, jnp.isfinite(total)
 
 
-def _quick_of_logits(
-    pure: Pure, axes: Axes, a: Array, b: Array, at_zero: Array, slope: Array, rest: Array, *constants: Array
-) -> Any:
+def _quick_of_logits(pure: Pure, axes: Axes, a: Array, b: Array, *limits_and_constants: Array) -> Quick:
     """The same of softmax(a) and softmax(b), whose rounding moves q·f(p/q) by p·f′ and q·f − p·f′."""
-    s = sums(axes, a, b)
-    total, sure = _quick(pure, axes, *s.probabilities(), at_zero, slope, rest, *constants)
-    again_a, again_b = recompute(total, a, b)
-    p, q = s._replace(a=again_a, b=again_b).probabilities()
-    t = p / q
-    value, slope_at = jax.jvp(lambda t: pure(t, *constants), (t,), (jnp.ones_like(t),))
-    size = fence(jnp.sum(jnp.abs(p * slope_at) + jnp.abs(q * value - p * slope_at), axis=axes))
+    s = softmaxes(axes, a, b)
+    t = s.p / s.q
+    value, slope = jax.jvp(lambda t: pure(t, *limits_and_constants[LIMITS:]), (t,), (jnp.ones_like(t),))
+    term, by_p = s.q * value, s.p * slope
+    start = s.unsound + _unless_zero(axes, s.q)
+    total, size = chained_pair(axes, start, term, jnp.abs(by_p) + jnp.abs(term - by_p))
     # Each side errs by 5 units, the rest by 2.
-    return total, s.sure & sure & worth(jnp.abs(total), 7.0 * size)
+    return total, certain(jnp.abs(total), 7.0 * size)
+
+
+def _unless_zero(axes: Axes, q: Array) -> Array:
+    """0, and NaN where some q is 0, whatever the generator makes of that."""
+    return 0.0 / jnp.min(q, axis=axes, keepdims=True)
 
 
 def _exact(

@@ -40,8 +40,7 @@ def probs_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands = 
         return _total(kernel, probs_pair(operands), axes, theta)
 
     count = len(operands)
-    quick = fast.from_probs(kernel.name, axes)
-    return fast.by_platform(exact, quick, axes, *operands, *theta)
+    return fast.by_platform(exact, fast.from_probs(kernel.name, axes), axes, *operands, *theta)
 
 
 @functools.partial(probs_sum.defjvp, symbolic_zeros=True)
@@ -69,8 +68,7 @@ def logits_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands =
         return _total(kernel, logits_pair(operands, axes), axes, theta)
 
     count = len(operands)
-    quick = fast.from_logits(kernel.name, axes)
-    return fast.by_platform(exact, quick, axes, *operands, *theta)
+    return fast.by_platform(exact, fast.from_logits(kernel.name, axes), axes, *operands, *theta)
 
 
 @functools.partial(logits_sum.defjvp, symbolic_zeros=True)

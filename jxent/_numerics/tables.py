@@ -155,7 +155,7 @@ def _product_divergence_jvp(
 def mutual_information(table: Array) -> Array:
     """I(X; Y) of a table [batch, X, Y]."""
     exact = functools.partial(product_divergence, ((1,), (2,)), ())
-    return fast.measured(exact, _quick_mutual_information, (), (table,))
+    return fast.measured(exact, (_quick_mutual_information,), (), (table,))
 
 
 def _quick_mutual_information(table: Array) -> tuple[Array, Array]:
@@ -252,7 +252,7 @@ def _log_row_ratio_jvp(of: Axes, primals: Sequence[Array], tangents: Sequence[Ar
 def conditional_entropy(of: Axes, table: Array) -> Array:
     """H(of | the other variables), Σ P·log(row/P): every summand is at least 0."""
     exact = functools.partial(_conditional_entropy, of)
-    return fast.measured(exact, functools.partial(_quick_conditional_entropy, of), (), (table,))
+    return fast.measured(exact, (functools.partial(_quick_conditional_entropy, of),), (), (table,))
 
 
 def _quick_conditional_entropy(of: Axes, table: Array) -> tuple[Array, Array]:
