@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jxent._numerics import fast_probs
 from jxent._numerics.fast_logits import (
     Log,
     moment_error,
@@ -25,7 +24,6 @@ from jxent._numerics.fast_logits import (
     worth,
 )
 from jxent._numerics.fast_probs import (
-    MANY_CATEGORIES,
     Quick,
     deficit_is_sure,
     deficit_terms,
@@ -248,8 +246,6 @@ def tsallis_entropy_of_logits(axes: Axes, z: Array, order: Array) -> Quick:
 
 def hellinger(axes: Axes, p: Array, q: Array) -> Quick:
     """½ Σ (√p − √q)²."""
-    if np.prod([p.shape[a] for a in axes]) < MANY_CATEGORIES:
-        return fast_probs.hellinger(axes, p, q)
     root = jnp.sqrt(p) - jnp.sqrt(q)
     value = 0.5 * chained(axes, beyond(_kept(p, axes), MASS), root * root)
     # E ≤ 2·Σ |√p − √q|·(√p + √q) ≤ 4·√(H²) for Σp = Σq = 1.
