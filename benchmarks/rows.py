@@ -105,6 +105,15 @@ ROWS = (
         5.4,
         4.5,
     ),
+    Row(
+        "logits.entropy, mapped",
+        jax.vmap(logits.entropy),
+        jax.vmap(lambda z: entr(jax.nn.softmax(z)).sum(-1)),
+        "entr of softmax",
+        ("a",),
+        5.4,
+        4.5,
+    ),
     Row("logits.kl_divergence", logits.kl_divergence, _log_softmax_kl, "two log_softmax", ("a", "b"), 5.6, 1.7),
     Row(
         "losses, integer labels",

@@ -62,17 +62,17 @@ def label_loss(z: Array, labels: Array, axis: int, every_class: bool = False) ->
     With `every_class` log p of all classes, not of the label alone, keeps its digits.
     """
 
-    def exact(z: Array, labels: Array) -> SoftmaxLoss:
-        s = sm.shift(z, (axis,))
+    def exact(axes: Axes, z: Array, labels: Array) -> SoftmaxLoss:
+        s = sm.shift(z, axes)
         log_sum = jnp.log1p(s.rest)
-        return SoftmaxLoss(log_sum + (s.top - pick(z, labels, axis)), s.top, log_sum)
+        return SoftmaxLoss(log_sum + (s.top - pick(z, labels, axes[0])), s.top, log_sum)
 
-    def quick(z: Array, labels: Array) -> tuple[SoftmaxLoss, Array]:
-        log_sum, sound = fast_logits.log_sum(z, (axis,))
-        loss = log_sum - pick(z, labels, axis)
+    def quick(axes: Axes, z: Array, labels: Array) -> tuple[SoftmaxLoss, Array]:
+        log_sum, sound = fast_logits.log_sum(z, axes)
+        loss = log_sum - pick(z, labels, axes[0])
         return SoftmaxLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast_logits.worth(loss, 2.0 + jnp.abs(log_sum))
 
-    return fast.by_platform(exact, () if every_class else (quick,), (), z, labels)
+    return fast.by_platform(exact, () if every_class else (quick,), (axis,), z, labels)
 
 
 @functools.partial(label_loss.defjvp, symbolic_zeros=True)
@@ -99,14 +99,14 @@ def _label_loss_jvp(
 def target_loss(z: Array, targets: Array, axes: Axes) -> SoftmaxLoss:
     """−Σ t·log softmax(z) for targets of any non-negative weights, without an array of the size of the logits."""
 
-    def exact(z: Array, targets: Array) -> SoftmaxLoss:
+    def exact(axes: Axes, z: Array, targets: Array) -> SoftmaxLoss:
         s = sm.shift(z, axes)
         log_sum = jnp.log1p(s.rest)
         log_p = s.d - log_sum
         terms = jnp.where((targets == 0) & (log_p == -jnp.inf), 0.0, -targets * log_p)
         return SoftmaxLoss(jnp.sum(terms, axis=axes, keepdims=True), s.top, log_sum)
 
-    def quick(z: Array, targets: Array) -> tuple[SoftmaxLoss, Array]:
+    def quick(axes: Axes, z: Array, targets: Array) -> tuple[SoftmaxLoss, Array]:
         log_sum, sound = fast_logits.log_sum(z, axes)
         again, t, once_more = recompute(log_sum, z, targets, targets)
         moment = fence(jnp.sum(t * again, axis=axes, keepdims=True))
@@ -115,7 +115,7 @@ def target_loss(z: Array, targets: Array, axes: Axes) -> SoftmaxLoss:
         error = mass * (2.0 + 2.5 * jnp.abs(log_sum)) + 2.0 * jnp.abs(moment)
         return SoftmaxLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast_logits.worth(loss, error)
 
-    return fast.by_platform(exact, (quick,), (), z, targets)
+    return fast.by_platform(exact, (quick,), axes, z, targets)
 
 
 @functools.partial(target_loss.defjvp, symbolic_zeros=True)

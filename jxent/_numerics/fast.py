@@ -27,8 +27,8 @@ from jxent._numerics import fast_chained, fast_logits, fast_probs
 from jxent._numerics.primitives import is_sharded, is_symbolic_zero
 
 Axes = tuple[int, ...]
-# A formula gives its value, an array or several or a function that forms it, and whether each row keeps the
-# accuracy of the definition.
+# Of the axes and the operands, as the definition. A formula gives its value, an array or several or a function that
+# forms it, and whether each row keeps the accuracy of the definition.
 Certified = Callable[..., tuple[Any, Array]]
 # The first that certifies every row gives the value: the quicker ones, of which fewer rows are sure, stand first.
 Formulas = tuple[Certified, ...]
@@ -37,13 +37,14 @@ Formulas = tuple[Certified, ...]
 def certified(formulas: Formulas, exact: Callable[..., Any], axes: Axes, *operands: Array) -> Any:
     """The quick value where every row certifies it, else that of the next formula, at last the definition."""
     quick, *others = formulas
-    value, sure = quick(*operands)
+    value, sure = quick(axes, *operands)
     if callable(value):
         # As large as the operands: formed where it is returned, or it would be written twice.
         form = cast("Callable[[], Array]", value)
-        return lax.cond(jnp.all(sure), lambda *_: form(), lambda *rest: exact(*rest), *operands)
-    otherwise = functools.partial(certified, tuple(others), exact, axes) if others else exact
-    without = functools.partial(_without, exact, otherwise, sure, axes)
+        return lax.cond(jnp.all(sure), lambda *_: form(), lambda *rest: exact(axes, *rest), *operands)
+    definition = functools.partial(exact, axes)
+    otherwise = functools.partial(certified, tuple(others), exact, axes) if others else definition
+    without = functools.partial(_without, definition, otherwise, sure, axes)
     return lax.cond(jnp.all(sure), lambda value, *_: value, without, value, *operands)
 
 
@@ -60,8 +61,8 @@ def _without(
     *operands: Array,
 ) -> Any:
     """The definition of the rows that lack a certificate where they are few among many, else another value for all."""
-    count = sure.shape[0] if sure.ndim == 1 else 0
-    if count < MANY or axes != (1,) or value.shape != (count,) or any(is_sharded(x) for x in operands):
+    count = sure.shape[0] if sure.ndim == 1 and isinstance(value, Array) and value.shape == sure.shape else 0
+    if count < MANY or axes != (1,) or any(is_sharded(x) for x in operands):
         return otherwise(*operands)
     portion = count // (FEW * PORTIONS)
     lacking = jnp.sum(~sure)
@@ -81,19 +82,51 @@ def _without(
     return lax.cond(few, mended, lambda _, *rest: otherwise(*rest), value, *operands)
 
 
-# Below so many numbers a call costs more than its passes: the definition alone compiles in half the time. Under
-# `vmap` this is what one member of the batch holds; there a choice by certificate would evaluate both sides.
+# Below so many numbers a call costs more than its passes: the definition alone compiles in half the time.
 SMALL = 4096
 
 
 def by_platform(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands: Array) -> Any:
-    """The definition, and on the CPU a formulation that it runs several times faster."""
+    """The definition, and on the CPU a formulation that it runs several times faster.
+
+    Mapped, it is the same of arrays with one more axis. By itself `vmap` would evaluate every side of a choice, and
+    the choice would be that for one member of the batch.
+    """
+    if not (formulas and axes):
+        return _chosen(exact, formulas, axes, *operands)
+
+    @jax.custom_batching.custom_vmap
+    def run(*operands: Array) -> Any:
+        return _chosen(exact, formulas, axes, *operands)
+
+    @run.def_vmap
+    def _batched(size: int, batched: Sequence[bool], *operands: Array) -> tuple[Any, Any]:
+        ranks = [x.ndim - b for x, b in zip(operands, batched, strict=True)]
+        if any(b and not rank for b, rank in zip(batched, ranks, strict=True)):
+            # A parameter for each member has no place in a formula for rows.
+            found = jax.vmap(functools.partial(exact, axes), [0 if b else None for b in batched])(*operands)
+        else:
+            whole = (
+                x if b or not rank else jnp.broadcast_to(x, (size, *x.shape))
+                for x, b, rank in zip(operands, batched, ranks, strict=True)
+            )
+            found = by_platform(exact, formulas, tuple(a + 1 for a in axes), *whole)
+        return found, jax.tree.map(lambda _: True, found)
+
+    return run(*operands)
+
+
+def _chosen(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands: Array) -> Any:
     if not formulas or max(x.size for x in operands) < SMALL:
-        return exact(*operands)
+        return exact(axes, *operands)
     if axes and math.prod(operands[0].shape[a] for a in axes) < fast_probs.MANY_CATEGORIES:
         # Of rows of few categories too many lack the certificate of all but the last.
         formulas = formulas[-1:]
-    return lax.platform_dependent(*operands, cpu=functools.partial(certified, formulas, exact, axes), default=exact)
+    return lax.platform_dependent(
+        *operands,
+        cpu=functools.partial(certified, formulas, exact, axes),
+        default=functools.partial(exact, axes),
+    )
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
@@ -117,7 +150,7 @@ def _measured_jvp(
     def of(*some: Array) -> Array:
         # The rest are constants: their derivatives, such as that in the order, are not even formed.
         given = dict(zip(moving, some, strict=True))
-        return exact(*(given.get(i, x) for i, x in enumerate(operands)))
+        return exact(axes, *(given.get(i, x) for i, x in enumerate(operands)))
 
     if not moving:
         return value, jnp.zeros_like(value)
@@ -136,15 +169,15 @@ def trailing(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
     return tuple(lax.optimization_barrier(jnp.moveaxis(x, axes, last)) for x in operands), last
 
 
-def from_probs(name: str, axes: Axes) -> Formulas:
+def from_probs(name: str) -> Formulas:
     """The quick formulas of a measure of probabilities."""
-    return _found(name, axes, fast_chained.PROBS, fast_probs.FORMULAS)
+    return _found(name, fast_chained.PROBS, fast_probs.FORMULAS)
 
 
-def from_logits(name: str, axes: Axes) -> Formulas:
+def from_logits(name: str) -> Formulas:
     """The quick formulas of a measure of logits."""
-    return _found(name, axes, fast_chained.LOGITS, fast_logits.FORMULAS)
+    return _found(name, fast_chained.LOGITS, fast_logits.FORMULAS)
 
 
-def _found(name: str, axes: Axes, *tables: dict[str, Callable[..., tuple[Any, Array]]]) -> Formulas:
-    return tuple(functools.partial(table[name], axes) for table in tables if name in table)
+def _found(name: str, *tables: dict[str, Callable[..., tuple[Any, Array]]]) -> Formulas:
+    return tuple(table[name] for table in tables if name in table)

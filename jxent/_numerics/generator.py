@@ -71,8 +71,10 @@ def f_sum(
     # The quick one forms 0/0 on its way to saying that it is not sure.
     careful = bool(jax.config.jax_debug_nans)  # pyright: ignore[reportAttributeAccessIssue]
     compiled = any(isinstance(x, Tracer) for x in operands) and not careful
-    formulas = (functools.partial(_quick_of_logits if logits else _quick, pure, axes),) if compiled else ()
-    return fast.measured(exact, formulas, (), operands)
+    quick = functools.partial(_quick_of_logits if logits else _quick, pure, axes)
+    # What the generator closes over has shapes of its own: no axes for `vmap` to move.
+    formulas = (lambda _, *operands: quick(*operands),) if compiled else ()
+    return fast.measured(lambda _, *operands: exact(*operands), formulas, (), operands)
 
 
 def _quick(pure: Pure, axes: Axes, p: Array, q: Array, *limits_and_constants: Array) -> Quick:

@@ -43,7 +43,7 @@ class Room:
     def measured(self, name: str, axes: Axes, exact: RowMeasure, *operands: Array) -> Array:
         """A measure by its quick formula where it has one."""
         find = fast.from_logits if self.normalized else fast.from_probs
-        return fast.measured(functools.partial(exact, self, axes), find(f"{name} of a row", axes), axes, operands)
+        return fast.measured(functools.partial(exact, self), find(f"{name} of a row"), axes, operands)
 
     def log(self, operand: Array, axes: Axes) -> Array:
         """Log-probabilities."""

@@ -35,12 +35,12 @@ def logits_pair(operands: Operands, axes: Axes) -> Pair:
 def probs_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands = ()) -> Array:
     """Σ term over `axes`, from one or two arrays of probabilities."""
 
-    def exact(*flat: Array) -> Array:
+    def exact(axes: Axes, *flat: Array) -> Array:
         operands, theta = flat[:count], flat[count:]
         return _total(kernel, probs_pair(operands), axes, theta)
 
     count = len(operands)
-    return fast.by_platform(exact, fast.from_probs(kernel.name, axes), axes, *operands, *theta)
+    return fast.by_platform(exact, fast.from_probs(kernel.name), axes, *operands, *theta)
 
 
 @functools.partial(probs_sum.defjvp, symbolic_zeros=True)
@@ -63,12 +63,12 @@ def _probs_sum_jvp(kernel: Kernel, axes: Axes, primals: Sequence[Any], tangents:
 def logits_sum(kernel: Kernel, axes: Axes, operands: Operands, theta: Operands = ()) -> Array:
     """Σ term over `axes`, from one or two arrays of logits."""
 
-    def exact(*flat: Array) -> Array:
+    def exact(axes: Axes, *flat: Array) -> Array:
         operands, theta = flat[:count], flat[count:]
         return _total(kernel, logits_pair(operands, axes), axes, theta)
 
     count = len(operands)
-    return fast.by_platform(exact, fast.from_logits(kernel.name, axes), axes, *operands, *theta)
+    return fast.by_platform(exact, fast.from_logits(kernel.name), axes, *operands, *theta)
 
 
 @functools.partial(logits_sum.defjvp, symbolic_zeros=True)

@@ -69,11 +69,11 @@ def row_maximum(z: Array, axes: Axes) -> Array:
 def log_softmax(z: Array, axes: Axes) -> Array:
     """Log p from logits."""
 
-    def exact(z: Array) -> Array:
+    def exact(axes: Axes, z: Array) -> Array:
         s = shift(z, axes)
         return s.d - jnp.log1p(s.rest)
 
-    return fast.by_platform(exact, fast.from_logits("log_probabilities", axes), axes, z)
+    return fast.by_platform(exact, fast.from_logits("log_probabilities"), axes, z)
 
 
 @log_softmax.defjvp
@@ -86,11 +86,11 @@ def _log_softmax_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Ar
 def softmax(z: Array, axes: Axes) -> Array:
     """P from logits."""
 
-    def exact(z: Array) -> Array:
+    def exact(axes: Axes, z: Array) -> Array:
         s = shift(z, axes)
         return s.exp / (1.0 + s.rest)
 
-    return fast.by_platform(exact, fast.from_logits("probabilities", axes), axes, z)
+    return fast.by_platform(exact, fast.from_logits("probabilities"), axes, z)
 
 
 @softmax.defjvp

@@ -8,7 +8,7 @@ where they could cancel.
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -152,10 +152,23 @@ def _product_divergence_jvp(
     return product_divergence(over, under, table), tangent
 
 
+def _of_tables(measure: Callable[[Array], Any]) -> Callable[[Axes, Array], Any]:
+    """A measure of [batch, …] for any number of axes of the batch, which come before those of the variables."""
+
+    def of(axes: Axes, table: Array) -> Any:
+        lead = table.shape[: axes[0]]
+        if len(lead) == 1:
+            return measure(table)
+        found = measure(table.reshape(-1, *table.shape[axes[0] :]))
+        return jax.tree.map(lambda x: x.reshape(lead), found)
+
+    return of
+
+
 def mutual_information(table: Array) -> Array:
     """I(X; Y) of a table [batch, X, Y]."""
     exact = functools.partial(product_divergence, ((1,), (2,)), ())
-    return fast.measured(exact, (_quick_mutual_information,), (), (table,))
+    return fast.measured(_of_tables(exact), (_of_tables(_quick_mutual_information),), (1, 2), (table,))
 
 
 def _quick_mutual_information(table: Array) -> tuple[Array, Array]:
@@ -251,8 +264,8 @@ def _log_row_ratio_jvp(of: Axes, primals: Sequence[Array], tangents: Sequence[Ar
 
 def conditional_entropy(of: Axes, table: Array) -> Array:
     """H(of | the other variables), Σ P·log(row/P): every summand is at least 0."""
-    exact = functools.partial(_conditional_entropy, of)
-    return fast.measured(exact, (functools.partial(_quick_conditional_entropy, of),), (), (table,))
+    exact, quick = (functools.partial(f, of) for f in (_conditional_entropy, _quick_conditional_entropy))
+    return fast.measured(_of_tables(exact), (_of_tables(quick),), tuple(range(1, table.ndim)), (table,))
 
 
 def _quick_conditional_entropy(of: Axes, table: Array) -> tuple[Array, Array]:

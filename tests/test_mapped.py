@@ -1,0 +1,81 @@
+"""Mapped calls: one program for the whole batch, as fast as the function of an array with one more axis."""
+
+import jax
+import jax.extend.core
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jxent import logits, losses, probs
+
+MEASURES = ["entropy", "kl_divergence", "bhattacharyya_distance"]
+
+
+def _rows(rng, *shape):
+    return jnp.asarray(rng.normal(size=shape), jnp.float32)
+
+
+def _operands(rng, name, room, *shape):
+    given = [_rows(rng, *shape) for _ in range(1 if name == "entropy" else 2)]
+    return [jax.nn.softmax(z) for z in given] if room is probs else given
+
+
+@pytest.mark.parametrize("room", [probs, logits])
+@pytest.mark.parametrize("name", MEASURES)
+def test_a_mapped_call_is_that_of_the_whole_array(room, name, rng):
+    """The same program, so the same bits; rows of 100 alone would be too few for a quick formula."""
+    function = getattr(room, name)
+    operands = _operands(rng, name, room, 5, 20, 100)
+    whole = function(*operands)
+    np.testing.assert_array_equal(jax.vmap(jax.vmap(function))(*operands), whole)
+    np.testing.assert_array_equal(jax.jit(jax.vmap(function))(*operands), whole)
+    moved = [jnp.moveaxis(x, 0, 1) for x in operands]
+    np.testing.assert_allclose(jax.vmap(function, 1)(*moved), whole, rtol=4e-6)
+
+
+def test_an_operand_that_is_not_mapped_serves_every_member(rng):
+    p, q = _operands(rng, "kl_divergence", probs, 60, 100)
+    expected = probs.kl_divergence(p, jnp.broadcast_to(q[0], p.shape))
+    np.testing.assert_allclose(jax.vmap(probs.kl_divergence, (0, None))(p, q[0]), expected, rtol=1e-6)
+    turned = jax.vmap(probs.kl_divergence, (None, 0))(q[0], p)
+    np.testing.assert_allclose(turned, probs.kl_divergence(q[:1], p), rtol=1e-6)
+
+
+def test_a_mapped_parameter(rng):
+    (p,) = _operands(rng, "entropy", probs, 60, 100)
+    orders = jnp.asarray([0.5, 1.0, 2.0, 3.0], jnp.float32)
+    found = jax.vmap(lambda order: probs.renyi_entropy(p, order))(orders)
+    np.testing.assert_allclose(found, [probs.renyi_entropy(p, float(order)) for order in orders], rtol=2e-6)
+
+
+def test_mapped_losses_and_their_gradient(rng):
+    z, labels = _rows(rng, 60, 100), jnp.asarray(rng.integers(0, 100, 60))
+    loss = losses.softmax_cross_entropy_with_integer_labels
+    np.testing.assert_array_equal(jax.vmap(loss)(z, labels), loss(z, labels))
+    of_all, of_each = (jax.grad(lambda z, f=f: jnp.mean(f(z, labels)))(z) for f in (loss, jax.vmap(loss)))
+    np.testing.assert_allclose(of_each, of_all, rtol=1e-6, atol=1e-9)
+
+
+def test_mapped_tables(rng):
+    tables = jax.nn.softmax(_rows(rng, 3, 100, 64)).reshape(3, 100, 8, 8)
+    for measure in (probs.mutual_information, probs.conditional_entropy):
+        mapped = jax.vmap(jax.vmap(measure))(tables)
+        np.testing.assert_allclose(mapped, measure(tables), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("room", [probs, logits])
+def test_a_mapped_call_still_chooses(room, rng):
+    """`vmap` makes a choice that depends on the member a selection among all sides: here none does."""
+    (x,) = _operands(rng, "entropy", room, 60, 100)
+    program = jax.make_jaxpr(jax.vmap(room.entropy))(x)
+    names = set()
+
+    def visit(jaxpr):
+        for equation in jaxpr.eqns:
+            names.add(equation.primitive.name)
+            for inner in jax.extend.core.jaxprs_in_params(equation.params):
+                visit(inner)
+
+    visit(program.jaxpr)
+    assert "platform_index" in names
+    assert "cond" in names
