@@ -24,9 +24,11 @@ from jxent._numerics.fast_logits import (
     worth,
 )
 from jxent._numerics.fast_probs import (
+    KL_SHARE,
     Quick,
     deficit_is_sure,
     deficit_terms,
+    kl_terms,
     orders_of_alpha,
     renyi_of_deficit,
 )
@@ -198,6 +200,12 @@ def jensen_shannon_of_logits(axes: Axes, a: Array, b: Array, w: Array) -> Quick:
     return value, _apart(value, w, 3.5, 8.0)
 
 
+def kl_divergence(axes: Axes, p: Array, q: Array) -> Quick:
+    """Σ p·log(p/q) − p + q."""
+    value = chained(axes, beyond(_kept(p, axes), MASS), kl_terms(p, q))
+    return value, (value > KL_SHARE * MASS) & (value < LARGEST)
+
+
 def jeffreys_divergence(axes: Axes, p: Array, q: Array) -> Quick:
     """Σ (p − q)·log(p/q)."""
     value = chained(axes, beyond(_kept(p, axes), MASS), (p - q) * jnp.log(p / q))
@@ -262,6 +270,7 @@ def _log_of_affinity(square: Array, sure: Array) -> Quick:
 
 
 PROBS: dict[str, Callable[..., Quick]] = {
+    "kl_divergence": kl_divergence,
     "jeffreys_divergence": jeffreys_divergence,
     "jensen_shannon_divergence": jensen_shannon,
     "hellinger": hellinger,

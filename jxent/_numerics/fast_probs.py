@@ -62,10 +62,18 @@ def kl_divergence(axes: Axes, p: Array, q: Array) -> Quick:
     """Σ p·log(p/q) − p + q."""
     if np.prod([p.shape[a] for a in axes]) < MANY_CATEGORIES:
         return _kl_of_few(axes, p, q)
-    total = add(p * jnp.maximum(jnp.log(p / q), log_floor(p)) + (q - p), axes)
-    # For Σp = 1, E ≤ 1 + 4·√(2·KL) + KL: the ratio, the logarithm, the product, the sum, and q − p. It grows with
-    # the mass of p. That of q needs no look: where it is far larger, so is the divergence.
-    return total, (total > 0.08 * mass(axes, total, p)) & (total < jnp.inf)
+    total = add(kl_terms(p, q), axes)
+    return total, (total > KL_SHARE * mass(axes, total, p)) & (total < jnp.inf)
+
+
+# For Σp = 1, E ≤ 1 + 4·√(2·KL) + KL: the ratio, the logarithm, the product, the sum, and q − p. It grows with the mass
+# of p. That of q needs no look: where it is far larger, so is the divergence.
+KL_SHARE = 0.08
+
+
+def kl_terms(p: Array, q: Array) -> Array:
+    """p·log(p/q) − p + q."""
+    return p * jnp.maximum(jnp.log(p / q), log_floor(p)) + (q - p)
 
 
 def _kl_of_few(axes: Axes, p: Array, q: Array) -> Quick:
