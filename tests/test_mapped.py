@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from jxent import logits, losses, probs
+from tests.table import BY_NAME
 
 MEASURES = ["entropy", "kl_divergence", "bhattacharyya_distance"]
 
@@ -79,3 +80,40 @@ def test_a_mapped_call_still_chooses(room, rng):
     visit(program.jaxpr)
     assert "platform_index" in names
     assert "cond" in names
+
+
+SHARED = ["logits.entropy", "probs.renyi_entropy"]
+SLOW = ["logits.kl_divergence", "logits.total_variation", "logits.renyi_divergence", "losses.softmax_cross_entropy"]
+
+
+@pytest.mark.parametrize("name", [*SHARED, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)])
+def test_many_directions_at_one_point(name, rng):
+    """As under `jacfwd` and `hessian`; as many as make XLA:CPU choose other kernels than for a few."""
+    entry = BY_NAME[name]
+    operands = [_rows(rng, 10, 100) for _ in range(entry.arity)]
+    if not name.startswith("logits"):
+        operands[-1] = jax.nn.softmax(operands[-1])
+    point, directions = operands[0], _rows(rng, 40, 10, 100) * jax.nn.softmax(operands[0])[None]
+
+    def value(x):
+        return entry.function(x, *operands[1:])
+
+    def slope(direction):
+        return jax.jvp(value, (point,), (direction,))[1]
+
+    def curvature(direction):
+        return jax.jvp(jax.grad(lambda x: jnp.sum(value(x))), (point,), (direction,))[1]
+
+    for product in (slope, curvature):
+        together = jax.jit(jax.vmap(product))(directions)
+        one_by_one = jax.jit(lambda many, product=product: jax.lax.map(product, many))(directions)
+        np.testing.assert_allclose(together, one_by_one, rtol=1e-4, atol=1e-4 * float(jnp.max(jnp.abs(one_by_one))))
+
+
+@pytest.mark.parametrize("shape", [(1000, 100, 70), (40, 10, 100)])
+def test_an_operand_of_one_row_serves_all_rows(shape, rng):
+    (p, q), (a, b) = (_operands(rng, "kl_divergence", room, *shape) for room in (probs, logits))
+    for function, x, y in ((probs.jensen_shannon_divergence, p, q), (logits.kl_divergence, a, b)):
+        given = jax.jit(lambda x, y, f=function: (f(x, y[:1]), f(y[:1], x)))(x, y)
+        np.testing.assert_allclose(given[0][:3], jnp.stack([function(r, y[0]) for r in x[:3]]), rtol=4e-6)
+        np.testing.assert_allclose(given[1][-3:], jnp.stack([function(y[0], r) for r in x[-3:]]), rtol=4e-6)

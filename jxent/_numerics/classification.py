@@ -90,8 +90,9 @@ def _label_loss_jvp(
     p = jnp.exp((z - parts.shift) - parts.log_sum)
     right = class_ids(z, axis) == labels
     slope = jnp.where(right, jnp.expm1(-parts.loss), p)
-    dloss = jnp.sum(slope * dz, axis=axis, keepdims=True)
-    dlog_sum = jnp.sum(p * dz, axis=axis, keepdims=True)
+    # Fenced: a loss and its z-loss are two sums over one batch (see `centred`).
+    dloss = fence(jnp.sum(slope * dz, axis=axis, keepdims=True))
+    dlog_sum = fence(jnp.sum(p * dz, axis=axis, keepdims=True))
     return parts, SoftmaxLoss(dloss, zero, dlog_sum)
 
 
@@ -134,12 +135,12 @@ def _target_loss_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]
             total * jnp.expm1(log_p) + (total - targets),
             total * p - targets,
         )
-        tangent = tangent + jnp.sum(slope * dz, axis=axes, keepdims=True)
-        dlog_sum = jnp.sum(p * dz, axis=axes, keepdims=True)
+        tangent = tangent + fence(jnp.sum(slope * dz, axis=axes, keepdims=True))
+        dlog_sum = fence(jnp.sum(p * dz, axis=axes, keepdims=True))
     if not is_symbolic_zero(dt):
         bound = -float(np.log(tiny(z.dtype)))
         surprise = jnp.where(log_p == -jnp.inf, bound, -log_p)
-        tangent = tangent + jnp.sum(surprise * dt, axis=axes, keepdims=True)
+        tangent = tangent + fence(jnp.sum(surprise * dt, axis=axes, keepdims=True))
     return parts, SoftmaxLoss(tangent, zero, dlog_sum)
 
 

@@ -21,7 +21,7 @@ def fisher_vector_product(z: Array, v: Array) -> Array:
     p = sm.softmax(z, (z.ndim - 1,))
     top = jnp.argmax(z, axis=-1, keepdims=True)
     moved = v - jnp.take_along_axis(v, top, axis=-1)
-    return p * (moved - jnp.sum(p * moved, axis=-1, keepdims=True))
+    return p * sm.centred(p, moved, (z.ndim - 1,))
 
 
 def natural_gradient(z: Array, gradient: Array) -> Array:

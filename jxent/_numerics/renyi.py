@@ -217,7 +217,8 @@ def _log_power_sum_jvp(room: Room, axes: Axes, primals: Sequence[Any], tangents:
         parts.append(amplify(jnp.where(alone, weight, jnp.where(alive, weight * slope, 0.0)) * tangent, alone))
     if not is_symbolic_zero(tangents[1]):
         parts.append(-share * jnp.where(part, _delta(pair, operands), 0.0) * tangents[1])
-    total = jnp.sum(sum(parts[1:], start=parts[0]), axis=axes) if parts else jnp.zeros_like(value)
+    # Fenced: second derivatives sum what is formed of it (see `centred`).
+    total = fence(jnp.sum(sum(parts[1:], start=parts[0]), axis=axes)) if parts else jnp.zeros_like(value)
     return value, total
 
 

@@ -95,7 +95,7 @@ def _theta_parts(kernel: Kernel, pair: Pair, theta: Operands, tangents: Any) -> 
 def _tangent(value: Array, axes: Axes, parts: list[Array]) -> Array:
     if not parts:
         return jnp.zeros_like(value)
-    return jnp.sum(sum(parts[1:], start=parts[0]), axis=axes)
+    return fence(jnp.sum(sum(parts[1:], start=parts[0]), axis=axes))
 
 
 def keep(row: Array, axes: Axes, *, keepdims: bool) -> Array:

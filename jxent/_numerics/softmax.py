@@ -131,7 +131,9 @@ def _log_sum_exp_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Ar
 
 def centred(p: Array, x: Array, axes: Axes) -> Array:
     """X less its mean under p: the tangent of log p for a tangent x of the logits."""
-    return x - jnp.sum(p * x, axis=axes, keepdims=True)
+    # Without the fence XLA:CPU (jaxlib 0.10) takes this sum and one over what is formed here for one program, which is
+    # wrong where p is shared by a batch of x, as under jacfwd.
+    return x - fence(jnp.sum(p * x, axis=axes, keepdims=True))
 
 
 @jax.custom_jvp

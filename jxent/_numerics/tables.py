@@ -79,7 +79,8 @@ def flattened(table: Array) -> Array:
 def margin(table: Array, keep: Axes) -> Array:
     """The sum over all variables but those kept, whose axes stay with size 1."""
     others = tuple(a for a in range(1, table.ndim) if a not in keep)
-    return jnp.sum(table, axis=others, keepdims=True) if others else table
+    # Fenced, or a sum over what is formed of it may go wrong where a table is shared by a batch (see `centred`).
+    return fence(jnp.sum(table, axis=others, keepdims=True)) if others else table
 
 
 def total(summand: Array) -> Array:
@@ -258,7 +259,7 @@ def log_row_ratio(of: Axes, table: Array) -> Array:
 @log_row_ratio.defjvp
 def _log_row_ratio_jvp(of: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
     (table,), (move,) = primals, tangents
-    row, row_move = (jnp.sum(x, axis=of, keepdims=True) for x in (table, move))
+    row, row_move = (fence(jnp.sum(x, axis=of, keepdims=True)) for x in (table, move))
     return log_row_ratio(of, table), masked_reciprocal(row) * row_move - masked_reciprocal(table) * move
 
 
