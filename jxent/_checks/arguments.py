@@ -134,7 +134,7 @@ def match_rows(names: tuple[str, str], first: Array, second: Array, axis: Axis) 
                 f"{second.shape[a]} categories along axis {a}; the category axis never broadcasts"
             )
     first, second = common_float(first, second)
-    shape = np.broadcast_shapes(first.shape, second.shape)
+    shape = jnp.broadcast_shapes(first.shape, second.shape)
     return jnp.broadcast_to(first, shape), jnp.broadcast_to(second, shape), axes
 
 
@@ -163,7 +163,7 @@ def participation(where: ArrayLike | None, array: Array) -> Array | None:
         return None
     mask = boolean("where", where)
     try:
-        shape = np.broadcast_shapes(mask.shape, array.shape)
+        shape = jnp.broadcast_shapes(mask.shape, array.shape)
     except ValueError:
         shape = None
     if shape != array.shape:
@@ -207,7 +207,7 @@ def elementwise(**operands: ArrayLike) -> tuple[Array, ...]:
     arrays = common_float(*(as_float(name, value) for name, value in operands.items()))
     if len(arrays) == 2 and 0 not in (arrays[0].ndim, arrays[1].ndim):
         match_ranks((names[0], names[1]), arrays[0], arrays[1])
-    shape = np.broadcast_shapes(*(a.shape for a in arrays))
+    shape = jnp.broadcast_shapes(*(a.shape for a in arrays))
     return tuple(jnp.broadcast_to(a, shape) for a in arrays)
 
 

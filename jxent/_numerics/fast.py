@@ -100,7 +100,7 @@ def by_platform(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *oper
         return _chosen(exact, formulas, axes, *operands)
 
     @run.def_vmap
-    def _batched(size: int, batched: Sequence[bool], *operands: Array) -> tuple[Any, Any]:
+    def _batched(size: Any, batched: Sequence[bool], *operands: Array) -> tuple[Any, Any]:
         ranks = [x.ndim - b for x, b in zip(operands, batched, strict=True)]
         if any(b and not rank for b, rank in zip(batched, ranks, strict=True)):
             # A parameter for each member has no place in a formula for rows.
@@ -116,8 +116,13 @@ def by_platform(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *oper
     return run(*operands)
 
 
+def _are_known(operands: Sequence[Array]) -> bool:
+    """Whether every size is a number: `jax.export` has symbols for sizes, too, of which nothing can be asked."""
+    return all(isinstance(n, int) for x in operands for n in x.shape)
+
+
 def _chosen(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands: Array) -> Any:
-    if not formulas or max(x.size for x in operands) < SMALL:
+    if not formulas or not _are_known(operands) or max(x.size for x in operands) < SMALL:
         return exact(axes, *operands)
     if axes and math.prod(operands[0].shape[a] for a in axes) < fast_probs.MANY_CATEGORIES:
         # Of rows of few categories too many lack the certificate of all but the last.
@@ -163,7 +168,7 @@ def trailing(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
     XLA:CPU reduces over another axis than the last 4 times slower than it transposes and then reduces.
     """
     last = tuple(range(operands[0].ndim - len(axes), operands[0].ndim))
-    small = max(x.size for x in operands) < SMALL
+    small = not _are_known(operands) or max(x.size for x in operands) < SMALL
     if axes == last or small or jax.default_backend() != "cpu" or any(is_sharded(x) for x in operands):
         return operands, axes
     return tuple(lax.optimization_barrier(jnp.moveaxis(x, axes, last)) for x in operands), last

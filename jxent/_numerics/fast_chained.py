@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Array
 
 from jxent._numerics.fast_logits import (
+    LEAST_SUM,
     Log,
     moment_error,
     renyi_entropy_of_log,
@@ -32,7 +33,7 @@ from jxent._numerics.fast_probs import (
     orders_of_alpha,
     renyi_of_deficit,
 )
-from jxent._numerics.primitives import fence, tiny
+from jxent._numerics.primitives import fence, log1p, tiny
 
 Axes = tuple[int, ...]
 
@@ -42,7 +43,12 @@ HUGE, LARGEST = 1e30, 1e6
 
 def beyond(x: Array, bound: float) -> Array:
     """0 for |x| ≤ bound, else something huge."""
-    return HUGE * jnp.maximum(jnp.abs(x) - bound, 0.0)
+    return outside(x, -bound, bound)
+
+
+def outside(x: Array, low: float, high: float) -> Array:
+    """0 for low ≤ x ≤ high, else something huge; NaN of NaN, which a maximum alone might lose."""
+    return HUGE * jnp.maximum(jnp.maximum(low - x, x - high), 0.0) + 0.0 * x
 
 
 def chained(axes: Axes, start: Array, terms: Array) -> Array:
@@ -54,7 +60,7 @@ def chained_pair(axes: Axes, start: Array, first: Array, second: Array) -> tuple
     """Start + Σ first and Σ second by one sum of twice as many terms, whose result has both."""
     at = min(axes)
     # Right before the axes of the categories: what both share is formed once for a row.
-    one = jnp.expand_dims(jnp.array([1.0, 0.0], first.dtype), tuple(range(1, first.ndim - at + 1)))
+    one = jnp.array([1.0, 0.0], first.dtype).reshape((1,) * at + (2,) + (1,) * (first.ndim - at))
     both = jnp.expand_dims(first, at) * one + jnp.expand_dims(second, at) * (1.0 - one)
     within = tuple(a + 1 for a in axes)
     of_first, of_second = jnp.moveaxis(chained(within, jnp.expand_dims(start, at) * one, both), at, 0)
@@ -66,7 +72,7 @@ def certain(value: Array, error: Array | float) -> Array:
     return worth(value, error) & (value < LARGEST)
 
 
-def _kept(x: Array, axes: Axes) -> Array:
+def kept(x: Array, axes: Axes) -> Array:
     return jnp.sum(x, axis=axes, keepdims=True)
 
 
@@ -81,29 +87,30 @@ class Softmaxes(NamedTuple):
 
 
 def softmaxes(axes: Axes, a: Array, b: Array) -> Softmaxes:
-    """Both rows of probabilities, each with a relative error of 5 units."""
+    """Both rows of probabilities, each with a relative error of 5 units where it is not below the smallest normal."""
     up_a, up_b = jnp.exp(a), jnp.exp(b)
-    total_a, total_b = _kept(up_a, axes), _kept(up_b, axes)
+    total_a, total_b = kept(up_a, axes), kept(up_b, axes)
     log_a, log_b = jnp.log(total_a), jnp.log(total_b)
-    # Far inside the range of the dtype: nothing overflowed, and what was lost to underflow does not matter.
+    # Far inside the range of the dtype: nothing overflowed.
     limit = 0.5 * float(np.log(float(jnp.finfo(a.dtype).max)))
     return Softmaxes(
         up_a * (1.0 / total_a),
         up_b * (1.0 / total_b),
         log_a,
         log_b,
-        beyond(log_a, limit) + beyond(log_b, limit),
+        outside(log_a, LEAST_LOG_SUM, limit) + outside(log_b, LEAST_LOG_SUM, limit),
     )
 
 
 # The largest |log Σ exp z| of a row whose value is certified: its rounding is that of the value.
 LOG_SUM = 12.0
+LEAST_LOG_SUM = float(np.log(LEAST_SUM))
 
 
 def entropy_of_logits(axes: Axes, z: Array) -> Quick:
     """Log Z − Σ z·exp z/Z with Z = Σ exp z."""
     up = jnp.exp(z)
-    total = _kept(up, axes)
+    total = kept(up, axes)
     log_total = jnp.log(total)
     value = chained(axes, log_total + beyond(log_total, LOG_SUM), (z * up) * (-1.0 / total))
     return value, certain(value, moment_error(LOG_SUM, value))
@@ -112,8 +119,8 @@ def entropy_of_logits(axes: Axes, z: Array) -> Quick:
 def cross_entropy_of_logits(axes: Axes, a: Array, b: Array) -> Quick:
     """Log B − Σ b·exp a/A."""
     up = jnp.exp(a)
-    total, log_b = _kept(up, axes), jnp.log(_kept(jnp.exp(b), axes))
-    start = log_b + (beyond(log_b, LOG_SUM) + beyond(jnp.log(total), 2.0 * LOG_SUM))
+    total, log_b = kept(up, axes), jnp.log(kept(jnp.exp(b), axes))
+    start = log_b + (beyond(log_b, LOG_SUM) + outside(jnp.log(total), LEAST_LOG_SUM, 2.0 * LOG_SUM))
     value = chained(axes, start, (b * up) * (-1.0 / total))
     return value, certain(value, moment_error(LOG_SUM, value))
 
@@ -125,9 +132,9 @@ SHIFT = 1.5
 def kl_divergence_of_logits(axes: Axes, a: Array, b: Array) -> Quick:
     """Σ (a − b)·exp a/A + log(B/A)."""
     up = jnp.exp(a)
-    total, total_b = _kept(up, axes), _kept(jnp.exp(b), axes)
+    total, total_b = kept(up, axes), kept(jnp.exp(b), axes)
     to_b = jnp.log(total_b / total)
-    start = to_b + (beyond(to_b, SHIFT) + beyond(jnp.log(total), 2.0 * LOG_SUM))
+    start = to_b + (beyond(to_b, SHIFT) + outside(jnp.log(total), LEAST_LOG_SUM, 2.0 * LOG_SUM))
     value = chained(axes, start, ((a - b) * up) * (1.0 / total))
     # Σ p·|a − b| ≤ |log(B/A)| + KL + √(2·KL), of which each term errs by 2.5 units; each sum of exponentials by 2.
     size = jnp.abs(value)
@@ -189,7 +196,7 @@ MASS = 1.01
 def jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> Quick:
     """w·Σ p·log(p/m) + (1 − w)·Σ q·log(q/m)."""
     # The mass of q needs no look: where it is far larger, so is the divergence.
-    value = _mixture(axes, beyond(_kept(p, axes), MASS), p, q, w)
+    value = _mixture(axes, beyond(kept(p, axes), MASS), p, q, w)
     return value, _apart(value, w, 3.5 * MASS, 3.0)
 
 
@@ -202,19 +209,19 @@ def jensen_shannon_of_logits(axes: Axes, a: Array, b: Array, w: Array) -> Quick:
 
 def kl_divergence(axes: Axes, p: Array, q: Array) -> Quick:
     """Σ p·log(p/q) − p + q."""
-    value = chained(axes, beyond(_kept(p, axes), MASS), kl_terms(p, q))
+    value = chained(axes, beyond(kept(p, axes), MASS), kl_terms(p, q))
     return value, (value > KL_SHARE * MASS) & (value < LARGEST)
 
 
 def jeffreys_divergence(axes: Axes, p: Array, q: Array) -> Quick:
     """Σ (p − q)·log(p/q)."""
-    value = chained(axes, beyond(_kept(p, axes), MASS), (p - q) * jnp.log(p / q))
+    value = chained(axes, beyond(kept(p, axes), MASS), (p - q) * jnp.log(p / q))
     # E ≤ 4·Σ |p − q| + 2·J, and Σ |p − q| ≤ √J for Σp = 1.
     return value, (value > 0.02 * MASS) & (value < LARGEST)
 
 
 def _deficit(axes: Axes, p: Array, q: Array, beta: Array) -> Quick:
-    total = chained(axes, beyond(_kept(p, axes), MASS), deficit_terms(p, q, beta))
+    total = chained(axes, beyond(kept(p, axes), MASS), deficit_terms(p, q, beta))
     return total, deficit_is_sure(total, beta, MASS)
 
 
@@ -232,7 +239,7 @@ def alpha_divergence(axes: Axes, p: Array, q: Array, alpha: Array) -> Quick:
 
 def _power(axes: Axes, z: Array, order: Array) -> Log:
     """Log Σ pᵃ from Σ exp(a·z)·exp(−a·log Z)."""
-    log_total = jnp.log(_kept(jnp.exp(z), axes))
+    log_total = jnp.log(kept(jnp.exp(z), axes))
     start = beyond(log_total, LOG_SUM)
     total = chained(axes, start, jnp.exp(order * z) * jnp.exp(-order * log_total))
     log = jnp.log(total)
@@ -255,7 +262,7 @@ def tsallis_entropy_of_logits(axes: Axes, z: Array, order: Array) -> Quick:
 def hellinger(axes: Axes, p: Array, q: Array) -> Quick:
     """½ Σ (√p − √q)²."""
     root = jnp.sqrt(p) - jnp.sqrt(q)
-    value = 0.5 * chained(axes, beyond(_kept(p, axes), MASS), root * root)
+    value = 0.5 * chained(axes, beyond(kept(p, axes), MASS), root * root)
     # E ≤ 2·Σ |√p − √q|·(√p + √q) ≤ 4·√(H²) for Σp = Σq = 1.
     return value, (value > 0.01 * MASS) & (value < LARGEST)
 
@@ -266,7 +273,7 @@ def bhattacharyya(axes: Axes, p: Array, q: Array) -> Quick:
 
 
 def _log_of_affinity(square: Array, sure: Array) -> Quick:
-    return -jnp.log1p(-jnp.minimum(square, 0.9)), sure & (square < 0.7)
+    return -log1p(-jnp.minimum(square, 0.9)), sure & (square < 0.49)
 
 
 PROBS: dict[str, Callable[..., Quick]] = {

@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from jxent._numerics import fast
-from jxent._numerics.fast_chained import Quick, certain, chained, chained_pair, softmaxes
+from jxent._numerics.fast_chained import Quick, certain, chained, chained_pair, kept, softmaxes
 from jxent._numerics.pair import Pair, from_logits, from_probs
 from jxent._numerics.primitives import amplify, fence, quotient, row_sum, tiny
 
@@ -79,7 +79,9 @@ def f_sum(
 
 def _quick(pure: Pure, axes: Axes, p: Array, q: Array, *limits_and_constants: Array) -> Quick:
     """The definition, which is NaN wherever a side is 0 with what the generator makes of it, or q is."""
-    total = chained(axes, _unless_zero(axes, q), q * pure(p / q, *limits_and_constants[LIMITS:]))
+    # A generator need not keep a NaN, and what it makes of ∞ may be a number.
+    start = _unless_zero(axes, q) + 0.0 * kept(p, axes)
+    total = chained(axes, start, q * pure(p / q, *limits_and_constants[LIMITS:]))
     return total, jnp.isfinite(total)
 
 
@@ -89,7 +91,7 @@ def _quick_of_logits(pure: Pure, axes: Axes, a: Array, b: Array, *limits_and_con
     t = s.p / s.q
     value, slope = jax.jvp(lambda t: pure(t, *limits_and_constants[LIMITS:]), (t,), (jnp.ones_like(t),))
     term, by_p = s.q * value, s.p * slope
-    start = s.unsound + _unless_zero(axes, s.q)
+    start = s.unsound + _unless_zero(axes, s.q) + 0.0 * (s.log_a + s.log_b)
     total, size = chained_pair(axes, start, term, jnp.abs(by_p) + jnp.abs(term - by_p))
     # Each side errs by 5 units, the rest by 2.
     return total, certain(jnp.abs(total), 7.0 * size)
@@ -126,6 +128,8 @@ def _exact(
     term = jnp.where(q_alone, jnp.where(bounded, far, jnp.inf), term)
     endless = (p_alone & ~jnp.isfinite(at_zero)) | (q_alone & ~bounded)
     term = jnp.where(p_alone & endless, at_zero, term)
+    # NaN and ∞ are no probabilities, whatever the generator makes of them.
+    term = term + 0.0 * lax.stop_gradient(s.p + s.q)
     total = fence(row_sum(term, axes))
     if ratio_of is _from_logits:
         return total

@@ -83,6 +83,12 @@ def _alone(s: Pair) -> tuple[Array, Array]:
     return s.no_p & ~s.no_q, s.no_q & ~s.no_p
 
 
+def _log_ratio(s: Pair) -> Array:
+    """δ, but no larger than what leaves its cube and its reciprocal numbers: beyond, the powers are at their limits."""
+    bound = float(jnp.finfo(s.delta.dtype).max) ** 0.25
+    return jnp.where(jnp.abs(s.delta) > bound, jnp.sign(s.delta) * bound, s.delta)
+
+
 def _some(x: Array) -> Array:
     """X where it is positive, else 1: a divisor for what is not used there."""
     return jnp.where(x > 0.0, x, 1.0)
@@ -92,7 +98,7 @@ def _power_term(s: Pair, beta: Array) -> Array:
     """p·δ²·exp[0, γδ, δ], from the largest of the three nodes so that nothing overflows on the way."""
     gamma = 1.0 - beta
     low, mid, high = jnp.minimum(gamma, 0.0), jnp.clip(gamma, 0.0, 1.0), jnp.maximum(gamma, 1.0)
-    up, size = s.delta > 0.0, jnp.abs(s.delta)
+    up, size = s.delta > 0.0, jnp.abs(_log_ratio(s))
     # The distances of the middle and of the lowest node from the largest.
     to_mid, to_low = size * jnp.where(up, high - mid, mid - low), size * (high - low)
     mid_to_low = size * jnp.where(up, mid - low, high - mid)
@@ -115,17 +121,18 @@ def _largest_power(s: Pair, low: Array, high: Array) -> Array:
 def _power_divided(s: Pair, beta: Array, *, repeat: int) -> Array:
     """p·exp[0, γδ, …, δ] with γδ so many times, in a form that autodiff may enter."""
     gamma = 1.0 - beta
-    x = gamma * s.delta
-    top = lax.stop_gradient(jnp.maximum(jnp.maximum(x, s.delta), 0.0))
+    delta = _log_ratio(s)
+    x = gamma * delta
+    top = lax.stop_gradient(jnp.maximum(jnp.maximum(x, delta), 0.0))
     # p·exp(top) as a number, and a factor of 1 that has the derivative of p.
     weight = lax.stop_gradient(_largest_power(s, jnp.minimum(gamma, 0.0), jnp.maximum(gamma, 1.0)))
     moving = jnp.exp(s.log_p - lax.stop_gradient(s.log_p))
-    return weight * moving * exp_divided(top, (jnp.zeros_like(x), *[x] * repeat, s.delta))
+    return weight * moving * exp_divided(top, (jnp.zeros_like(x), *[x] * repeat, delta))
 
 
 def _power_theta(s: Pair, beta: Array) -> Array:
     """The derivative of the term in β, −p·δ³·exp[0, γδ, γδ, δ]."""
-    return -(s.delta**3) * _power_divided(s, beta, repeat=2)
+    return -(_log_ratio(s) ** 3) * _power_divided(s, beta, repeat=2)
 
 
 def _power_slope_p(s: Pair, beta: Array) -> Array:
@@ -151,7 +158,8 @@ def _power_flow_p(s: Pair, beta: Array) -> Array:
     """(p − p^β q^γ)/γ."""
     gamma = 1.0 - beta
     _, q_alone = _alone(s)
-    inside = -s.delta * _weighted_ratio(s.p, s.log_p, gamma * s.delta)
+    delta = _log_ratio(s)
+    inside = -delta * _weighted_ratio(s.p, s.log_p, gamma * delta)
     inside = jnp.where(q_alone & (gamma > 0.0), s.p / _some(gamma), inside)
     return jnp.where(s.no_p, 0.0, inside)
 
@@ -216,7 +224,7 @@ def _renyi_theta(s: Pair, beta: Array) -> Array:
     p_alone, q_alone = _alone(s)
     gamma = 1.0 - beta
     inside = jnp.where(
-        s.no_p & s.no_q, 0.0, s.delta**2 * _power_divided(s, beta, repeat=1) + beta * _power_theta(s, beta)
+        s.no_p & s.no_q, 0.0, _log_ratio(s) ** 2 * _power_divided(s, beta, repeat=1) + beta * _power_theta(s, beta)
     )
     return jnp.where(p_alone, 0.0, jnp.where(q_alone, s.p / _some(gamma) ** 2, inside))
 

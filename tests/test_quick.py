@@ -1,0 +1,107 @@
+"""What the quick formulas have to leave to the definition, which few rows are evaluated by."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+from jxent import logits, losses, probs
+
+ROWS, CLASSES, FEW = 200, 100, 8
+
+
+def _by_definition(function, *operands):
+    """A few rows at a time: too few numbers for a quick formula."""
+    portions = zip(*(x.reshape(-1, FEW, *x.shape[1:]) for x in operands), strict=True)
+    return np.concatenate([function(*some) for some in portions])
+
+
+def _logits(rng, dtype=np.float32):
+    return tuple(jnp.asarray(rng.normal(size=(ROWS, CLASSES)), dtype) for _ in range(2))
+
+
+GENERATORS = {
+    "maximum": lambda t: jnp.maximum(t - 1.0, 0.0),
+    "reciprocal": lambda t: 1.0 / t - 1.0,
+    "choice": lambda t: jnp.where(t > 1.0, t - 1.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("room", [probs, logits])
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_generator_cannot_hide_what_is_no_probability(room, name, rng):
+    """A maximum and a choice may drop a NaN, and 1/t makes a number of infinity."""
+    pair = _logits(rng)
+    p, q = pair if room is logits else (jax.nn.softmax(z) for z in pair)
+    measure = jax.jit(lambda p, q: room.f_divergence(p, q, GENERATORS[name]))
+    for bad in (np.nan, np.inf):
+        worse = (p.at[0, 3].set(bad), q.at[1, 3].set(bad))
+        for many in (ROWS, FEW):
+            values = measure(worse[0][:many], worse[1][:many])
+            assert np.isnan(values[:2]).all()
+            assert np.isfinite(values[2:]).all()
+
+
+def test_a_class_lost_to_underflow_against_a_huge_logit(rng):
+    """Its exponential is 0, its probability is not, and the other side all but excludes it."""
+    a, b = _logits(rng)
+    a = a.at[0].set(a[0] * 0.5 - 26.0).at[0, 5].set(-88.5)
+    b = b.at[0].add(-26.0).at[0, 5].set(-1e30)
+    for measure in (logits.kl_divergence, logits.cross_entropy, logits.jeffreys_divergence):
+        assert float(measure(a, b)[0]) == pytest.approx(float(measure(a[:FEW], b[:FEW])[0]), rel=4e-6)
+        assert float(measure(a, b)[0]) > 5.0
+    steep = jax.jit(lambda a, b: logits.f_divergence(a, b, lambda t: 1.0 - t**0.05))
+    np.testing.assert_allclose(steep(a, b)[:FEW], steep(a[:FEW], b[:FEW]), rtol=4e-6)
+
+
+@pytest.mark.parametrize("room", [probs, logits])
+def test_logarithms_of_an_affinity(room, rng, x64):
+    """XLA's log1p is off by 100 units of float64 between −½ and −0.3."""
+    p, q = (jnp.asarray(rng.dirichlet(np.full(CLASSES, 0.5), ROWS)) for _ in range(2))
+    given = (p, q) if room is probs else (jnp.log(p), jnp.log(q))
+    orders = {"bhattacharyya": room.bhattacharyya_distance, "renyi": lambda p, q: room.renyi_divergence(p, q, 0.9)}
+    for name, measure in orders.items():
+        np.testing.assert_allclose(measure(*given), _by_definition(measure, *given), rtol=8e-15, err_msg=name)
+
+
+@pytest.mark.parametrize("shift", [11.9, 6.0, 3.0, -8.0])
+def test_a_shift_of_rows_in_which_one_class_has_the_weight(shift, rng):
+    """The rounding of terms as large as the shift, over a value that is small."""
+    z = 0.1 * rng.normal(size=(ROWS, CLASSES))
+    z[:, 0] += 6.7
+    z = z - np.log(np.exp(z).sum(1, keepdims=True)) + shift
+    single = jnp.asarray(z, jnp.float32)
+    exact_single = np.asarray(single, float)
+    up = np.exp(exact_single - exact_single.max(1, keepdims=True))
+    p = up / up.sum(1, keepdims=True)
+    expected = -(p * np.log(p)).sum(1)
+    np.testing.assert_allclose(logits.entropy(single), expected, rtol=4e-6)
+    np.testing.assert_allclose(logits.cross_entropy(single, single), expected, rtol=4e-6)
+
+
+@pytest.mark.parametrize("order", [0.5, 2.0])
+@pytest.mark.parametrize("name", ["renyi_divergence", "alpha_divergence"])
+def test_a_mask_at_the_end_of_the_range_is_one_of_any_size(name, order, rng):
+    """Reciprocals of logarithms as large as the largest number are below the smallest normal one."""
+    a, b = (z[:FEW] for z in _logits(rng))
+
+    def value(mask, order):
+        return getattr(logits, name)(a.at[:, 3].set(mask), b, order).sum()
+
+    largest = float(jnp.finfo(jnp.float32).min)
+    np.testing.assert_allclose(value(largest, order), value(-1e30, order), rtol=4e-6)
+    slopes = [jax.grad(value, argnums=1)(mask, order) for mask in (largest, -1e30, -1e3)]
+    np.testing.assert_allclose(slopes, [slopes[-1]] * 3, rtol=1e-5)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_export_with_a_size_that_is_a_symbol(mapped, rng):
+    """Nothing can be asked of such a size: the definition serves all of them."""
+    z, w = _logits(rng)
+    shape = export.symbolic_shape(f"rows, {CLASSES}")
+    for measure in (logits.kl_divergence, losses.softmax_cross_entropy):
+        given = (z, jax.nn.softmax(w))
+        program = jax.jit(jax.vmap(measure) if mapped else measure)
+        exported = export.export(program)(*(jax.ShapeDtypeStruct(shape, x.dtype) for x in given))
+        np.testing.assert_allclose(exported.call(*given), measure(*given), rtol=4e-6)
