@@ -117,3 +117,17 @@ def test_an_operand_of_one_row_serves_all_rows(shape, rng):
         given = jax.jit(lambda x, y, f=function: (f(x, y[:1]), f(y[:1], x)))(x, y)
         np.testing.assert_allclose(given[0][:3], jnp.stack([function(r, y[0]) for r in x[:3]]), rtol=4e-6)
         np.testing.assert_allclose(given[1][-3:], jnp.stack([function(y[0], r) for r in x[-3:]]), rtol=4e-6)
+
+
+@pytest.mark.parametrize("room", [probs, logits])
+def test_all_pairs_of_rows_are_not_written_out(room, rng):
+    """Nested `vmap` forms no array of all pairs but that of the terms."""
+    (p,), (q,) = _operands(rng, "entropy", room, 60, 100), _operands(rng, "entropy", room, 70, 100)
+    measure = room.cross_entropy
+    pairs = jax.jit(jax.vmap(jax.vmap(measure, (None, 0)), (0, None))).lower(p, q).compile()
+    np.testing.assert_allclose(
+        pairs(p, q)[:3], [measure(jnp.broadcast_to(row, q.shape), q) for row in p[:3]], rtol=4e-6
+    )
+    bytes_of_pairs = 4 * 60 * 70 * 100
+    # A room of logits has the exponentials of each side besides.
+    assert pairs.memory_analysis().temp_size_in_bytes < (1.2 if room is probs else 3.2) * bytes_of_pairs

@@ -9,6 +9,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from jxent._numerics.primitives import spread
+
 Axis = int | Sequence[int]
 # What a function outside the compiled boundary takes: it turns lists into arrays itself.
 # Variables of a table: each an axis, or a tuple of axes that form one.
@@ -135,7 +137,7 @@ def match_rows(names: tuple[str, str], first: Array, second: Array, axis: Axis) 
             )
     first, second = common_float(first, second)
     shape = jnp.broadcast_shapes(first.shape, second.shape)
-    return jnp.broadcast_to(first, shape), jnp.broadcast_to(second, shape), axes
+    return spread(first, shape), spread(second, shape), axes
 
 
 def row_pairs(first_name: str, first: ArrayLike, second_name: str, second: ArrayLike) -> tuple[Array, Array]:

@@ -24,7 +24,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import fast_chained, fast_logits, fast_probs
-from jxent._numerics.primitives import is_sharded, is_symbolic_zero
+from jxent._numerics.primitives import is_sharded, is_symbolic_zero, spread
 
 Axes = tuple[int, ...]
 # Of the axes and the operands, as the definition. A formula gives its value, an array or several or a function that
@@ -86,34 +86,58 @@ def _without(
 SMALL = 4096
 
 
-def by_platform(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands: Array) -> Any:
+def by_platform(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands: Array, mapped: int = 0) -> Any:
     """The definition, and on the CPU a formulation that it runs several times faster.
 
-    Mapped, it is the same of arrays with one more axis. By itself `vmap` would evaluate every side of a choice, and
-    the choice would be that for one member of the batch.
+    Mapped, it is the same of arrays with one more axis, `mapped` of them in all, of size 1 where an operand serves
+    all members. By itself `vmap` would evaluate every side of a choice, and the choice would be that for one member
+    of the batch.
     """
     if not (formulas and axes):
         return _chosen(exact, formulas, axes, *operands)
 
     @jax.custom_batching.custom_vmap
     def run(*operands: Array) -> Any:
-        return _chosen(exact, formulas, axes, *operands)
+        return _of_members(exact, formulas, axes, mapped, *operands)
 
     @run.def_vmap
     def _batched(size: Any, batched: Sequence[bool], *operands: Array) -> tuple[Any, Any]:
+        del size
         ranks = [x.ndim - b for x, b in zip(operands, batched, strict=True)]
         if any(b and not rank for b, rank in zip(batched, ranks, strict=True)):
             # A parameter for each member has no place in a formula for rows.
             found = jax.vmap(functools.partial(exact, axes), [0 if b else None for b in batched])(*operands)
         else:
-            whole = (
-                x if b or not rank else jnp.broadcast_to(x, (size, *x.shape))
-                for x, b, rank in zip(operands, batched, ranks, strict=True)
-            )
-            found = by_platform(exact, formulas, tuple(a + 1 for a in axes), *whole)
+            serves_all = [bool(rank and not b) for b, rank in zip(batched, ranks, strict=True)]
+            whole = (x[None] if serves else x for x, serves in zip(operands, serves_all, strict=True))
+            found = by_platform(exact, formulas, tuple(a + 1 for a in axes), *whole, mapped=mapped + 1)
         return found, jax.tree.map(lambda _: True, found)
 
     return run(*operands)
+
+
+def _of_members(exact: Callable[..., Any], formulas: Formulas, axes: Axes, mapped: int, *operands: Array) -> Any:
+    """The same with the mapped axes of size 1 broadcast."""
+    members = jnp.broadcast_shapes(*(x.shape[:mapped] for x in operands if x.ndim))
+    shapes = [(*members, *x.shape[mapped:]) if x.ndim else () for x in operands]
+    if not _are_known(operands) or max(map(math.prod, shapes)) > max(x.size for x in operands):
+        # As for all pairs of rows: written out they would take far more memory than the definition does.
+        one = functools.partial(exact, tuple(a - mapped for a in axes))
+        for size in members[::-1]:
+            one = _over_members(one, size)
+        return one(*operands)
+    return _chosen(exact, formulas, axes, *(spread(x, shape) for x, shape in zip(operands, shapes, strict=True)))
+
+
+def _over_members(function: Callable[..., Any], size: Any) -> Callable[..., Any]:
+    """The function of each member of the first axis, of size 1 where an operand serves all."""
+
+    def of_all(*operands: Array) -> Any:
+        serves_all = [x.ndim == 0 or (x.shape[0] == 1 and size != 1) for x in operands]
+        ones = (x[0] if serves and x.ndim else x for x, serves in zip(operands, serves_all, strict=True))
+        return jax.vmap(function, [None if serves else 0 for serves in serves_all])(*ones)
+
+    return of_all
 
 
 def _are_known(operands: Sequence[Array]) -> bool:

@@ -1,6 +1,7 @@
 """Small numerical pieces that every room shares."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -163,6 +164,14 @@ def expand(row: Array, axes: tuple[int, ...]) -> Array:
 def is_symbolic_zero(tangent: object) -> bool:
     """Whether an argument is not differentiated at all."""
     return isinstance(tangent, jax.custom_derivatives.SymbolicZero)
+
+
+def spread(x: Array, shape: tuple[Any, ...]) -> Array:
+    """`x` broadcast to a shape; on the CPU written out, since its vector kernels read only what lies in memory."""
+    if x.shape == shape:
+        return x
+    whole = jnp.broadcast_to(x, shape)
+    return lax.optimization_barrier(whole) if jax.default_backend() == "cpu" else whole
 
 
 def recompute(after: Array, *operands: Array) -> tuple[Array, ...]:
