@@ -47,6 +47,9 @@ def test_a_mapped_parameter(rng):
     orders = jnp.asarray([0.5, 1.0, 2.0, 3.0], jnp.float32)
     found = jax.vmap(lambda order: probs.renyi_entropy(p, order))(orders)
     np.testing.assert_allclose(found, [probs.renyi_entropy(p, float(order)) for order in orders], rtol=2e-6)
+    each = jax.vmap(jax.vmap(lambda row, order: probs.renyi_divergence(row, p[0], order), (0, None)), (None, 0))
+    expected = [probs.renyi_divergence(p[1:], jnp.broadcast_to(p[0], p[1:].shape), float(order)) for order in orders]
+    np.testing.assert_allclose(each(p[1:], orders), expected, rtol=4e-6)
 
 
 def test_mapped_losses_and_their_gradient(rng):

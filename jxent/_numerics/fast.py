@@ -106,7 +106,8 @@ def by_platform(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *oper
         ranks = [x.ndim - b for x, b in zip(operands, batched, strict=True)]
         if any(b and not rank for b, rank in zip(batched, ranks, strict=True)):
             # A parameter for each member has no place in a formula for rows.
-            found = jax.vmap(functools.partial(exact, axes), [0 if b else None for b in batched])(*operands)
+            definition = functools.partial(_of_members, exact, (), axes, mapped)
+            found = jax.vmap(definition, [0 if b else None for b in batched])(*operands)
         else:
             serves_all = [bool(rank and not b) for b, rank in zip(batched, ranks, strict=True)]
             whole = (x[None] if serves else x for x, serves in zip(operands, serves_all, strict=True))
