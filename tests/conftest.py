@@ -125,6 +125,10 @@ def later(item):
     return precision == "float64" and getattr(given.get("entry"), "name", "") not in {"", *CORE}
 
 
+# What estimators do with many samples and cells is compiled for long; in the fast pass they are as users run them.
+ESTIMATORS = ("test_samples", "test_counts")
+
+
 def pytest_collection_modifyitems(config, items):
     """In float64 all functions but those of the core are tested in the slow pass, or by another test."""
     elsewhere = [item for item in items if later(item) and item.get_closest_marker("float64_of_core")]
@@ -134,3 +138,5 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if later(item):
             item.add_marker(pytest.mark.slow)
+        if item.path.stem in ESTIMATORS and item.get_closest_marker("slow"):
+            item.fixturenames.insert(0, "quick_compile")

@@ -242,7 +242,7 @@ def test_options_of_checkpoints(tmp_path):
 
 
 # Each takes the time of a fit and a half.
-KILLS = int(os.environ.get("JXENT_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("JXENT_TEST_KILLS", "2"))
 SCRIPT = """
 import sys, warnings
 import numpy as np, optax, jax

