@@ -4,7 +4,8 @@ One small change at a time, drawn at random among all that are possible in the m
 its opposite, a comparison for its neighbour, a number for another, the two sides of a `where`, a function for the one
 it is mistaken for. Each changed copy of the package is run through the tests of the measures until one fails, those
 of its module first. Those that pass everything are printed: either nothing changes by them, or a test is missing.
-Without `--slow` the second pass is left out but for the tests of the module, so that more survive.
+Without `--slow` the second pass is left out but for the tests of the module, and with `--own` all but those, so that
+more survive; `--pick` runs some of the drawn again, by their number.
 """
 
 import argparse
@@ -30,7 +31,7 @@ TESTS = (
 # The tests of a module, also the slow ones among them, by words in its name: files, and words in the names of tests.
 EVERY = ("values", "derivatives", "extremes", "options")
 OWN = (
-    (("fast",), ("accuracy",), ""),
+    (("fast",), ("quick", "mapped", "accuracy", "values"), ""),
     (("gamma",), ("counts", "bias"), ""),
     (("tables", "joint", "multivariate", "margins", "information"), ("joint", *EVERY), "joint or information or table"),
     (("pairwise", "geometry"), ("pairwise",), ""),
@@ -132,14 +133,14 @@ def body_only(tree):
     return Strip().visit(tree)
 
 
-def selections(mutant, slow):
+def selections(mutant, passes):
     """Options of pytest, one run after the other: the module's own tests, the rest of the first pass, the second."""
     name = mutant.path.stem
     for words, files, expression in OWN:
         if any(word in name for word in words):
             yield [*(["-k", expression] if expression else []), *paths(dict.fromkeys(files))]
             break
-    for which in ("not slow", "slow") if slow else ("not slow",):
+    for which in passes:
         yield ["-m", which, *paths(TESTS)]
 
 
@@ -148,7 +149,7 @@ def paths(names):
     return [f"tests/test_{name}.py" for name in names]
 
 
-def run(mutant, folder, slow):
+def run(mutant, folder, passes):
     """Which test fails in a copy of the package with this change, or None."""
     path = folder / mutant.path
     raw = (ROOT / mutant.path).read_bytes()
@@ -157,7 +158,7 @@ def run(mutant, folder, slow):
     env = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     options = {"cwd": folder, "env": env, "capture_output": True, "text": True, "timeout": SECONDS, "check": False}
     try:
-        for selected in selections(mutant, slow):
+        for selected in selections(mutant, passes):
             done = subprocess.run([*command, *selected], **options)
             if done.returncode != 0:
                 failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
@@ -175,8 +176,11 @@ def main():
     parser.add_argument("--number", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--slow", action="store_true", help="run the slow tests of those that pass the others")
+    passes = parser.add_mutually_exclusive_group()
+    passes.add_argument("--slow", action="store_true", help="run the slow tests of those that pass the others")
+    passes.add_argument("--own", action="store_true", help="run the tests of the module alone")
     parser.add_argument("--skip", type=int, default=0, help="leave out the first so many that are drawn")
+    parser.add_argument("--pick", type=int, nargs="+", help="only those of the drawn with these numbers")
     parser.add_argument("--list", action="store_true", help="only say how many there are")
     args = parser.parse_args()
     files = [path for room in ROOMS for path in sorted((ROOT / "jxent" / room).glob("*.py"))]
@@ -184,7 +188,9 @@ def main():
     print(f"{len(every)} changes in {len(files)} files")  # noqa: T201
     if args.list:
         return
-    chosen = random.Random(args.seed).sample(every, min(args.skip + args.number, len(every)))[args.skip :]  # noqa: S311
+    chosen = random.Random(args.seed).sample(every, min(args.skip + args.number, len(every)))  # noqa: S311
+    chosen = [(i, m) for i, m in enumerate(chosen) if (i in args.pick if args.pick else i >= args.skip)]
+    passes = () if args.own else ("not slow", "slow") if args.slow else ("not slow",)
     survivors = []
     with tempfile.TemporaryDirectory() as place:
         folders = [Path(place, str(i)) for i in range(args.workers)]
@@ -194,10 +200,14 @@ def main():
                 folder.mkdir(exist_ok=True)
                 copy(ROOT / part, folder / part)
 
+        waiting = list(chosen)
+
         def work(i):
-            for mutant in chosen[i :: args.workers]:
-                result = run(mutant, folders[i], args.slow)
-                print(f"{'SURVIVED' if result is None else 'caught'}  {mutant}  {result or ''}", flush=True)  # noqa: T201
+            while waiting:
+                number, mutant = waiting.pop(0)
+                result = run(mutant, folders[i], passes)
+                verdict = "SURVIVED" if result is None else "caught"
+                print(f"{number:4d}  {verdict}  {mutant}  {result or ''}", flush=True)  # noqa: T201
                 if result is None:
                     survivors.append(mutant)
 

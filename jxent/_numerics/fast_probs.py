@@ -19,7 +19,7 @@ Quick = tuple[Array, Array]
 
 def budget(x: Array) -> float:
     """Units of roundoff that the contract leaves for a value."""
-    return 60.0 if x.dtype == jnp.float32 else 26.0
+    return 60.0 if x.dtype == jnp.float32 else 32.0
 
 
 def log_floor(x: Array) -> float:
@@ -158,7 +158,7 @@ def deficit_is_sure(total: Array, beta: Array, mass: Array | float) -> Array:
     """Whether Σ [βp + γq − p^β q^γ] is large enough for its rounding."""
     size = jnp.abs(total)
     # Exponents that matter are at most a few times as large as the logarithm of the sum.
-    error = (4.0 + 4.0 * jnp.abs(1.0 - beta)) * (1.0 + size) * mass
+    error = (5.0 + 5.0 * jnp.abs(1.0 - beta)) * (1.0 + size) * mass
     return (budget(total) * size > error) & (size < 1e3)
 
 
