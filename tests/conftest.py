@@ -125,8 +125,15 @@ def later(item):
     return precision == "float64" and getattr(given.get("entry"), "name", "") not in {"", *CORE}
 
 
-# What estimators do with many samples and cells is compiled for long; in the fast pass they are as users run them.
-ESTIMATORS = ("test_samples", "test_counts")
+# The slow tests of these are about derivatives, options and estimators, and take their time to compile: the fast pass
+# has some of each as users run them. Values and accuracy are tested so in both passes.
+COMPILED_QUICKLY = frozenset(
+    f"test_{name}"
+    for name in (
+        *("samples", "counts", "neighbours", "truths", "derivatives", "boundary", "package", "joint", "orders"),
+        *("pairwise", "table", "linear", "linear_sharded"),
+    )
+)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -138,5 +145,5 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if later(item):
             item.add_marker(pytest.mark.slow)
-        if item.path.stem in ESTIMATORS and item.get_closest_marker("slow"):
+        if item.path.stem in COMPILED_QUICKLY and item.get_closest_marker("slow"):
             item.fixturenames.insert(0, "quick_compile")
