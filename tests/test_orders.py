@@ -66,6 +66,22 @@ def test_limits_at_special_orders(x64):
     assert probs.alpha_divergence(q, p, -1) == np.inf
 
 
+@pytest.mark.parametrize("alpha", [-1.0, -1.5, -3.5])
+def test_slopes_where_an_order_makes_the_value_infinite(alpha, dtype):
+    """As q → 0 < p the divergence of order α ≤ −1 grows without bound, and with it falls that of order −α exchanged."""
+    p, q = jnp.asarray([0.5, 0.5], dtype), jnp.asarray([1.0, 0.0], dtype)
+    assert probs.alpha_divergence(p, q, alpha) == np.inf
+    in_p, in_q = jax.grad(probs.alpha_divergence, (0, 1))(p, q, alpha)
+    assert in_p[1] == np.inf
+    assert in_q[1] == -np.inf
+    # (1 − (p/q)^(β − 1))·(−1/γ) and its like in the class that both have, by hand with β = (1 − α)/2.
+    beta, t = (1 - alpha) / 2, 0.5
+    finite = -np.log(1 / t) if beta == 1 else (1 - t ** (beta - 1)) / (1 - beta)
+    np.testing.assert_allclose([in_p[0], in_q[0]], [finite, (1 - t**beta) / beta], rtol=4e-6)
+    exchanged = jax.grad(probs.alpha_divergence, (1, 0))(q, p, -alpha)
+    np.testing.assert_allclose(exchanged, (in_p, in_q), rtol=4e-6)
+
+
 def test_published_relations_between_measures(x64):
     """van Erven and Harremoës (2014), eqs. 5 to 7, Hel² there being 2·H² here; Amari (2016); Gibbs and Su (2002)."""
     p, q = jnp.asarray([0.1, 0.2, 0.3, 0.4]), jnp.asarray([0.4, 0.3, 0.2, 0.1])
