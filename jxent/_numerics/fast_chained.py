@@ -30,10 +30,11 @@ from jxent._numerics.fast_probs import (
     deficit_is_sure,
     deficit_terms,
     kl_terms,
+    minus_log_of_rest,
     orders_of_alpha,
     renyi_of_deficit,
 )
-from jxent._numerics.primitives import fence, log1p, tiny
+from jxent._numerics.primitives import fence, tiny
 
 Axes = tuple[int, ...]
 
@@ -273,7 +274,7 @@ def bhattacharyya(axes: Axes, p: Array, q: Array) -> Quick:
 
 
 def _log_of_affinity(square: Array, sure: Array) -> Quick:
-    return -log1p(-jnp.minimum(square, 0.9)), sure & (square < 0.49)
+    return minus_log_of_rest(square), sure & (square < 0.49)
 
 
 PROBS: dict[str, Callable[..., Quick]] = {
