@@ -74,6 +74,7 @@ def certain(value: Array, error: Array | float) -> Array:
 
 
 def kept(x: Array, axes: Axes) -> Array:
+    """Σ x with the reduced axes kept, not the last operation of its fusion (as `add` is)."""
     return jnp.sum(x, axis=axes, keepdims=True)
 
 
@@ -105,6 +106,7 @@ def softmaxes(axes: Axes, a: Array, b: Array) -> Softmaxes:
 
 # The largest |log Σ exp z| of a row whose value is certified: its rounding is that of the value.
 LOG_SUM = 12.0
+# The least one of a row whose lost classes count as 0.
 LEAST_LOG_SUM = float(np.log(LEAST_SUM))
 
 
