@@ -36,6 +36,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+from jax._src import compiler  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -76,9 +77,13 @@ def op_by_op():
         yield
 
 
+# Loops are emitted as LLVM code at once, not by way of MLIR, which takes longer than all the rest for a small program.
+WITHOUT_MLIR = {"xla_cpu_use_fusion_emitters": False}
+
+
 @pytest.fixture(scope="module")
 def quick_compile():
-    """Programs with few optimizations, which compile in two thirds of the time, here and in processes started here.
+    """Programs with few optimizations, which compile in half of the time or less, here and in processes started here.
 
     For tests of what programs do, such as fits and files; measures and losses are tested as users run them.
     """
@@ -87,10 +92,21 @@ def quick_compile():
     if jax.__version_info__ >= (0, 11):
         yield
         return
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
+    options = compiler.get_compile_options
+
+    def fewer(*args, **kwargs):
+        found = options(*args, **kwargs)
+        found.env_option_overrides = [*found.env_option_overrides, *WITHOUT_MLIR.items()]
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        flags = (f"--{name}={str(value).lower()}" for name, value in WITHOUT_MLIR.items())
+        patch.setenv("XLA_FLAGS", " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip())
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+        # There is no setting for it in a process that runs.
+        patch.setattr(compiler, "get_compile_options", fewer)
+        jax.config.update("jax_disable_most_optimizations", True)
+        yield
     jax.config.update("jax_disable_most_optimizations", False)
     # Or other tests would find these programs.
     jax.clear_caches()

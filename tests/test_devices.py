@@ -1,6 +1,5 @@
 """Fits on several devices and in several processes give the parameters of one."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 
 from jxent import regression
 from jxent.regression import _mesh
+from tests.processes import environment
 from tests.test_fit import rows
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -112,10 +112,6 @@ for options in ({"class_weight": "balanced"}, {"optimizer": optax.sgd(0.1), "bat
     else:
         raise AssertionError
 """
-
-
-def environment(devices):
-    return {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}", "JAX_PLATFORMS": "cpu"}
 
 
 @pytest.mark.slow

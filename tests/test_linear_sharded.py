@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.test_package import fresh
+from tests.processes import fresh
 
 PRELUDE = """
 import functools, re
@@ -122,4 +122,4 @@ print("same")
 @pytest.mark.parametrize("program", [CLASSES, OPTIONS, ROWS], ids=["classes", "options", "rows"])
 def test_the_same_on_four_devices(program):
     """Values, gradients from outside and inside, Hessian products; three all-reduces for loss and gradient."""
-    assert fresh(PRELUDE + program, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")
+    assert fresh(PRELUDE + program, devices=4).endswith("same")

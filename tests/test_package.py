@@ -2,8 +2,6 @@
 
 import functools
 import inspect
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -12,18 +10,9 @@ import pytest
 
 import jxent
 from jxent import logits, losses, probs
+from tests.processes import fresh
 from tests.table import TABLE, batch, core_first, differentiable
 from tests.test_values import worst
-
-
-def fresh(code, **environment):
-    """Run a script in a process of its own."""
-    import os
-
-    env = {**os.environ, **environment}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def test_importing_the_root_imports_neither_jax_nor_optax_nor_a_room():
@@ -190,14 +179,14 @@ def test_every_measure_of_sharded_arrays_is_the_same():
 
     Some in float64 too. Gradients over auto axes are in the test below.
     """
-    assert fresh(SHARDED_MEASURES, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")
+    assert fresh(SHARDED_MEASURES, devices=4).endswith("same")
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("quick_compile")
 def test_sharded_arrays_give_the_same_values():
     """Explicit axes over rows, classes and both, auto axes over both, and shard_map with check_vma, on 4 devices."""
-    assert fresh(SHARDED, XLA_FLAGS="--xla_force_host_platform_device_count=4").endswith("same")
+    assert fresh(SHARDED, devices=4).endswith("same")
 
 
 def test_vmap_over_every_argument_and_axis(rng):

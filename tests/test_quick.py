@@ -2,11 +2,13 @@
 
 import jax
 import jax.numpy as jnp
+import mpmath
 import numpy as np
 import pytest
 from jax import export
 
 from jxent import logits, losses, probs
+from jxent._numerics.fast_probs import minus_log_of_rest
 
 ROWS, CLASSES, FEW = 200, 100, 8
 
@@ -63,6 +65,16 @@ def test_logarithms_of_an_affinity(room, rng, x64):
     orders = {"bhattacharyya": room.bhattacharyya_distance, "renyi": lambda p, q: room.renyi_divergence(p, q, 0.9)}
     for name, measure in orders.items():
         np.testing.assert_allclose(measure(*given), _by_definition(measure, *given), rtol=8e-15, err_msg=name)
+
+
+def test_the_logarithm_of_a_rest_has_the_digits_of_what_is_taken_away(dtype, rng):
+    """From half down to far below a unit of 1, of both signs."""
+    small = 10.0 ** rng.uniform(-30.0, np.log10(0.5), 2000)
+    units = rng.uniform(0.0, 4.0, 500) * np.finfo(dtype).eps
+    x = np.concatenate([small, -small, units, rng.uniform(-0.5, 0.5, 2000)]).astype(dtype)
+    with mpmath.workdps(50):
+        expected = np.array([float(-mpmath.log(1 - mpmath.mpf(float(v)))) for v in x])
+    np.testing.assert_allclose(jax.jit(minus_log_of_rest)(x).astype(dtype), expected, rtol=2.0 * np.finfo(dtype).eps)
 
 
 @pytest.mark.parametrize("shift", [11.9, 6.0, 3.0, -8.0])
