@@ -1,5 +1,8 @@
 """What the quick formulas have to leave to the definition, which few rows are evaluated by."""
 
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import mpmath
@@ -8,6 +11,7 @@ import pytest
 from jax import export
 
 from jxent import logits, losses, probs
+from jxent._numerics import fast_chained
 from jxent._numerics.fast_probs import minus_log_of_rest
 
 ROWS, CLASSES, FEW = 200, 100, 8
@@ -105,6 +109,44 @@ def test_a_mask_at_the_end_of_the_range_is_one_of_any_size(name, order, rng):
     np.testing.assert_allclose(value(largest, order), value(-1e30, order), rtol=4e-6)
     slopes = [jax.grad(value, argnums=1)(mask, order) for mask in (largest, -1e30, -1e3)]
     np.testing.assert_allclose(slopes, [slopes[-1]] * 3, rtol=1e-5)
+
+
+def _of_mean(measure, *operands):
+    """The program for the mean of the values, and all that is less than 0 with it."""
+
+    def of(*operands):
+        values = measure(*operands)
+        return values.mean(), jnp.where(operands[0][:, 0] < 0.0, 0.0, values)
+
+    return jax.jit(of).lower(*operands).compile().as_text()
+
+
+CHAINED = [
+    *((probs, name) for name in fast_chained.PROBS),
+    *((logits, name) for name in fast_chained.LOGITS),
+    *((room, "f_divergence") for room in (probs, logits)),
+]
+FIRST = ("entropy", "alpha_divergence", "f_divergence")
+ALONE = {"entropy", "renyi_entropy", "tsallis_entropy"}
+FULL_NAMES = {"hellinger": "hellinger_distance", "bhattacharyya": "bhattacharyya_distance"}
+
+
+@pytest.mark.parametrize(
+    ("room", "name"), [pytest.param(*c, marks=[] if c[1] in FIRST else [pytest.mark.slow]) for c in CHAINED]
+)
+def test_chained_sums_begin_with_a_zero_of_their_own(room, name):
+    """Whatever else the caller's program does with a 0: they are several times as slow where it is an operand."""
+    name = name.removesuffix(" of a row")
+    measure = getattr(room, FULL_NAMES.get(name, name))
+    orders = {"alpha_divergence", "renyi_divergence", "renyi_entropy", "tsallis_entropy"}
+    # So many that the compiler cares.
+    rows = [jax.ShapeDtypeStruct((50_000, 1_000), jnp.float32)] * (1 if name in ALONE else 2)
+    if name == "f_divergence":
+        measure = functools.partial(measure, generator=lambda t: (jnp.sqrt(t) - 1.0) ** 2)
+    text = _of_mean(measure, *rows, *([jax.ShapeDtypeStruct((), jnp.float32)] if name in orders else []))
+    several = [block for block in text.split("\n}\n") if len(re.findall(r"= f32\S* reduce\(", block)) > 1]
+    assert several, "the sums are no longer formed together"
+    assert not [block for block in several if re.search(r"reduce\(%\S+ %param", block)]
 
 
 @pytest.mark.parametrize("mapped", [False, True])

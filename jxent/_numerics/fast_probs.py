@@ -186,9 +186,12 @@ def renyi_of_deficit(deficit: Quick, beta: Array) -> Quick:
 
 
 def orders_of_alpha(alpha: Array) -> tuple[Array, Array]:
-    """β and βγ, of which the latter is 1 where it would be 0."""
+    """β and βγ, of which the latter is 1 where it would be 0.
+
+    That is not found by a comparison with 0: sums that begin with it may stand beside (`fast_chained.by_itself`).
+    """
     beta, gamma = 0.5 * (1.0 - alpha), 0.5 * (1.0 + alpha)
-    return beta, jnp.where(beta * gamma == 0.0, 1.0, beta * gamma)
+    return beta, jnp.where(jnp.abs(alpha) == 1.0, 1.0, beta * gamma)
 
 
 def renyi_divergence(axes: Axes, p: Array, q: Array, beta: Array) -> Quick:

@@ -14,7 +14,7 @@ from jax.core import Tracer
 from jaxtyping import Array
 
 from jxent._numerics import fast
-from jxent._numerics.fast_chained import Quick, certain, chained, chained_pair, kept, softmaxes
+from jxent._numerics.fast_chained import Quick, by_itself, certain, chained, chained_pair, kept, softmaxes
 from jxent._numerics.pair import Pair, from_logits, from_probs
 from jxent._numerics.primitives import amplify, fence, quotient, row_sum, tiny
 
@@ -71,9 +71,9 @@ def f_sum(
     # The quick one forms 0/0 on its way to saying that it is not sure.
     careful = bool(jax.config.jax_debug_nans)  # pyright: ignore[reportAttributeAccessIssue]
     compiled = any(isinstance(x, Tracer) for x in operands) and not careful
-    quick = functools.partial(_quick_of_logits if logits else _quick, pure, axes)
+    quick = functools.partial(_quick_of_logits if logits else _quick, pure)
     # What the generator closes over has shapes of its own: no axes for `vmap` to move.
-    formulas = (lambda _, *operands: quick(*operands),) if compiled else ()
+    formulas = (lambda _, *operands: by_itself(quick, axes, *operands),) if compiled else ()
     return fast.measured(lambda _, *operands: exact(*operands), formulas, (), operands)
 
 

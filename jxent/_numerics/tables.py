@@ -195,6 +195,8 @@ def conditional_mutual_information(table: Array) -> Array:
 def total_correlation(table: Array) -> Array:
     """The divergence from the product of all single margins."""
     singles = tuple((a,) for a in range(1, table.ndim))
+    if len(singles) == 2:
+        return mutual_information(table)
     return product_divergence(singles, (), table) if len(singles) > 1 else jnp.zeros_like(total(table))
 
 
