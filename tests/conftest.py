@@ -93,6 +93,8 @@ def quick_compile():
         yield
         return
     options = compiler.get_compile_options
+    # The flags of a process are read when they are first needed: before some are added for others.
+    options(1, 1)
 
     def fewer(*args, **kwargs):
         found = options(*args, **kwargs)

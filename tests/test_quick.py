@@ -72,13 +72,44 @@ def test_logarithms_of_an_affinity(room, rng, x64):
 
 
 def test_the_logarithm_of_a_rest_has_the_digits_of_what_is_taken_away(dtype, rng):
-    """From half down to far below a unit of 1, of both signs."""
+    """From half down to far below a unit of 1, of both signs, and all negative ones, as of orders above 1."""
     small = 10.0 ** rng.uniform(-30.0, np.log10(0.5), 2000)
     units = rng.uniform(0.0, 4.0, 500) * np.finfo(dtype).eps
-    x = np.concatenate([small, -small, units, rng.uniform(-0.5, 0.5, 2000)]).astype(dtype)
+    large = -(10.0 ** rng.uniform(-1.0, 3.0, 2000))
+    x = np.concatenate([small, -small, units, large, rng.uniform(-512.0, -511.0, 200)]).astype(dtype)
     with mpmath.workdps(50):
         expected = np.array([float(-mpmath.log(1 - mpmath.mpf(float(v)))) for v in x])
     np.testing.assert_allclose(jax.jit(minus_log_of_rest)(x).astype(dtype), expected, rtol=2.0 * np.finfo(dtype).eps)
+
+
+def test_a_deficit_far_below_nothing(dtype, rng):
+    """Σ p²/q a little above a power of two, where 1 less it is rounded to twice as coarse a grid."""
+    p = rng.dirichlet(np.full(CLASSES, 0.5), ROWS)
+    q = p.copy()
+    p[:, 0], q[:, 0] = 0.5, 0.25 / rng.uniform(511.6, 512.4, ROWS)
+    for x in (p, q):
+        x[:, 1:] *= (1.0 - x[:, :1]) / x[:, 1:].sum(1, keepdims=True)
+    given = jnp.asarray(p, dtype), jnp.asarray(q, dtype)
+
+    def measure(p, q):
+        return probs.renyi_divergence(p, q, 2.0)
+
+    tolerance = {"float32": 4e-6, "float64": 4e-15}[dtype.name]
+    np.testing.assert_allclose(measure(*given), _by_definition(measure, *given), rtol=tolerance)
+
+
+@pytest.mark.parametrize("kind", ["float64", "float16", "complex64", "int32"])
+@pytest.mark.parametrize("room", [probs, logits])
+def test_a_generator_may_close_over_traced_arrays_of_any_dtype(room, kind, rng, x64):
+    a, b = _logits(rng)
+    pair = (jax.nn.softmax(a), jax.nn.softmax(b)) if room is probs else (a, b)
+
+    @jax.jit
+    def of(pair, c):
+        return room.f_divergence(*pair, lambda t: (t - 1.0) ** 2 * jnp.real(c).astype(t.dtype))
+
+    threes = of(pair, jnp.full(a.shape, 3, kind))
+    np.testing.assert_allclose(threes, 3.0 * of(pair, jnp.ones(a.shape, jnp.float32)), rtol=4e-6)
 
 
 @pytest.mark.parametrize("shift", [11.9, 6.0, 3.0, -8.0])

@@ -63,10 +63,11 @@ def by_itself(formula: Callable[..., Quick], axes: Axes, *operands: Array) -> Qu
     """
 
     def unsure(*operands: Array) -> Quick:
-        # Nobody comes here: something of the type that the formula gives, on any mesh.
+        # Nobody comes here: something of the type that the formula gives, on any mesh, whatever a generator holds.
         row = jnp.sum(operands[0], axis=axes)
         for x in operands[1:]:
-            row = row + (jnp.sum(x, axis=axes) if x.shape == operands[0].shape else jnp.sum(x).astype(row.dtype))
+            some = jnp.real(x).astype(row.dtype)
+            row = row + (jnp.sum(some, axis=axes) if x.shape == operands[0].shape else jnp.sum(some))
         return row, row < -jnp.inf
 
     always = lax.optimization_barrier(jnp.ones((), bool))

@@ -169,13 +169,13 @@ def _power_deficit(axes: Axes, p: Array, q: Array, beta: Array) -> Quick:
 
 
 def minus_log_of_rest(x: Array) -> Array:
-    """−log(1 − x) for −1/2 ≤ x ≤ 1/2, by a plain logarithm: XLA's log1p is off in float64, and slow where it is mended.
+    """−log(1 − x) for x ≤ 1/2, by a plain logarithm: XLA's log1p is off in float64, and slow where it is mended.
 
     With u = 1 − x as rounded, log(1 − x) = log u + log(1 + (1 − u − x)/u), and 1 − u is exact: what is left out, the
-    u below the second term and its square, is less than a rounding of the value. Where x is below a unit, u is 1.
+    square of the quotient, is less than a rounding of the value. Where x is below a unit, u is 1.
     """
     u = 1.0 - x
-    return (x - (1.0 - u)) - jnp.log(u)
+    return (x - (1.0 - u)) / u - jnp.log(u)
 
 
 def renyi_of_deficit(deficit: Quick, beta: Array) -> Quick:
