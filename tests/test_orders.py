@@ -259,3 +259,15 @@ def test_what_is_no_generator_is_refused():
         probs.f_divergence([0.5, 0.5], [0.5, 0.5], "kl")
     with pytest.raises(ValueError, match="elementwise"):
         logits.f_divergence([0.5, 0.5], [0.5, 0.5], jnp.sum)
+
+
+def test_a_probability_that_underflows_is_none_to_a_generator():
+    """As documented, where a measure with a formula of its own has the value."""
+    a, b = jnp.asarray([0.0, -10.0], jnp.float32), jnp.asarray([0.0, -104.0], jnp.float32)
+
+    def relative(t):
+        return t * jnp.log(t)
+
+    assert float(logits.f_divergence(a, b, relative)) == np.inf
+    assert np.isfinite(logits.f_divergence(a, b, relative, slope_at_infinity=80.0))
+    assert float(logits.kl_divergence(a, b)) == pytest.approx(0.0042222, rel=1e-4)

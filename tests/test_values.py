@@ -129,7 +129,8 @@ def test_integers_and_bools_become_the_default_float(entry, kind):
     found = entry.function(*args)
     assert found.dtype == jnp.result_type(float)
     as_float = tuple(a if a.ndim == 0 else a.astype(jnp.result_type(float)) for a in args)
-    np.testing.assert_array_equal(found, entry.function(*as_float))
+    # Two programs, of which one converts: the last bit of a fused exponential may differ (jaxlib 0.12).
+    np.testing.assert_allclose(found, entry.function(*as_float), rtol=2 * float(jnp.finfo(found.dtype).eps))
 
 
 @pytest.mark.float64_of_core
