@@ -196,6 +196,7 @@ def total_correlation(table: Array) -> Array:
     """The divergence from the product of all single margins."""
     singles = tuple((a,) for a in range(1, table.ndim))
     if len(singles) == 2:
+        # The same, with a quick formula.
         return mutual_information(table)
     return product_divergence(singles, (), table) if len(singles) > 1 else jnp.zeros_like(total(table))
 
