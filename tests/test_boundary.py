@@ -4,6 +4,7 @@ All supports of one row, all pairs of supports of two, and rows whose zeros are 
 underflowed; the same for tables of 2 by 2 and of 2 by 2 by 2; in both precisions, forward and reverse.
 """
 
+import dataclasses
 import itertools
 
 import jax
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from tests.accuracy import SIGNED
-from tests.table import TABLE, differentiable
+from tests.table import BY_NAME, TABLE, differentiable
 
 
 def supports(k):
@@ -47,11 +48,26 @@ def corners(entry, k, dtype):
     return tuple(jnp.asarray(rows[list(side)], dtype) for side in zip(*pairs, strict=True))
 
 
-SWEPT = [e for e in TABLE if e.joint or e.kind in ("probs", "pair of probs", "logits", "pair of logits")]
+# Finite at both ends or at one of them, and at neither; with a slope at infinity where they have one.
+GENERATORS = {
+    "relative": (lambda t: t * jnp.log(t), {}),
+    "reverse": (lambda t: -jnp.log(t), {"slope_at_infinity": 0.0}),
+    "Jeffreys": (lambda t: (t - 1.0) * jnp.log(t), {}),
+    "Hellinger": (lambda t: (jnp.sqrt(t) - 1.0) ** 2, {"slope_at_infinity": 1.0}),
+    "variation": (lambda t: jnp.abs(t - 1.0) / 2.0, {"slope_at_infinity": 0.5}),
+}
+SWEPT = {e.name: e for e in TABLE if e.joint or e.kind in ("probs", "pair of probs", "logits", "pair of logits")}
+SWEPT |= {
+    f"{room}.f_divergence, {name}": dataclasses.replace(
+        BY_NAME[f"{room}.f_divergence"], kind=f"pair of {room}", extra=(generator,), options=options
+    )
+    for room in ("probs", "logits")
+    for name, (generator, options) in GENERATORS.items()
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("entry", SWEPT, ids=[e.name for e in SWEPT])
+@pytest.mark.parametrize("entry", SWEPT.values(), ids=SWEPT.keys())
 def test_no_nan_and_no_false_zero_anywhere_on_the_boundary(entry, dtype):
     args = corners(entry, 5, dtype)
     argnums = differentiable(args)
@@ -88,7 +104,7 @@ def test_no_nan_and_no_false_zero_anywhere_on_the_boundary(entry, dtype):
 
 
 def test_every_argument_of_a_pair_is_swept():
-    entry = next(e for e in SWEPT if e.name == "probs.kl_divergence")
+    entry = SWEPT["probs.kl_divergence"]
     p, q = corners(entry, 3, np.float32)
     assert p.shape == q.shape == (196, 3)
     assert np.isposinf(entry.function(p, q)).any()

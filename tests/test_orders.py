@@ -214,10 +214,25 @@ def test_an_f_divergence_is_its_named_form(x64):
         (lambda t: jnp.abs(t - 1) / 2, probs.total_variation),
         (lambda t: (jnp.sqrt(t) - 1) ** 2 / 2, lambda p, q: probs.hellinger_distance(p, q) ** 2),
     ]
+    a, b = jnp.log(p) + 1, jnp.log(q)
+
+    def of_logits(measure):
+        return lambda a, b: measure(jax.nn.softmax(a), jax.nn.softmax(b))
+
     for generator, named in cases:
         assert probs.f_divergence(p, q, generator) == pytest.approx(float(named(p, q)), rel=1e-12)
-        found = logits.f_divergence(jnp.log(p) + 1, jnp.log(q), generator)
-        assert found == pytest.approx(float(named(p, q)), rel=1e-12)
+        assert logits.f_divergence(a, b, generator) == pytest.approx(float(named(p, q)), rel=1e-12)
+        # What the named forms add for a mass that is not 1 is the same for all classes.
+        found, expected = (
+            [g - jnp.mean(g) for g in jax.grad(of, (0, 1))(p, q)]
+            for of in (lambda p, q, f=generator: probs.f_divergence(p, q, f), named)
+        )
+        np.testing.assert_allclose(found, expected, rtol=1e-12)
+        found, expected = (
+            jax.grad(of, (0, 1))(a, b)
+            for of in (lambda a, b, f=generator: logits.f_divergence(a, b, f), of_logits(named))
+        )
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.slow
@@ -261,13 +276,43 @@ def test_what_is_no_generator_is_refused():
         logits.f_divergence([0.5, 0.5], [0.5, 0.5], jnp.sum)
 
 
-def test_a_probability_that_underflows_is_none_to_a_generator():
-    """As documented, where a measure with a formula of its own has the value."""
-    a, b = jnp.asarray([0.0, -10.0], jnp.float32), jnp.asarray([0.0, -104.0], jnp.float32)
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_generator_is_asked_of_ratios_with_a_side_that_underflows(turned, dtype):
+    """The smaller side has no normal number, p/q has: by value, gradient and Hessian that of the divergence."""
+    far = -103.5 if dtype == np.float32 else -744.0
+    a, b = jnp.asarray([0.0, far / 5, 0.5], dtype), jnp.asarray([0.0, far, -0.5], dtype)
+
+    def relative(t):
+        return -jnp.log(t) if turned else t * jnp.log(t)
+
+    def found(a, b):
+        return logits.f_divergence(*((b, a) if turned else (a, b)), relative)
+
+    bound = 4e-6 if dtype == np.float32 else 4e-15
+    np.testing.assert_allclose(found(a, b), logits.kl_divergence(a, b), rtol=bound)
+    # The second derivative of -log t is out of range for such a t.
+    for derivative in (jax.grad,) if turned else (jax.grad, jax.hessian):
+        slopes, expected = (derivative(f, (0, 1))(a, b) for f in (found, logits.kl_divergence))
+        for x, y in zip(jax.tree.leaves(slopes), jax.tree.leaves(expected), strict=True):
+            np.testing.assert_allclose(x, y, rtol=2 * bound, atol=bound * float(jnp.max(jnp.abs(y))))
+    by_hand = closed_form.logits_f_divergence(*((b, a) if turned else (a, b)), relative)
+    for x, y in zip(by_hand[::-1] if turned else by_hand, jax.grad(found, (0, 1))(a, b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=2 * bound, atol=bound * float(jnp.max(jnp.abs(y))))
+    np.testing.assert_allclose(jax.jit(found)(a, b), found(a, b), rtol=bound)
+
+
+def test_a_ratio_out_of_range_is_one_with_a_side_of_0():
+    """No generator can be asked about it; measures with a formula of their own have the value."""
+    a, b = jnp.asarray([0.0, 0.0], jnp.float32), jnp.asarray([0.0, -104.0], jnp.float32)
 
     def relative(t):
         return t * jnp.log(t)
 
     assert float(logits.f_divergence(a, b, relative)) == np.inf
-    assert np.isfinite(logits.f_divergence(a, b, relative, slope_at_infinity=80.0))
-    assert float(logits.kl_divergence(a, b)) == pytest.approx(0.0042222, rel=1e-4)
+    assert float(logits.f_divergence(b, a, lambda t: -jnp.log(t))) == np.inf
+    np.testing.assert_allclose(logits.f_divergence(a, b, relative, slope_at_infinity=80.0), 40.0 - 0.5 * np.log(2))
+    assert float(logits.f_divergence(b, a, jnp.square, slope_at_infinity=np.inf)) == 2.0
+    assert np.isfinite(logits.kl_divergence(a, b))
+    # Classes that count for neither side add nothing.
+    both = [jnp.append(x, -200.0) for x in (a, a)]
+    assert float(logits.f_divergence(*both, relative)) == 0

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.core import Tracer
 from jaxtyping import Array
@@ -27,10 +28,11 @@ LIMITS = 3
 
 
 class Ratio(NamedTuple):
-    """Both sides, and p/q."""
+    """Both sides, and p/q; of logits q/p, too, where both can be had though a side of them underflowed."""
 
     pair: Pair
     t: Array
+    inverse: Array | None = None
 
 
 # Compiled, unlike what the generator makes of them: they are the same for every generator.
@@ -42,14 +44,18 @@ def _from_probs(axes: Axes, p: Array, q: Array) -> Ratio:
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)
 def _from_logits(axes: Axes, zp: Array, zq: Array) -> Ratio:
-    """A side below the smallest normal number counts as 0: no generator could be asked beyond."""
+    """A side below the smallest normal number counts as 0 where p/q or the other side is out of range, too."""
     pair = from_logits(zp, zq, axes)
     smallest = tiny(pair.p.dtype)
-    pair = pair._replace(no_p=pair.p < smallest, no_q=pair.q < smallest)
-    # Near 1 the logarithm has the digits, far from it the quotient.
-    near = jnp.abs(pair.delta) < 1.0
-    t = jnp.where(near, jnp.exp(jnp.where(near, -pair.delta, 0.0)), quotient(pair.p, pair.q))
-    return Ratio(pair, t)
+    some_p, some_q = pair.p >= smallest, pair.q >= smallest
+    within = jnp.abs(pair.delta) <= -float(np.log(smallest))
+    known = within & (some_p | some_q) & ~(pair.no_p | pair.no_q)
+    pair = pair._replace(no_p=~(some_p | known), no_q=~(some_q | known))
+    # Near 1, and where a side is lost, the logarithm has the digits; elsewhere the quotient.
+    by_log = known & ((jnp.abs(pair.delta) < 1.0) | ~(some_p & some_q))
+    delta = jnp.where(by_log, pair.delta, 0.0)
+    t = jnp.where(by_log, jnp.exp(-delta), quotient(pair.p, pair.q))
+    return Ratio(pair, t, jnp.where(by_log, jnp.exp(delta), quotient(pair.q, pair.p)))
 
 
 def f_sum(
@@ -113,14 +119,22 @@ def _exact(
     rest: Array,
     *constants: Array,
 ) -> Array:
-    s, t = ratio_of(axes, first, second)
+    s, t, inverse = ratio_of(axes, first, second)
     q_alone, p_alone, neither = s.no_q & ~s.no_p, s.no_p & ~s.no_q, s.no_p & s.no_q
     # Out of the way of the generator where a side is 0: p at the smallest normal number, and no infinity.
     at = t + lax.stop_gradient(jnp.where(s.no_p, tiny(t.dtype), t) - t)
     at = jnp.where(s.no_q, 1.0, at)
-    term = _weighted(pure, s.p, s.q, at, constants)
+    if inverse is None:
+        term = _weighted(pure, s.p, s.q, at, constants)
+    else:
+        # By the larger side, which is there where the other underflowed.
+        over = at > 1.0
+        sides = jnp.where(over, s.p, s.q), jnp.where(over, inverse, 1.0), jnp.where(over, 1.0, at)
+        term = _of_larger(pure, sides, (s.log_p, s.log_q), at, constants)
     correct = p_alone & jnp.isfinite(at_zero)
-    term = term + jnp.where(correct, s.q * lax.stop_gradient(at_zero - pure(at, *constants)), 0.0)
+    # Chosen before the product: its slope in q would be 0·∞ wherever f(0) is infinite.
+    lacking = jnp.where(correct, at_zero - pure(at, *constants), 0.0)
+    term = term + s.q * lax.stop_gradient(lacking)
     term = jnp.where(neither | q_alone, 0.0, term)
     bounded = jnp.isfinite(slope)
     some = jnp.where(bounded, slope, 0.0)
@@ -131,7 +145,7 @@ def _exact(
     # NaN and ∞ are no probabilities, whatever the generator makes of them.
     term = term + 0.0 * lax.stop_gradient(s.p + s.q)
     total = fence(row_sum(term, axes))
-    if ratio_of is _from_logits:
+    if inverse is not None:
         return total
     # Nothing in value, infinite in slope: towards the boundary on which the value is infinite it rises.
     toward = jnp.where(s.no_q, 1.0, -1.0)
@@ -154,6 +168,28 @@ def _weighted_jvp(pure: Pure, primals: tuple[Any, ...], tangents: tuple[Any, ...
     if constants:
         tangent = tangent + q * jax.jvp(lambda *c: pure(t, *c), constants, dconstants)[1]
     return _weighted(pure, p, q, t, constants), tangent
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _of_larger(
+    pure: Pure, sides: tuple[Array, Array, Array], logs: tuple[Array, Array], t: Array, constants: tuple[Array, ...]
+) -> Array:
+    """q·f(p/q) from the larger of p and q, and from what q and p are of it, with its slopes in log p and log q."""
+    del logs
+    larger, q_of_it, _ = sides
+    return larger * (q_of_it * pure(t, *constants))
+
+
+@_of_larger.defjvp
+def _of_larger_jvp(pure: Pure, primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Array, Array]:
+    (sides, logs, t, constants), (_, (dlog_p, dlog_q), _, dconstants) = primals, tangents
+    larger, q_of_it, p_of_it = sides
+    value, slope = jax.jvp(lambda t: pure(t, *constants), (t,), (jnp.ones_like(t),))
+    by_p = p_of_it * slope
+    tangent = larger * by_p * dlog_p + larger * (q_of_it * value - by_p) * dlog_q
+    if constants:
+        tangent = tangent + larger * (q_of_it * jax.jvp(lambda *c: pure(t, *c), constants, dconstants)[1])
+    return _of_larger(pure, sides, logs, t, constants), tangent
 
 
 def _value_at_zero(generator: Generator, like: Array) -> Array:

@@ -1,8 +1,5 @@
 """What the closed forms share: operands, masks and units."""
 
-from collections.abc import Callable
-
-import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array
@@ -107,6 +104,12 @@ def through_softmax(p: Array, slope: Array, axes: Axes) -> Array:
     return weighted - p * total(weighted, axes)
 
 
+def finite(slope: Array) -> Array:
+    """On the logits path every derivative is finite: an infinite slope stands at the largest number."""
+    largest = 0.5 * float(jnp.finfo(slope.dtype).max)
+    return jnp.clip(slope, -largest, largest)
+
+
 def pair_through_softmax(
     pair: tuple[Array, Array],
     slopes: tuple[Array, Array],
@@ -115,36 +118,5 @@ def pair_through_softmax(
     base: float | None,
 ) -> tuple[Array, Array]:
     """Gradients in two rows of logits, in units of the base and of the shapes of their arguments."""
-    # On the logits path every derivative is finite: an infinite slope stands at the largest number.
-    finite = [jnp.clip(s, -0.5 * jnp.finfo(s.dtype).max, 0.5 * jnp.finfo(s.dtype).max) for s in slopes]
-    in_first, in_second = (through_softmax(p, s, axes) for p, s in zip(pair, finite, strict=True))
+    in_first, in_second = (through_softmax(p, finite(s), axes) for p, s in zip(pair, slopes, strict=True))
     return in_units(in_first, in_second, shapes, base)
-
-
-def generator_slopes(
-    pair: tuple[Array, Array],
-    logarithms: tuple[Array, Array],
-    generator: Callable[[Array], Array],
-    slope_at_infinity: ArrayLike | None,
-) -> tuple[Array, Array]:
-    """f′(t) and f(t) − t·f′(t) at t = p/q, with their limits where a side is 0."""
-    p, q = pair
-    smallest = jnp.finfo(p.dtype).tiny
-    q_alone, p_alone = is_zero(q) & ~is_zero(p), is_zero(p) & ~is_zero(q)
-    ratio = jnp.exp(jnp.where(is_zero(q), 0.0, logarithms[0] - logarithms[1]))
-    t = jnp.where(is_zero(p), smallest, ratio)
-    value, slope = jax.jvp(generator, (t,), (jnp.ones_like(t),))
-    in_p, in_q = slope, value - t * slope
-    at_zero = generator(jnp.zeros((), p.dtype))
-    at_zero = jnp.where(jnp.isnan(at_zero), generator(jnp.full((), smallest, p.dtype)), at_zero)
-    endless = p_alone & jnp.isinf(at_zero)
-    in_p = jnp.where(endless, -jnp.inf, in_p)
-    in_q = jnp.where(endless, jnp.inf, jnp.where(p_alone, at_zero, in_q))
-    if slope_at_infinity is None:
-        in_p, in_q = jnp.where(q_alone, jnp.inf, in_p), jnp.where(q_alone, -jnp.inf, in_q)
-    else:
-        far = jnp.full((), jnp.finfo(p.dtype).eps ** -0.5, p.dtype)
-        in_p = jnp.where(q_alone, slope_at_infinity, in_p)
-        in_q = jnp.where(q_alone, generator(far) - slope_at_infinity * far, in_q)
-    neither = is_zero(p) & is_zero(q)
-    return jnp.where(neither, 0.0, in_p), jnp.where(neither, 0.0, in_q)
