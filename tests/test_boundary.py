@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jxent import closed_form
 from tests.accuracy import SIGNED
 from tests.table import BY_NAME, TABLE, differentiable
 
@@ -66,25 +67,38 @@ SWEPT |= {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("entry", SWEPT.values(), ids=SWEPT.keys())
-def test_no_nan_and_no_false_zero_anywhere_on_the_boundary(entry, dtype):
+def program(function, argnums, args):
+    """Values with their directional derivatives and the gradients of rows, compiled once for all parameters."""
+
+    def rows(moving, *parameters):
+        given = (moving[argnums.index(i)] if i in argnums else a for i, a in enumerate(args))
+        return function(*given, *parameters)
+
+    @jax.jit
+    def run(moving, moves, *parameters):
+        forward = jax.jvp(lambda moving: rows(moving, *parameters), (moving,), (moves,))
+        return (*forward, jax.grad(lambda moving: jnp.sum(rows(moving, *parameters)))(moving))
+
+    return run
+
+
+def sweep(entry, dtype, function, *parameters):
+    """No NaN, no false zero, forward as in reverse, infinite where the value is, for each of the parameters."""
     args = corners(entry, 5, dtype)
     argnums = differentiable(args)
     moving = tuple(args[i] for i in argnums)
     rng = np.random.default_rng(5)
     moves = tuple(jnp.asarray(rng.normal(size=m.shape), dtype) for m in moving)
+    flat_moves = np.concatenate([np.asarray(m).reshape(len(args[0]), -1) for m in moves], axis=1)
+    run = program(function, argnums, args)
+    for given in parameters or ((),):
+        found = run(moving, moves, *(jnp.asarray(x, dtype) for x in given))
+        values, forward, slopes = jax.tree.map(lambda x: np.asarray(x).reshape(len(args[0]), -1), found)
+        check(entry, values, forward, np.concatenate(slopes, axis=1), flat_moves)
 
-    def rows(moving):
-        return entry.function(*(moving[argnums.index(i)] if i in argnums else a for i, a in enumerate(args)))
 
-    @jax.jit
-    def program(moving, moves):
-        return (*jax.jvp(rows, (moving,), (moves,)), jax.grad(lambda moving: jnp.sum(rows(moving)))(moving))
-
-    values, forward, found = jax.tree.map(lambda x: np.asarray(x).reshape(len(args[0]), -1), program(moving, moves))
+def check(entry, values, forward, flat, flat_moves):
     assert not np.isnan(values).any()
-    flat = np.concatenate(found, axis=1)
     assert not np.isnan(flat).any()
     finite = np.isfinite(values).all(axis=1)
     assert np.isfinite(flat[finite]).all()
@@ -95,12 +109,56 @@ def test_no_nan_and_no_false_zero_anywhere_on_the_boundary(entry, dtype):
     with np.errstate(invalid="ignore"):
         forward = forward.sum(axis=1)
     assert not np.isnan(forward[finite]).any()
-    flat_moves = np.concatenate([np.asarray(m).reshape(len(values), -1) for m in moves], axis=1)
     products, sizes = np.sum((flat * flat_moves)[finite], axis=1), np.sum(np.abs(flat[finite]), axis=1)
     # A signed measure is a sum whose parts, as large as the logarithm of the smallest normal number, cancel.
-    least = -np.log(float(np.finfo(dtype).tiny)) if entry.name.endswith(SIGNED) else 1.0
-    error = np.abs(forward[finite] - products) / np.maximum(least, sizes)
-    assert np.max(error, initial=0.0) <= 200 * np.finfo(dtype).eps
+    least = -np.log(float(np.finfo(flat.dtype).tiny)) if entry.name.endswith(SIGNED) else 1.0
+    # The slopes through a softmax are differences of terms as large as the value.
+    scale = np.maximum(np.maximum(least, sizes), np.max(np.abs(values[finite]), axis=1, initial=0.0))
+    error = np.abs(forward[finite] - products) / scale
+    assert np.max(error, initial=0.0) <= 200 * np.finfo(flat.dtype).eps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", SWEPT.values(), ids=SWEPT.keys())
+def test_no_nan_and_no_false_zero_anywhere_on_the_boundary(entry, dtype):
+    sweep(entry, dtype, entry.function)
+
+
+ORDERS = {
+    "renyi_entropy": (0.0, 0.3, 1.0, np.inf),
+    "tsallis_entropy": (0.0, 1.0, 3.0),
+    "renyi_divergence": (0.0, 0.3, 1.0, 1.7, np.inf),
+    "alpha_divergence": (-1.0, 0.0, 1.0),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ORDERS)
+@pytest.mark.parametrize("room", ["probs", "logits"])
+def test_the_boundary_at_special_orders(room, name, dtype):
+    entry = BY_NAME[f"{room}.{name}"]
+    sweep(entry, dtype, entry.public, *((order,) for order in ORDERS[name]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ORDERS)
+def test_the_closed_forms_are_infinite_where_the_slopes_are(name, dtype):
+    entry = BY_NAME[f"probs.{name}"]
+    args = corners(entry, 4, dtype)
+    slopes = jax.jit(jax.grad(lambda args, order: jnp.sum(entry.public(*args, order))))
+    by_hand = getattr(closed_form, f"probs_{name}")
+    for order in ORDERS[name]:
+        expected = by_hand(*args, order)
+        found = slopes(args, jnp.asarray(order, dtype))
+        # Where a sum of powers is one half the formula changes, and what it makes of a mass that is not 1.
+        with np.errstate(invalid="ignore"):
+            switched = np.abs(np.exp((order - 1.0) * np.asarray(entry.public(*args, order))) - 0.5) < 1e-3
+        for f, e in zip(found, expected if len(args) == 2 else (expected,), strict=True):
+            np.testing.assert_array_equal(np.where(np.isinf(f), f, 0.0), np.where(np.isinf(e), e, 0.0))
+            # A power of the smallest normal number magnifies the rounding of its logarithm, which also decides
+            # which of the ratios is the largest.
+            near = np.isfinite(f) & (np.abs(e) < 1e3) & np.isfinite(order) & ~switched[:, None]
+            np.testing.assert_allclose(np.asarray(f)[near], np.asarray(e)[near], rtol=1e-4, atol=1e-4)
 
 
 def test_every_argument_of_a_pair_is_swept():

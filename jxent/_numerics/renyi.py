@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
@@ -162,7 +163,13 @@ def _largest_log_ratio(room: Room, axes: Axes, operands: Operands) -> Array:
     infinite = jnp.any(pair.no_q & ~pair.no_p, axis=axes)
     value = jnp.where(worst > 0.0, worst, 0.0)
     value = jnp.where(infinite, jnp.inf, value)
-    return jnp.where(jnp.any(jnp.isnan(pair.p + pair.q), axis=axes), jnp.nan, value)
+    value = jnp.where(jnp.any(jnp.isnan(pair.p + pair.q), axis=axes), jnp.nan, value)
+    if room.normalized:
+        return value
+    # Nothing in value, infinite in slope, as at any order from 1 on.
+    moves = (pair.p - lax.stop_gradient(pair.p)) - (pair.q - lax.stop_gradient(pair.q))
+    beyond = pair.no_q & ~pair.no_p
+    return value + jnp.sum(amplify(jnp.where(beyond, moves, 0.0), beyond), axis=axes)
 
 
 def evaluate(room: Room, measure: Kernel | RowMeasure, axes: Axes, operands: Operands, theta: tuple[Any, ...]) -> Array:
@@ -210,11 +217,13 @@ def _log_power_sum_jvp(room: Room, axes: Axes, primals: Sequence[Any], tangents:
         # at the smallest normal number.
         alive = ~no_this | ((weight > 0.0) & (weight <= 1.0))
         slope = jnp.exp(_bounded(at - log_z))
-        alone = jnp.zeros_like(alive)
+        alone, toward = jnp.zeros_like(alive), weight
         if len(operands) == 2:
             alive = alive & ~no_other
             alone = infinite | (nothing & no_this & ~no_other)
-        parts.append(amplify(jnp.where(alone, weight, jnp.where(alive, weight * slope, 0.0)) * tangent, alone))
+            # At order 0, too: 0·∞ is no slope.
+            toward = jnp.where(weight == 0.0, 1.0, weight)
+        parts.append(amplify(jnp.where(alone, toward, jnp.where(alive, weight * slope, 0.0)) * tangent, alone))
     if not is_symbolic_zero(tangents[1]):
         parts.append(-share * jnp.where(part, _delta(pair, operands), 0.0) * tangents[1])
     # Fenced: second derivatives sum what is formed of it (see `centred`).

@@ -114,16 +114,20 @@ def renyi_slopes(pair: Two, logs: Two, mask: Array, axes: Axes, order: ArrayLike
         jnp.where(q_alone | is_zero(pair[0]) & (gamma < 0), 0.0, -a * _limit(gamma) * jnp.exp(gamma * delta - some)),
         jnp.where(p_alone, 0.0, -jnp.exp(jnp.minimum(-a * delta - some, bound))),
     )
-    in_p, in_q = (jnp.where(near, x * jnp.exp(-some), y) for x, y in zip(of_sum, of_log, strict=True))
+    neither = is_zero(pair[0]) & is_zero(pair[1])
+    in_p, in_q = (
+        jnp.where(neither, 0.0, jnp.where(near, x * jnp.exp(-some), y)) for x, y in zip(of_sum, of_log, strict=True)
+    )
     in_p = jnp.where(disjoint, jnp.where(p_alone, -jnp.inf, 0.0), in_p)
     in_q = jnp.where(disjoint, jnp.where(q_alone, -jnp.inf, 0.0), in_q)
     # From order 1 on a class that q excludes makes the value infinite.
     excluded = q_alone & (a >= 1)
     never = total(jnp.where(mask & excluded, 1.0, 0.0), axes) > 0
-    in_p = jnp.where(never, jnp.where(excluded, jnp.inf, of_sum[0]), in_p)
-    in_q = jnp.where(never, jnp.where(excluded, -jnp.inf, of_sum[1]), in_q)
     largest = _largest_ratio_slopes(pair, logs, mask, axes)
-    return jnp.where(infinite, largest[0], in_p), jnp.where(infinite, largest[1], in_q)
+    others = [jnp.where(infinite, 0.0, x) for x in of_sum]
+    in_p = jnp.where(never, jnp.where(excluded, jnp.inf, others[0]), jnp.where(infinite, largest[0], in_p))
+    in_q = jnp.where(never, jnp.where(excluded, -jnp.inf, others[1]), jnp.where(infinite, largest[1], in_q))
+    return in_p, in_q
 
 
 def _flow(log_p: Array, delta: Array, gamma: Array) -> Array:
