@@ -1,11 +1,14 @@
 """Divergences between all pairs of rows, and the Fisher information."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from jxent import closed_form, logits, probs
+from tests.test_boundary import supports
 
 NAMES = ("cross_entropy", "kl_divergence", "jensen_shannon_divergence")
 
@@ -114,6 +117,22 @@ def test_blocks_of_pairs_that_do_not_divide(rng, monkeypatch):
     expected = probs.jensen_shannon_divergence(a[:, None], b[None], weight=0.25)
     np.testing.assert_allclose(probs.pairwise_jensen_shannon_divergence(a, b, weight=0.25), expected, rtol=4e-6)
     jax.clear_caches()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_slopes_on_the_boundary_are_those_of_the_rows(name, rng):
+    pairs = itertools.product(supports(3), repeat=2)
+    p, q = (jnp.asarray(np.asarray(side), jnp.float32) for side in zip(*pairs, strict=True))
+    pairwise, of_rows = getattr(probs, f"pairwise_{name}"), getattr(probs, name)
+    slopes = jax.vmap(jax.grad(lambda p, q: pairwise(p[None], q[None])[0, 0], (0, 1)))
+    for found, expected in zip(slopes(p, q), jax.vmap(jax.grad(of_rows, (0, 1)))(p, q), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    # Far along a direction, where a tangent over the smallest normal number is out of range.
+    moves = tuple(jnp.asarray(10.0 * rng.normal(size=p.shape), jnp.float32) for _ in range(2))
+    along = jax.vmap(lambda p, q, *moves: jax.jvp(lambda p, q: pairwise(p[None], q[None])[0, 0], (p, q), moves)[1])
+    finite = np.isfinite(of_rows(p, q))
+    expected = jax.jvp(of_rows, (p, q), moves)[1]
+    np.testing.assert_allclose(along(p, q, *moves)[finite], expected[finite], rtol=1e-5, atol=1e-4)
 
 
 # The Fisher information.

@@ -21,6 +21,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jxent._numerics import fast_chained, fast_logits, fast_probs
@@ -101,8 +102,10 @@ def by_platform(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *oper
         return _of_members(exact, formulas, axes, mapped, *operands)
 
     @run.def_vmap
-    def _batched(size: Any, batched: Sequence[bool], *operands: Array) -> tuple[Any, Any]:
+    def _batched(size: Any, batched: Sequence[bool], *given: ArrayLike) -> tuple[Any, Any]:
         del size
+        # A parameter that is a constant of the program comes as what it was written as.
+        operands = [jnp.asarray(x) for x in given]
         ranks = [x.ndim - b for x, b in zip(operands, batched, strict=True)]
         if any(b and not rank for b, rank in zip(batched, ranks, strict=True)):
             # A parameter for each member has no place in a formula for rows.

@@ -16,7 +16,7 @@ from jaxtyping import Array
 from jxent._numerics import rows
 from jxent._numerics import softmax as sm
 from jxent._numerics.kernels import JENSEN_SHANNON, KL_DIVERGENCE
-from jxent._numerics.primitives import at_least_tiny, safe_log, tiny
+from jxent._numerics.primitives import masked_reciprocal, safe_log, tiny
 
 # The divergence of row i of one array from row i of another.
 Exact = Callable[[Array, Array], Array]
@@ -68,7 +68,7 @@ def probs_cross_entropy(p: Array, q: Array) -> Array:
 def _probs_cross_entropy_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
     (p, q), (dp, dq) = primals, tangents
     in_p = -product(dp, _from_probs(q).log)
-    in_q = -product(p, dq / at_least_tiny(q))
+    in_q = -product(p, masked_reciprocal(q) * dq)
     return probs_cross_entropy(p, q), in_p + in_q + _infinite_slopes(p, q, dp, dq)
 
 
@@ -104,7 +104,8 @@ def _probs_kl_divergence_jvp(primals: Sequence[Array], tangents: Sequence[Array]
     first, second = _from_probs(p), _from_probs(q)
     centre = _centre(second)
     in_p = jnp.sum(dp * (first.log - centre), axis=1)[:, None] - product(dp, second.log - centre)
-    in_q = jnp.sum(dq, axis=1)[None, :] - product(p, dq / at_least_tiny(q))
+    # 1 − p/q, and 0 where p = q = 0; towards an infinite value q has a slope of its own.
+    in_q = jnp.sum(dq, axis=1)[None, :] - product(p, masked_reciprocal(q) * dq) - product(first.zero, second.zero * dq)
     return probs_kl_divergence(p, q), in_p + in_q + _infinite_slopes(p, q, dp, dq)
 
 
