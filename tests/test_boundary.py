@@ -142,22 +142,28 @@ def test_the_boundary_at_special_orders(room, name, dtype):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ORDERS)
-def test_the_closed_forms_are_infinite_where_the_slopes_are(name, dtype):
-    entry = BY_NAME[f"probs.{name}"]
-    args = corners(entry, 4, dtype)
+@pytest.mark.parametrize("room", ["probs", "logits"])
+def test_the_closed_forms_at_special_orders(room, name, dtype):
+    """Infinite where the slopes are, also where a softmax underflowed."""
+    entry = BY_NAME[f"{room}.{name}"]
+    first, *second = corners(entry, 4, dtype)
+    # No two classes have one ratio, or rounding would decide which is the largest.
+    args = (first, *(0.5 * z if room == "logits" else jnp.sqrt(z) / jnp.sqrt(z).sum(1, keepdims=True) for z in second))
     slopes = jax.jit(jax.grad(lambda args, order: jnp.sum(entry.public(*args, order))))
-    by_hand = getattr(closed_form, f"probs_{name}")
+    by_hand = getattr(closed_form, f"{room}_{name}")
     for order in ORDERS[name]:
+        values = np.asarray(entry.public(*args, order))
+        # On the logits path a finite slope is all that is promised where the value is infinite. Where a sum of powers
+        # is one half the formula of probabilities changes, and what it makes of a mass that is not 1.
+        with np.errstate(invalid="ignore"):
+            switched = np.abs(np.exp((order - 1.0) * values) - 0.5) < 1e-3
+        rows = np.isfinite(values) if room == "logits" else ~switched
         expected = by_hand(*args, order)
         found = slopes(args, jnp.asarray(order, dtype))
-        # Where a sum of powers is one half the formula changes, and what it makes of a mass that is not 1.
-        with np.errstate(invalid="ignore"):
-            switched = np.abs(np.exp((order - 1.0) * np.asarray(entry.public(*args, order))) - 0.5) < 1e-3
         for f, e in zip(found, expected if len(args) == 2 else (expected,), strict=True):
             np.testing.assert_array_equal(np.where(np.isinf(f), f, 0.0), np.where(np.isinf(e), e, 0.0))
-            # A power of the smallest normal number magnifies the rounding of its logarithm, which also decides
-            # which of the ratios is the largest.
-            near = np.isfinite(f) & (np.abs(e) < 1e3) & np.isfinite(order) & ~switched[:, None]
+            # A power of the smallest normal number magnifies the rounding of its logarithm.
+            near = np.isfinite(f) & (np.abs(e) < 1e3) & rows[:, None]
             np.testing.assert_allclose(np.asarray(f)[near], np.asarray(e)[near], rtol=1e-4, atol=1e-4)
 
 

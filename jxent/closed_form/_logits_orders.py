@@ -184,7 +184,8 @@ def logits_alpha_divergence(
     del keepdims
     zp, zq, axes, mask, shapes = _shared.rows(("zp", "zq"), zp, zq, axis, where)
     (p, log_p), (q, log_q) = _shared.softmax(zp, axes, mask), _shared.softmax(zq, axes, mask)
-    in_p, in_q = _powers.alpha_flows((p, q), (log_p, log_q), axes, alpha)
+    sides = (mask & (zp != -jnp.inf), mask & (zq != -jnp.inf))
+    in_p, in_q = _powers.alpha_flows((p, q), (log_p, log_q), sides, axes, alpha)
     return _shared.in_units(in_p, in_q, shapes, None)
 
 

@@ -123,7 +123,8 @@ def renyi_slopes(pair: Two, logs: Two, mask: Array, axes: Axes, order: ArrayLike
     # From order 1 on a class that q excludes makes the value infinite.
     excluded = q_alone & (a >= 1)
     never = total(jnp.where(mask & excluded, 1.0, 0.0), axes) > 0
-    largest = _largest_ratio_slopes(pair, logs, mask, axes)
+    share = _share_of_largest_ratio(logs, mask & ~is_zero(pair[0]), axes)
+    largest = share / lifted(pair[0]), -share / lifted(pair[1])
     others = [jnp.where(infinite, 0.0, x) for x in of_sum]
     in_p = jnp.where(never, jnp.where(excluded, jnp.inf, others[0]), jnp.where(infinite, largest[0], in_p))
     in_q = jnp.where(never, jnp.where(excluded, -jnp.inf, others[1]), jnp.where(infinite, largest[1], in_q))
@@ -141,13 +142,19 @@ def _centred(flow: Array, p: Array, axes: Axes) -> Array:
     return flow - p * total(flow, axes)
 
 
-def alpha_flows(pair: Two, logs: Two, axes: Axes, alpha: ArrayLike) -> Two:
-    """Gradients of the alpha divergence in two rows of logits."""
+def alpha_flows(pair: Two, logs: Two, sides: Two, axes: Axes, alpha: ArrayLike) -> Two:
+    """Gradients of the alpha divergence in two rows of logits, with the classes that each side may have."""
     alpha = jnp.asarray(alpha).astype(pair[0].dtype)
-    delta = logs[1] - logs[0]
-    in_p = jnp.where(is_zero(pair[0]), 0.0, _flow(logs[0], delta, 0.5 * (1.0 + alpha)))
-    in_q = jnp.where(is_zero(pair[1]), 0.0, _flow(logs[1], -delta, 0.5 * (1.0 - alpha)))
+    in_p = _flow_of_side(pair, logs, sides, 0.5 * (1.0 + alpha))
+    in_q = _flow_of_side(_swapped(pair), _swapped(logs), _swapped(sides), 0.5 * (1.0 - alpha))
     return _centred(in_p, pair[0], axes), _centred(in_q, pair[1], axes)
+
+
+def _flow_of_side(pair: Two, logs: Two, sides: Two, gamma: Array) -> Array:
+    """(p − p^(1 − γ) q^γ)/γ, whose power is 0 where q is impossible and γ above 0."""
+    (here, there), delta = sides, logs[1] - logs[0]
+    vanishes = ~there & (gamma > 0)
+    return jnp.where(here, jnp.where(vanishes, pair[0] * _limit(gamma), _flow(logs[0], delta, gamma)), 0.0)
 
 
 def renyi_flows(pair: Two, logs: Two, possible: Array, axes: Axes, order: ArrayLike) -> Two:
@@ -165,10 +172,9 @@ def renyi_flows(pair: Two, logs: Two, possible: Array, axes: Axes, order: ArrayL
     # Where a side is impossible r is 0.
     in_p = jnp.where(possible, in_p, a * _limit(gamma) * pair[0])
     in_q = jnp.where(possible, in_q, pair[1])
-    largest = [
-        _centred(p * s, p, axes) for p, s in zip(pair, _largest_ratio_slopes(pair, logs, possible, axes), strict=True)
-    ]
-    return jnp.where(infinite, largest[0], in_p), jnp.where(infinite, largest[1], in_q)
+    share = _share_of_largest_ratio(logs, possible, axes)
+    in_p = jnp.where(infinite, _centred(share, pair[0], axes), in_p)
+    return in_p, jnp.where(infinite, _centred(-share, pair[1], axes), in_q)
 
 
 def hellinger_flows(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:
@@ -190,14 +196,12 @@ def chi_squared_flows(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:
     return 2.0 * (square - common * p), common * q - square
 
 
-def _largest_ratio_slopes(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:
-    """Slopes of max log(p/q), shared by equals; 0 where p = q throughout."""
-    (p, q), ratio = pair, logs[0] - logs[1]
-    some = jnp.where(mask & ~is_zero(p), ratio, -jnp.inf)
-    top = jnp.max(some, axis=axes, keepdims=True)
-    share = jnp.where((some == top) & (top > 0), 1.0, 0.0)
-    share = share / jnp.maximum(total(share, axes), 1.0)
-    return share / lifted(p), -share / lifted(q)
+def _share_of_largest_ratio(logs: Two, among: Array, axes: Axes) -> Array:
+    """1 for the class with the largest p/q, shared by equals; 0 where p = q throughout."""
+    ratio = jnp.where(among, logs[0] - logs[1], -jnp.inf)
+    top = jnp.max(ratio, axis=axes, keepdims=True)
+    share = jnp.where((ratio == top) & (top > 0), 1.0, 0.0)
+    return share / jnp.maximum(total(share, axes), 1.0)
 
 
 def _root_slopes(pair: Two, logs: Two) -> Two:
