@@ -122,7 +122,7 @@ def quotient(p: Array, q: Array) -> Array:
 
     The rule never forms 1/q², which overflows where p/q² need not.
     """
-    return p * reciprocal(q)
+    return p / at_least_tiny(q)
 
 
 @quotient.defjvp
