@@ -186,6 +186,33 @@ def test_vmap_and_jit_of_the_hessian_product(engine, rng, x64):
         close(found, jax.vmap(functools.partial(product, plain), in_axes=axes)(*args))
 
 
+@pytest.mark.parametrize("moving", ["x", "w", "bias"])
+@pytest.mark.parametrize("chosen", [{}, {"label_smoothing": 0.1, "z_loss": 1e-3}])
+def test_many_directions_at_one_point_in_one_program(moving, chosen, rng):
+    """Second derivatives as `hessian` asks for them, compiled: sums over one row for a batch of tangents."""
+    n, d, v = 10, 64, 100
+    labels = rng.integers(0, v, n)
+    given = {"x": rng.normal(size=(n, d)), "w": 0.2 * rng.normal(size=(v, d)), "bias": rng.normal(size=v)}
+    factors, directions = np.cos(np.arange(n)), rng.normal(size=(40, *given[moving].shape))
+
+    def ours(x, w, bias):
+        return linear.softmax_cross_entropy(x, w, labels, bias=bias, **chosen)
+
+    def plain(x, w, bias):
+        return losses.softmax_cross_entropy_with_integer_labels(x @ w.T + bias[None], labels, **chosen)
+
+    def products(f, dtype):
+        """The Hessian of a weighted sum of losses times a direction."""
+        held = {k: jnp.asarray(a, dtype) for k, a in given.items()}
+        of = lambda a: jnp.sum(jnp.asarray(factors, dtype) * f(**{**held, moving: a}))  # noqa: E731
+        return lambda t: jax.jvp(jax.grad(of), (held[moving],), (t,))[1]
+
+    found = jax.jit(jax.vmap(products(ours, jnp.float32)))(jnp.asarray(directions, jnp.float32))
+    with jax.enable_x64(True):
+        expected = [np.asarray(products(plain, jnp.float64)(jnp.asarray(t))) for t in directions]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * max(np.max(np.abs(expected)), 1.0))
+
+
 @pytest.mark.slow
 def test_logsumexp(rng, x64, op_by_op):
     """Value, gradient and second derivative, with a bias, masks and more than one leading axis."""

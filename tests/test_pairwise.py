@@ -135,6 +135,16 @@ def test_slopes_on_the_boundary_are_those_of_the_rows(name, rng):
     np.testing.assert_allclose(along(p, q, *moves)[finite], expected[finite], rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("room", [probs, logits])
+def test_second_derivatives_along_many_directions(room, rng):
+    """The blocks of rows are looped over, and the direction alone is mapped."""
+    p, q = rows(room, rng, 4)[1:3], rows(room, rng, 4)[1:3]
+    of_pairs, of_rows = room.pairwise_jensen_shannon_divergence, room.jensen_shannon_divergence
+    found = jax.hessian(lambda p: jnp.sum(of_pairs(p, q)))(p)
+    expected = jax.hessian(lambda p: jnp.sum(of_rows(p[:, None], q[None])))(p)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 # The Fisher information.
 
 

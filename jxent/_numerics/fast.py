@@ -106,6 +106,10 @@ def by_platform(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *oper
         del size
         # A parameter that is a constant of the program comes as what it was written as.
         operands = [jnp.asarray(x) for x in given]
+        if not any(batched):
+            # Of many tangents at one point jax asks for the point's own value: a call of `run` would ask that again.
+            value = _of_members(exact, formulas, axes, mapped, *operands)
+            return value, jax.tree.map(lambda _: False, value)
         ranks = [x.ndim - b for x, b in zip(operands, batched, strict=True)]
         if any(b and not rank for b, rank in zip(batched, ranks, strict=True)):
             # A parameter for each member has no place in a formula for rows.

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics.primitives import is_symbolic_zero, lowest, tiny, varying
+from jxent._numerics.primitives import fence, is_symbolic_zero, lowest, tiny, varying
 from jxent.linear._blocks import over_blocks
 
 
@@ -272,16 +272,17 @@ def _tangents(plan: Plan, b: Operands, moves: Moves, seen: Rows) -> Any:
     if dz is not None:
         # A row of only −∞ has p = 0.
         p = jnp.exp((z - top) - jnp.where(log_sum == -jnp.inf, 0.0, log_sum))
-        dlog_sum = jnp.sum(p * dz, axis=-1)
+        # Fenced: second derivatives sum what is formed of these sums (see `softmax.centred`).
+        dlog_sum = fence(jnp.sum(p * dz, axis=-1))
         for i, (c, mass) in enumerate(zip(sets, seen.masses, strict=True)):
-            losses[i] = jnp.sum(_slope(z, c, mass[..., None], top, log_sum) * dz, axis=-1)
+            losses[i] = fence(jnp.sum(_slope(z, c, mass[..., None], top, log_sum) * dz, axis=-1))
     if moves.targets is not None or moves.class_weights is not None:
         bound = -math.log(tiny(z.dtype))
         log_p = (z - top) - log_sum
         surprise = jnp.where(log_p == -jnp.inf, bound, -log_p)
         for i, dc in enumerate(_coefficient_tangents(plan, b, moves, z)):
-            losses[i] = losses[i] + jnp.sum(surprise * dc, axis=-1)
-            masses[i] = jnp.sum(dc, axis=-1)
+            losses[i] = losses[i] + fence(jnp.sum(surprise * dc, axis=-1))
+            masses[i] = fence(jnp.sum(dc, axis=-1))
     return tuple(losses), tuple(masses), dlog_sum
 
 
