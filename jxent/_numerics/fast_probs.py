@@ -159,7 +159,7 @@ def deficit_is_sure(total: Array, beta: Array, mass: Array | float) -> Array:
     size = jnp.abs(total)
     distance = 1.0 + jnp.abs(1.0 - beta)
     # Exponents that matter are at most a few times as large as the logarithm of the sum, and where that is small they
-    # are, too: in float64, which leaves fewer units, they count by the sum. Seen: 2.4·(1 + |γ|) + 8·S, and less of each.
+    # are, too: in float64, which leaves fewer units, they count by the sum. Seen: 2.4·(1 + |γ|) + 8·S at most.
     error = 4.0 * distance * (1.0 + size) if total.dtype == jnp.float32 else 3.0 * distance + 8.0 * size
     error = error * mass
     return (budget(total) * size > error) & (size < 1e3)
