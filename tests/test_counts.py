@@ -557,3 +557,10 @@ def test_a_rising_factorial_keeps_its_digits(x64):
                 expected = float(size * mp.psi(1, size * b + 1) - mp.psi(1, b + 1))
             found = float(_posterior._expected_slope(jnp.asarray(beta), jnp.asarray(size)))
             assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_digamma_function(x64):
+    """Absolutely where it crosses 0, and right where the series takes over."""
+    x = np.array([1e-3, 0.5, 1.4616321449683623, 2.0, 9.5, 10.0, 10.5, 13.0, 40.0, 1e6])
+    expected = np.array([float(mp.digamma(mp.mpf(a))) for a in x])
+    np.testing.assert_allclose(gamma.digamma(jnp.asarray(x)), expected, rtol=2e-15, atol=2e-15)

@@ -140,6 +140,28 @@ def test_derivative_in_the_order(name, room, x64):
         assert slopes(np.inf)[0] == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DIVERGENCES)
+@pytest.mark.parametrize("room", [probs, logits])
+def test_derivative_in_the_order_where_a_side_is_0(room, name, x64):
+    """Every term has its derivative: of p alone, of q alone, and of both."""
+    p, q = [0.5, 0.375, 0.125, 0.0], [0.0, 0.25, 0.5, 0.25]
+    args = [jnp.asarray(x) if room is probs else jnp.log(jnp.asarray(x)) + 1.0 for x in (p, q)]
+    exact = [[ref.mp.mpf(x) for x in row] for row in (p, q)]
+    h = ref.mp.mpf(10) ** -20
+
+    def of(a):
+        """The definition with its powers of 0."""
+        b = a if name == "renyi_divergence" else (1 - a) / 2
+        total = ref.power_sum(*exact, b)
+        return ref.mp.log(total) / (a - 1) if name == "renyi_divergence" else (1 - total) / (b * (1 - b))
+
+    slope = jax.jit(jax.grad(lambda order: getattr(room, name)(*args, order)))
+    for order in (0.25, 0.5, 0.875) if name == "renyi_divergence" else (-0.75, 0.0, 0.5):
+        expected = (of(ref.mp.mpf(order) + h) - of(ref.mp.mpf(order) - h)) / (2 * h)
+        assert slope(order) == pytest.approx(float(expected), rel=1e-12)
+
+
 def _smooth(name, rows, a):
     """The textbook formula at orders near which it has no singularity but removable ones."""
     mp = ref.mp
