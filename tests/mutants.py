@@ -136,7 +136,8 @@ def body_only(tree):
 def selections(mutant, names, passes):
     """Options of pytest, one run after the other: the functions concerned, the module's own tests, all the others."""
     if names:
-        some = sorted(names)[:: -(-len(names) // MOST)]
+        # Formulas of a distance go by its name without the word.
+        some = [name.removesuffix("_distance") for name in sorted(names)[:: -(-len(names) // MOST)]]
         yield ["-k", " or ".join(some), *paths(EVERY)]
         # Tests of a few of them, without a row for each.
         yield ["-k", " and ".join(f"not {room}." for room in ("probs", "logits", "losses")), *paths(EVERY)]
