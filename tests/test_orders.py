@@ -323,6 +323,37 @@ def test_a_generator_is_asked_of_ratios_with_a_side_that_underflows(turned, dtyp
     np.testing.assert_allclose(jax.jit(found)(a, b), found(a, b), rtol=bound)
 
 
+def test_a_ratio_at_the_edge_of_the_range(dtype):
+    """Near the largest t, and near the largest f(t): no NaN, and where the value is finite it is the right one."""
+    relative, reverse = (lambda t: t * jnp.log(t)), (lambda t: -jnp.log(t))
+    edge = -np.log(float(np.finfo(dtype).tiny))
+    for base in (edge, edge + np.log(2.0), edge - np.log(edge), 0.5 * edge):
+        for shift in range(-4, 5):
+            far = jnp.asarray([0.0, -base * (1 + shift * float(np.finfo(dtype).eps) / 2)], dtype)
+            near = jnp.zeros(2, dtype)
+            for zp, zq, f, named in (
+                (near, far, relative, logits.kl_divergence),
+                (far, near, reverse, lambda p, q: logits.kl_divergence(q, p)),
+                (far, near, relative, logits.kl_divergence),
+                (near, far, lambda t: (t - 1.0) ** 2, logits.chi_squared_divergence),
+            ):
+                value = logits.f_divergence(zp, zq, f)
+                assert not np.isnan(value)
+                if np.isfinite(value):
+                    np.testing.assert_allclose(value, named(zp, zq), rtol=1e-5)
+                assert np.isfinite(jax.grad(logits.f_divergence, (0, 1))(zp, zq, f)).all()
+                assert np.isfinite(closed_form.logits_f_divergence(zp, zq, f)).all()
+
+
+def test_what_counts_as_0_moves_nothing():
+    zp, zq = jnp.asarray([0.0, 1.0, -120.0]), jnp.asarray([0.0, 0.3, 0.5])
+    f = lambda t: 1.0 - t**0.02  # noqa: E731
+    found = jax.grad(lambda z: logits.f_divergence(z, zq, f, slope_at_infinity=0.0))(zp)
+    without = jax.grad(lambda z: logits.f_divergence(z, zq, f, slope_at_infinity=0.0))(zp.at[2].set(-jnp.inf))
+    np.testing.assert_allclose(found, without, rtol=1e-5)
+    assert found[2] == 0
+
+
 def test_a_ratio_out_of_range_is_one_with_a_side_of_0():
     """No generator can be asked about it; measures with a formula of their own have the value."""
     a, b = jnp.asarray([0.0, 0.0], jnp.float32), jnp.asarray([0.0, -104.0], jnp.float32)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from jxent._numerics.primitives import fence, recompute, row_sum, tiny
+from jxent._numerics.primitives import at_least_tiny, fence, recompute, row_sum, tiny
 
 Axes = tuple[int, ...]
 Quick = tuple[Array, Array]
@@ -129,7 +129,8 @@ def total_variation(axes: Axes, p: Array, q: Array) -> Quick:
 
 def hellinger(axes: Axes, p: Array, q: Array) -> Quick:
     """½ Σ (√p − √q)², by (p − q)/(√p + √q): its relative error of a few units needs no certificate."""
-    root = (p - q) / jnp.maximum(jnp.sqrt(p) + jnp.sqrt(q), tiny(p.dtype))
+    # A choice: a maximum might lose the NaN of what is below 0.
+    root = (p - q) / at_least_tiny(jnp.sqrt(p) + jnp.sqrt(q))
     return 0.5 * add(root * root, axes), jnp.ones((), bool)
 
 
@@ -151,10 +152,14 @@ def deficit_terms(p: Array, q: Array, beta: Array) -> Array:
 def deficit_is_sure(total: Array, beta: Array, mass: Array | float) -> Array:
     """Whether Σ [βp + γq − p^β q^γ] is large enough for its rounding."""
     size = jnp.abs(total)
-    distance = 1.0 + jnp.abs(1.0 - beta)
-    # Exponents that matter are at most a few times as large as the logarithm of the sum, and where that is small they
-    # are, too: in float64, which leaves fewer units, they count by the sum. Seen: 2.4·(1 + |γ|) + 8·S at most.
-    error = 4.0 * distance * (1.0 + size) if total.dtype == jnp.float32 else 3.0 * distance + 8.0 * size
+    # Exponents that matter are at most a few times as large as the logarithm of the sum.
+    share = 4.0 if total.dtype == jnp.float32 else 5.0
+    error = share * (1.0 + jnp.abs(1.0 - beta)) * (1.0 + size)
+    if total.dtype == jnp.float64:
+        # Between orders 0 and 1 a power is less than p and q together, however large its exponent, and the sum of
+        # the exponents small where that of the terms is. Seen: 2.4·(1 + γ) + 8·S at most.
+        within = jnp.abs(beta - 0.5) < 0.5
+        error = jnp.where(within, 3.0 * (2.0 - beta) + 8.0 * size, error)
     error = error * mass
     return (budget(total) * size > error) & (size < 1e3)
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.core import Tracer
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from jxent._numerics import fast
@@ -48,7 +49,7 @@ def _from_logits(axes: Axes, zp: Array, zq: Array) -> Ratio:
     pair = from_logits(zp, zq, axes)
     smallest = tiny(pair.p.dtype)
     some_p, some_q = pair.p >= smallest, pair.q >= smallest
-    within = jnp.abs(pair.delta) <= -float(np.log(smallest))
+    within = jnp.abs(pair.delta) < largest_log_ratio(pair.p.dtype)
     known = within & (some_p | some_q) & ~(pair.no_p | pair.no_q)
     pair = pair._replace(no_p=~(some_p | known), no_q=~(some_q | known))
     # Near 1, and where a side is lost, the logarithm has the digits; elsewhere the quotient.
@@ -56,6 +57,11 @@ def _from_logits(axes: Axes, zp: Array, zq: Array) -> Ratio:
     delta = jnp.where(by_log, pair.delta, 0.0)
     t = jnp.where(by_log, jnp.exp(-delta), quotient(pair.p, pair.q))
     return Ratio(pair, t, jnp.where(by_log, jnp.exp(delta), quotient(pair.q, pair.p)))
+
+
+def largest_log_ratio(dtype: DTypeLike) -> float:
+    """What |log(p/q)| may be for both p/q and q/p to be normal numbers, however exp rounds."""
+    return -float(np.log(tiny(dtype))) * (1.0 - 16.0 * float(jnp.finfo(dtype).eps))
 
 
 def f_sum(
@@ -120,16 +126,20 @@ def _exact(
     *constants: Array,
 ) -> Array:
     s, t, inverse = ratio_of(axes, first, second)
+    if inverse is not None:
+        # Nor is there a slope where the generator itself is out of range.
+        s = s._replace(no_q=s.no_q | (~s.no_p & (t > 1.0) & jnp.isinf(pure(lax.stop_gradient(t), *constants))))
     q_alone, p_alone, neither = s.no_q & ~s.no_p, s.no_p & ~s.no_q, s.no_p & s.no_q
     # Out of the way of the generator where a side is 0: p at the smallest normal number, and no infinity.
     at = t + lax.stop_gradient(jnp.where(s.no_p, tiny(t.dtype), t) - t)
-    at = jnp.where(s.no_q, 1.0, at)
+    at = jnp.where(s.no_q | (p_alone & ~jnp.isfinite(at_zero)), 1.0, at)
     if inverse is None:
         term = _weighted(pure, s.p, s.q, at, constants)
     else:
-        # By the larger side, which is there where the other underflowed.
+        # By the larger side, which is there where the other underflowed; p that counts as 0 moves nothing.
         over = at > 1.0
-        sides = jnp.where(over, s.p, s.q), jnp.where(over, inverse, 1.0), jnp.where(over, 1.0, at)
+        p_of_it = jnp.where(over, 1.0, jnp.where(s.no_p, 0.0, at))
+        sides = jnp.where(over, s.p, s.q), jnp.where(over, inverse, 1.0), p_of_it
         term = _of_larger(pure, sides, (s.log_p, s.log_q), at, constants)
     correct = p_alone & jnp.isfinite(at_zero)
     # Chosen before the product: its slope in q would be 0·∞ wherever f(0) is infinite.

@@ -122,13 +122,17 @@ def _flows(
     limit_p, limit_q = (jnp.where(x == 0, 0.0, x * _shared.finite(s)) for x, s in zip(pair, limits, strict=True))
     p, q = pair
     log_t = logarithms[0] - logarithms[1]
-    known = jnp.abs(log_t) <= -jnp.log(jnp.finfo(p.dtype).tiny)
+    known = jnp.abs(log_t) < -jnp.log(jnp.finfo(p.dtype).tiny) * (1.0 - 16.0 * jnp.finfo(p.dtype).eps)
     known &= possible & ~(_shared.is_zero(p) & _shared.is_zero(q))
     log_t = jnp.where(known, log_t, 0.0)
     t, over = jnp.exp(log_t), log_t > 0
     value, slope = jax.jvp(generator, (t,), (jnp.ones_like(t),))
     of_p = jnp.where(over, p * slope, q * (t * slope))
     of_q = jnp.where(over, p * (jnp.exp(-log_t) * value - slope), q * (value - t * slope))
+    # Where the generator is out of range p has the slope at infinity, or, where that is infinite, none.
+    endless = over & jnp.isinf(value)
+    of_p = jnp.where(endless, p * (0.0 if slope_at_infinity is None else slope_at_infinity), of_p)
+    of_q = jnp.where(endless, 0.0, of_q)
     return jnp.where(known, of_p, limit_p), jnp.where(known, of_q, limit_q)
 
 

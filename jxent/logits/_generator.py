@@ -38,10 +38,10 @@ def f_divergence(
         `[...]`; with a convex f and f(1) = 0 at least 0, and 0 for equal inputs.
 
     Edge cases: p = q = 0 contributes 0; p = 0 < q contributes q·f(0), the limit from above if f(0) is NaN; q = 0 <
-    p contributes +inf, or p times `slope_at_infinity`. The generator is asked about p/q: where that is no normal
-    number, as where p and q both underflow, the smaller of them counts as 0, unlike in the measures with a formula of
-    their own. What f and its derivatives make of extreme ratios is theirs: in float32 the second derivative of −log t
-    is out of range for t below 1e-19.
+    p contributes +inf, or p times `slope_at_infinity`. The generator is asked about p/q. Where that or f of it is out
+    of range the smaller side counts as 0, and where p and q both underflow both do, unlike in the measures with a
+    formula of their own: in float32 p/q may be up to 8e37, and for t·log t up to 4e36. The second derivative of −log t
+    is out of range below 1e-19.
 
     Gradient: with s = f′(p/q) and r = f(p/q) − p/q·f′(p/q), p(s − Σ p·s) in zp and q(r − Σ q·r) in zq.
 
