@@ -327,8 +327,8 @@ def test_a_ratio_at_the_edge_of_the_range(dtype):
     """Near the largest t, and near the largest f(t): no NaN, and where the value is finite it is the right one."""
     relative, reverse = (lambda t: t * jnp.log(t)), (lambda t: -jnp.log(t))
     edge = -np.log(float(np.finfo(dtype).tiny))
-    for base in (edge, edge + np.log(2.0), edge - np.log(edge), 0.5 * edge):
-        for shift in range(-4, 5):
+    for base in (edge, edge + np.log(2.0), edge - np.log(edge)):
+        for shift in range(-2, 3):
             far = jnp.asarray([0.0, -base * (1 + shift * float(np.finfo(dtype).eps) / 2)], dtype)
             near = jnp.zeros(2, dtype)
             for zp, zq, f, named in (

@@ -49,7 +49,7 @@ def _from_logits(axes: Axes, zp: Array, zq: Array) -> Ratio:
     pair = from_logits(zp, zq, axes)
     smallest = tiny(pair.p.dtype)
     some_p, some_q = pair.p >= smallest, pair.q >= smallest
-    within = jnp.abs(pair.delta) < largest_log_ratio(pair.p.dtype)
+    within = jnp.abs(pair.delta) < _largest_log_ratio(pair.p.dtype)
     known = within & (some_p | some_q) & ~(pair.no_p | pair.no_q)
     pair = pair._replace(no_p=~(some_p | known), no_q=~(some_q | known))
     # Near 1, and where a side is lost, the logarithm has the digits; elsewhere the quotient.
@@ -59,7 +59,7 @@ def _from_logits(axes: Axes, zp: Array, zq: Array) -> Ratio:
     return Ratio(pair, t, jnp.where(by_log, jnp.exp(delta), quotient(pair.q, pair.p)))
 
 
-def largest_log_ratio(dtype: DTypeLike) -> float:
+def _largest_log_ratio(dtype: DTypeLike) -> float:
     """What |log(p/q)| may be for both p/q and q/p to be normal numbers, however exp rounds."""
     return -float(np.log(tiny(dtype))) * (1.0 - 16.0 * float(jnp.finfo(dtype).eps))
 
