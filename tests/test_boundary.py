@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jxent import closed_form
+from jxent import closed_form, logits, probs
 from tests.accuracy import SIGNED
 from tests.table import BY_NAME, TABLE, differentiable
 
@@ -172,3 +172,28 @@ def test_every_argument_of_a_pair_is_swept():
     p, q = corners(entry, 3, np.float32)
     assert p.shape == q.shape == (196, 3)
     assert np.isposinf(entry.function(p, q)).any()
+
+
+PAIRS_OF_LOGITS = [
+    e for e in TABLE if e.name.startswith("logits.") and e.arity == 2 and not e.joint and "binary" not in e.name
+]
+
+
+@pytest.mark.parametrize("entry", PAIRS_OF_LOGITS, ids=[e.name for e in PAIRS_OF_LOGITS])
+@pytest.mark.parametrize("third", [0.2, -np.inf])
+def test_a_row_of_only_minus_infinity_is_no_distribution(entry, third, dtype_by_turns):
+    """On either side, whatever the other is."""
+    nothing, some = np.full((1, 3), -np.inf, dtype_by_turns), np.array([[0.5, 0.0, third]], dtype_by_turns)
+    for pair in ((nothing, some), (some, nothing), (nothing, nothing)):
+        assert np.isnan(entry.function(*pair)).all()
+    assert not np.isnan(entry.function(some, some)).any()
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "kl_divergence", "jensen_shannon_divergence"])
+def test_pairs_with_a_row_that_is_no_distribution(name):
+    rows = jnp.array([[0.5, 0.0, 0.2], [0.5, 0.0, -jnp.inf], [-jnp.inf] * 3])
+    values = np.isnan(getattr(logits, f"pairwise_{name}")(rows, rows))
+    np.testing.assert_array_equal(values, [[False, False, True], [False, False, True], [True, True, True]])
+    poor = jnp.array([[0.5, 0.5, 0.0], [jnp.nan, 0.5, 0.5]])
+    values = np.isnan(getattr(probs, f"pairwise_{name}")(poor, poor))
+    np.testing.assert_array_equal(values, [[False, True], [True, True]])

@@ -24,7 +24,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._numerics import fast_chained, fast_logits, fast_probs
+from jxent._numerics import fast_chained, fast_logits, fast_looped, fast_probs
 from jxent._numerics.primitives import is_sharded, is_symbolic_zero, spread
 
 Axes = tuple[int, ...]
@@ -43,28 +43,32 @@ def certified(formulas: Formulas, exact: Callable[..., Any], axes: Axes, *operan
         # As large as the operands: formed where it is returned, or it would be written twice.
         form = cast("Callable[[], Array]", value)
         return lax.cond(jnp.all(sure), lambda *_: form(), lambda *rest: exact(axes, *rest), *operands)
-    definition = functools.partial(exact, axes)
-    otherwise = functools.partial(certified, tuple(others), exact, axes) if others else definition
-    without = functools.partial(_without, definition, otherwise, sure, axes)
+
+    def without(value: Any, *operands: Array) -> Any:
+        return _without(tuple(others), exact, axes, sure, value, *operands)
+
     return lax.cond(jnp.all(sure), lambda value, *_: value, without, value, *operands)
 
 
-# From so many rows on, up to one in FEW of them may be evaluated by themselves, a portion at a time.
+# From so many rows on they may be evaluated a portion at a time: all of them, or, where up to one in FEW lacks its
+# certificate, these by themselves in up to PORTIONS portions.
 MANY, FEW, PORTIONS = 4096, 16, 32
+# Numbers of an operand that the definition is given at a time: its temporaries are several times as many.
+PORTION = 1 << 20
 
 
-def _without(
-    exact: Callable[..., Any],
-    otherwise: Callable[..., Any],
-    sure: Array,
-    axes: Axes,
-    value: Any,
-    *operands: Array,
-) -> Any:
+def _without(others: Formulas, exact: Callable[..., Any], axes: Axes, sure: Array, value: Any, *operands: Array) -> Any:
     """The definition of the rows that lack a certificate where they are few among many, else another value for all."""
     count = sure.shape[0] if sure.ndim == 1 and isinstance(value, Array) and value.shape == sure.shape else 0
-    if count < MANY or axes != (1,) or any(is_sharded(x) for x in operands):
-        return otherwise(*operands)
+    alone = count < MANY or axes != (1,) or any(is_sharded(x) for x in operands)
+
+    def otherwise(value: Any, *operands: Array) -> Any:
+        if others:
+            return certified(others, exact, axes, *operands)
+        return exact(axes, *operands) if alone else _in_portions(exact, value, *operands)
+
+    if alone:
+        return otherwise(value, *operands)
     portion = count // (FEW * PORTIONS)
     lacking = jnp.sum(~sure)
 
@@ -75,12 +79,29 @@ def _without(
         def next_portion(i: Array, value: Array) -> Array:
             chosen = lax.dynamic_slice(lack, (i * portion,), (portion,))
             some = (jnp.take(x, chosen, axis=0, mode="clip") if x.ndim == 2 else x for x in operands)
-            return value.at[chosen].set(exact(*some), mode="drop")
+            return value.at[chosen].set(exact(axes, *some), mode="drop")
 
         return lax.fori_loop(0, (lacking + portion - 1) // portion, next_portion, value)
 
     few = lacking <= portion * PORTIONS
-    return lax.cond(few, mended, lambda _, *rest: otherwise(*rest), value, *operands)
+    return lax.cond(few, mended, otherwise, value, *operands)
+
+
+def _in_portions(exact: Callable[..., Any], value: Array, *operands: Array) -> Array:
+    """The definition of all rows, a portion at a time.
+
+    Its temporaries are then no more than what the system's allocator keeps for the next call: were they several times
+    the operands, every call would be given fresh pages, those of the quick formulas, too.
+    """
+    count = value.shape[0]
+    portion = min(count, max(1, PORTION // max(x.shape[-1] for x in operands if x.ndim == 2)))
+
+    def next_portion(i: Array, value: Array) -> Array:
+        start = jnp.minimum(i * portion, count - portion)
+        some = (lax.dynamic_slice_in_dim(x, start, portion) if x.ndim == 2 else x for x in operands)
+        return lax.dynamic_update_slice_in_dim(value, exact((1,), *some), start, 0)
+
+    return lax.fori_loop(0, -(-count // portion), next_portion, value)
 
 
 # Below so many numbers a call costs more than its passes: the definition alone compiles in half the time.
@@ -213,8 +234,18 @@ def from_probs(name: str) -> Formulas:
 
 def from_logits(name: str) -> Formulas:
     """The quick formulas of a measure of logits."""
-    return _found(name, fast_chained.LOGITS, fast_logits.FORMULAS)
+    return _found(name, FIRST_OF_LOGITS, fast_logits.FORMULAS)
 
 
 def _found(name: str, *tables: dict[str, Callable[..., tuple[Any, Array]]]) -> Formulas:
     return tuple(table[name] for table in tables if name in table)
+
+
+def _where_it_fits(looped: Certified, chained: Certified, axes: Axes, *operands: Array) -> tuple[Any, Array]:
+    return (looped if fast_looped.fit(axes, *operands) else chained)(axes, *operands)
+
+
+FIRST_OF_LOGITS: dict[str, Certified] = fast_chained.LOGITS | {
+    name: functools.partial(_where_it_fits, looped, fast_chained.LOGITS[name])
+    for name, looped in fast_looped.LOGITS.items()
+}

@@ -80,7 +80,11 @@ def entropy(axes: Axes, z: Array) -> Quick:
     """Log Z − Σ z·exp z/Z with Z = Σ exp z."""
     total = add(jnp.exp(z), axes)
     (again,) = recompute(total, z)
-    moment = add(again * jnp.exp(again), axes)
+    return entropy_of_sums(total, add(again * jnp.exp(again), axes))
+
+
+def entropy_of_sums(total: Array, moment: Array) -> Quick:
+    """The entropy from Σ exp z and Σ z·exp z."""
     log_total = jnp.log(total)
     value = log_total - moment / total
     return value, sound(total) & worth(value, moment_error(log_total, value))
@@ -90,9 +94,13 @@ def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
     """Log B − Σ b·exp a/A."""
     total_a, total_b = (add(jnp.exp(z), axes) for z in (a, b))
     again_a, again_b = recompute(total_a, a, b)
-    moment = add(again_b * jnp.exp(again_a), axes) / total_a
+    return cross_entropy_of_sums(total_a, total_b, add(again_b * jnp.exp(again_a), axes))
+
+
+def cross_entropy_of_sums(total_a: Array, total_b: Array, moment: Array) -> Quick:
+    """The cross-entropy from Σ exp a, Σ exp b and Σ b·exp a."""
     log_b = jnp.log(total_b)
-    value = log_b - moment
+    value = log_b - moment / total_a
     return value, whole(total_a) & sound(total_b) & worth(value, moment_error(log_b, value))
 
 
@@ -100,10 +108,14 @@ def kl_divergence(axes: Axes, a: Array, b: Array) -> Quick:
     """Σ (a − b)·exp a/A + log(B/A)."""
     total_a, total_b = (add(jnp.exp(z), axes) for z in (a, b))
     a_again, b_again = recompute(total_a, a, b)
-    moment = add((a_again - b_again) * jnp.exp(a_again), axes) / total_a
+    return kl_of_sums(total_a, total_b, add((a_again - b_again) * jnp.exp(a_again), axes))
+
+
+def kl_of_sums(total_a: Array, total_b: Array, moment: Array) -> Quick:
+    """The divergence from Σ exp a, Σ exp b and Σ (a − b)·exp a."""
     # The logarithm of the quotient errs in proportion to itself, two logarithms would in proportion to log A.
     to_b = jnp.log(total_b / total_a)
-    value = moment + to_b
+    value = moment / total_a + to_b
     # Σ p·|a − b| ≤ |log(B/A)| + KL + √(2·KL), of which each term errs by 2.5 units; each sum of exponentials by 2.
     size = jnp.abs(value)
     error = 5.0 + 4.5 * (jnp.abs(to_b) + size) + 2.5 * jnp.sqrt(2.0 * size)

@@ -51,9 +51,9 @@ def from_probs(p: Array, q: Array) -> Pair:
 
 
 def from_logits(a: Array, b: Array, axes: Axes) -> Pair:
-    """Two rows of logits, of any shift; only −∞ is impossible."""
+    """Two rows of logits, of any shift; only −∞ is impossible, and in a row of −∞ alone nothing: it is NaN."""
     f = _logits_features(a, b, axes)
-    no_p, no_q = a == -jnp.inf, b == -jnp.inf
+    no_p, no_q = (a == -jnp.inf) & (f.p == f.p), (b == -jnp.inf) & (f.q == f.q)
     return with_support(f, no_p, no_q)
 
 

@@ -42,9 +42,11 @@ def _from_probs(p: Array) -> Rows:
 
 
 def _from_logits(z: Array) -> Rows:
-    impossible = z == -jnp.inf
+    p = sm.softmax(z, (1,))
+    # In a row of −∞ alone, which is no distribution, everything is NaN.
+    impossible = (z == -jnp.inf) & (p == p)
     log = jnp.where(impossible, jnp.log(jnp.asarray(tiny(z.dtype), z.dtype)), sm.log_softmax(z, (1,)))
-    return Rows(sm.softmax(z, (1,)), log, impossible.astype(z.dtype))
+    return Rows(p, log, impossible.astype(z.dtype))
 
 
 def _never(first: Rows, second: Rows) -> Array:
@@ -131,8 +133,9 @@ def _logits_kl_divergence_jvp(primals: Sequence[Array], tangents: Sequence[Array
 
 
 def _centre(second: Rows) -> Array:
-    """A row to measure logarithms from: what all rows have in common then rounds nowhere."""
-    return lax.stop_gradient(jnp.mean(second.log, axis=0, keepdims=True))
+    """A row to measure logarithms from: what all rows have in common then rounds nowhere. A NaN stays with its row."""
+    log = jnp.where(second.log == second.log, second.log, 0.0)
+    return lax.stop_gradient(jnp.mean(log, axis=0, keepdims=True))
 
 
 def _corrected(first: Rows, second: Rows, exact: Exact, a: Array, b: Array) -> Array:

@@ -1,0 +1,155 @@
+"""The sums that one loop over the rows forms, and the exponential that it uses."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jxent import logits
+from jxent._numerics import fast, fast_looped
+from jxent._numerics.fast_looped import PIECES, SEGMENT, cut_of, exponential, fit, row_sums
+from tests import reference as ref
+
+UNIT = 2.0**-24
+
+
+def test_the_exponential_within_units(rng):
+    x = np.concatenate([rng.uniform(-s, s, 20000) for s in (0.4, 1.0, 10.0, 87.0)]).astype(np.float32)
+    error = np.abs(np.asarray(jax.jit(exponential)(x), float) / np.exp(x.astype(float)) - 1.0)
+    assert error[np.abs(x) <= 10.0].max() <= 1.5 * UNIT
+    assert error.max() <= 5.1 * UNIT
+    np.testing.assert_array_equal(jax.jit(exponential)(jnp.zeros(3)), 1.0)
+
+
+def test_the_exponential_beyond_its_range():
+    """Below the smallest normal number 0, and above the range what no certificate is given for."""
+    low = np.log(float(np.finfo(np.float32).tiny))
+    below = np.array([low - 1e-4, -100.0, -1e30, -np.inf], np.float32)
+    above = np.array([88.0, 89.0, 1e30, np.inf, np.nan], np.float32)
+    np.testing.assert_array_equal(jax.jit(exponential)(below), 0.0)
+    assert float(jax.jit(exponential)(jnp.float32(low + 1e-4))) == pytest.approx(np.exp(low + 1e-4), rel=1e-5)
+    assert (np.asarray(jax.jit(exponential)(above)) > 1e38).all()
+
+
+@pytest.mark.parametrize("classes", [64, 336, 337, 1000, 1500, 2003, 10000, 10007, 50257, 128256, 1000003])
+def test_cuts_leave_out_no_column(classes):
+    cut = cut_of(classes)
+    assert cut.segments * cut.columns == classes
+    assert cut.columns // cut.width <= PIECES
+    assert cut.width % 8 == 0
+    rows = jnp.zeros((16, classes), jnp.float32)
+    # Long rows that have no divisor near the size of a segment are left to the kernels, the longest of them not.
+    assert fit((1,), rows) == (cut.columns <= 2 * SEGMENT or classes > 20000)
+    assert (cut.segments == 1) == (classes <= 1000 or classes in (2003, 10007, 1000003))
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "dtype"),
+    [
+        ((16, 63), (1,), "float32"),
+        ((15, 64), (1,), "float32"),
+        ((64, 64), (0,), "float32"),
+        ((64, 64), (1,), "float16"),
+    ],
+)
+def test_what_is_no_work_for_the_loop(shape, axes, dtype):
+    assert fit((1,), jnp.zeros((16, 64), jnp.float32))
+    assert not fit(axes, jnp.zeros(shape, dtype))
+
+
+def _moments(x, y):
+    return x, y, x * y
+
+
+@pytest.mark.parametrize("classes", [1, 5, 16, 17, 130, 336, 337, 997, 1000, 1345, 1500, 2003, 5000])
+@pytest.mark.parametrize("portion", [None, 7])
+def test_row_sums_of_any_number_of_classes(classes, portion, rng, monkeypatch):
+    """All rows at once, and a portion at a time, of which the last begins among the rows of the one before."""
+    rows = 24
+    if portion:
+        cut = cut_of(classes)
+        monkeypatch.setattr(fast_looped, "PORTION", portion * 3 * cut.segments * cut.width)
+    x, y = (jnp.asarray(rng.normal(size=(2, rows // 2, classes)), jnp.float32) for _ in range(2))
+    found = jax.jit(lambda x, y: row_sums(_moments, x, y))(x, y)
+    for values, total in zip(_moments(*(np.asarray(z, float) for z in (x, y))), found, strict=True):
+        assert total.shape == (2, rows // 2)
+        np.testing.assert_allclose(total, values.sum(-1), atol=8 * UNIT * np.abs(values).sum(-1).max())
+    (alone,) = jax.jit(lambda x: row_sums(lambda x: (x,), x))(x)
+    np.testing.assert_allclose(alone, found[0], atol=8 * UNIT * np.abs(x).sum(-1).max())
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (5.0, -3.0), (40.0, 40.0), (-60.0, 0.0), (100.0, 100.0), (0.0, -200.0)])
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 30.0])
+def test_rows_of_any_range(shift, scale, rng):
+    """Certified or not, the value is that to 50 digits."""
+    a = rng.normal(size=(32, 150)) * scale
+    b = a + rng.normal(size=(32, 150)) * min(scale, 1.0)
+    a, b = (np.asarray(z + s, np.float32) for z, s in zip((a, b), shift, strict=True))
+    assert fit((1,), jnp.asarray(a), jnp.asarray(b))
+    exact = [tuple(ref.softmax(ref.exact(z))[0] for z in pair) for pair in zip(a, b, strict=True)]
+    for name, given in {"entropy": 1, "cross_entropy": 2, "kl_divergence": 2}.items():
+        value = np.asarray(getattr(logits, name)(*(a, b)[:given]), float)
+        expected = [float(getattr(ref, name)(*pair[:given])) for pair in exact]
+        np.testing.assert_allclose(value, expected, rtol=4e-6, err_msg=name)
+
+
+def test_what_the_sums_cannot_hold_is_left_to_the_definition(rng):
+    a, b = (np.asarray(rng.normal(size=(32, 150)), np.float32) for _ in range(2))
+    a[0, 3], b[0, 3] = -np.inf, -np.inf
+    b[1, 3] = -np.inf
+    a[2, 3], b[3, 3] = np.nan, np.nan
+    a[4, 3] = 3e38
+    a[5], b[6] = -np.inf, -np.inf
+    a[7, 3], b[7, 3] = -87.34, -3e38
+    for measure in (logits.kl_divergence, logits.cross_entropy, lambda a, _: logits.entropy(a)):
+        value = np.asarray(measure(a, b))
+        few = np.concatenate([measure(*(z[i : i + 8] for z in (a, b))) for i in range(0, 32, 8)])
+        np.testing.assert_allclose(value, few, rtol=4e-6)
+        assert np.isnan(value[[2, 5]]).all()
+    value = np.asarray(logits.kl_divergence(a, b))
+    assert np.isinf(value[1])
+    assert np.isnan(value[[3, 6]]).all()
+
+
+@pytest.mark.parametrize("x64", [False, True])
+def test_float32_under_strict_rules(x64, rng):
+    a, b = (jnp.asarray(rng.normal(size=(4, 10, 150)), jnp.float32) for _ in range(2))
+    expected = logits.kl_divergence(a, b)
+    strict = jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"), jax.debug_nans(True)
+    with jax.enable_x64(x64), strict[0], strict[1], strict[2]:
+        found = jax.jit(lambda a, b: logits.kl_divergence(a, b))(a, b)
+        assert found.dtype == jnp.float32
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("count", [64, 60, 5])
+def test_the_definition_of_a_portion_at_a_time(count, rng, monkeypatch):
+    """With a parameter, and rows of one operand that serve as they are."""
+    monkeypatch.setattr(fast, "PORTION", 10 * 8)
+    x, y = (jnp.asarray(rng.normal(size=(count, 10)), jnp.float32) for _ in range(2))
+
+    def exact(axes, x, y, order):
+        return jnp.sum(x * y**order, axis=axes)
+
+    found = jax.jit(lambda *operands: fast._in_portions(exact, jnp.full(count, jnp.nan), *operands))(x, y, 3.0)
+    np.testing.assert_allclose(found, exact((1,), x, y, 3.0), rtol=1e-5)
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the formulas are those of the CPU")
+@pytest.mark.parametrize(
+    ("measure", "sums"), [(logits.entropy, 2), (logits.cross_entropy, 3), (logits.kl_divergence, 3)]
+)
+def test_one_loop_forms_all_sums(measure, sums):
+    """Whatever else the caller does with them: the partial sums of every row come out of one fusion."""
+
+    def program(*operands):
+        values = measure(*operands)
+        return values.mean(), jnp.where(operands[0][:, 0] < 0.0, 0.0, values)
+
+    rows = [jax.ShapeDtypeStruct((50_000, 1_000), jnp.float32)] * min(2, sums - 1)
+    text = jax.jit(program).lower(*rows).compile().as_text()
+    (loop,) = re.findall(rf"= f32\[50000,24,{sums}\]\S+ fusion\(.*calls=(\S+),.*branch_0_fun/cond/branch_1_fun", text)
+    (body,) = (block for block in text.split("\n}\n") if block.lstrip().startswith(loop + " "))
+    assert body.count("shift-left") == 42 * (sums - 1)
