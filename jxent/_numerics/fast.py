@@ -5,7 +5,8 @@ final reduction to a library of vector kernels; a comparison, a choice, an integ
 reduction keeps it from doing so, at 4 to 10 times the cost. A formula made of those operations alone
 cannot treat every boundary case, so each one in `fast_chained`, `fast_probs` and `fast_logits` returns, with its
 value, whether the value keeps the accuracy of the definition on every row. Where it does not, the next formula of
-the measure is asked, which is slower and sure of more rows, and at last the definition.
+the measure is asked, which is slower and sure of more rows, and at last the definition. So do those in
+`fast_looped`, which are made of loops of another kind (see `loops`).
 
 The acceptance bounds come from first-order error analysis: a formula whose absolute error is at most
 u·E(row) (u the unit roundoff, 6e-8 in float32, 1.1e-16 in float64) is accepted where E/value is below
@@ -24,7 +25,7 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._numerics import fast_chained, fast_logits, fast_looped, fast_probs
+from jxent._numerics import fast_chained, fast_logits, fast_looped, fast_probs, loops
 from jxent._numerics.primitives import is_sharded, is_symbolic_zero, spread
 
 Axes = tuple[int, ...]
@@ -242,7 +243,7 @@ def _found(name: str, *tables: dict[str, Callable[..., tuple[Any, Array]]]) -> F
 
 
 def _where_it_fits(looped: Certified, chained: Certified, axes: Axes, *operands: Array) -> tuple[Any, Array]:
-    return (looped if fast_looped.fit(axes, *operands) else chained)(axes, *operands)
+    return (looped if loops.fit(axes, *operands) else chained)(axes, *operands)
 
 
 FIRST_OF_LOGITS: dict[str, Certified] = fast_chained.LOGITS | {

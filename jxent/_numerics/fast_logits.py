@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jxent._numerics import loops
 from jxent._numerics.fast_probs import Quick, add, budget, far_apart, mixture_terms, orders_of_alpha
 from jxent._numerics.primitives import fence, recompute
 
@@ -38,8 +39,16 @@ def whole(total: Array) -> Array:
 
 def log_sum(z: Array, axes: Axes) -> tuple[Array, Array]:
     """Log Σ exp z without a shift, the reduced axes kept, and where that is sound."""
-    total = fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True))
+    total = exp_sum(z, axes)
     return jnp.log(total), sound(total)
+
+
+def exp_sum(z: Array, axes: Axes) -> Array:
+    """Σ exp z without a shift, the reduced axes kept."""
+    if loops.fit(axes, z) and z.shape[-1] > loops.MANY_CATEGORIES:
+        (total,) = loops.row_sums(lambda z: (loops.exponential(z),), z)
+        return jnp.expand_dims(total, axes)
+    return fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True))
 
 
 def worth(value: Array, error: Array | float) -> Array:

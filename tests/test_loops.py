@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jxent import logits
-from jxent._numerics import fast, fast_looped
-from jxent._numerics.fast_looped import PIECES, SEGMENT, cut_of, exponential, fit, row_sums
+from jxent import logits, losses
+from jxent._numerics import fast, loops
+from jxent._numerics.loops import PIECES, SEGMENT, cut_of, exponential, fit, row_sums
 from tests import reference as ref
 
 UNIT = 2.0**-24
@@ -41,7 +41,7 @@ def test_cuts_leave_out_no_column(classes):
     assert cut.width % 8 == 0
     rows = jnp.zeros((16, classes), jnp.float32)
     # Long rows that have no divisor near the size of a segment are left to the kernels, the longest of them not.
-    assert fit((1,), rows) == (cut.columns <= 2 * SEGMENT or classes > 20000)
+    assert fit((1,), rows) == (cut.columns <= 2 * SEGMENT or classes > 32768)
     assert (cut.segments == 1) == (classes <= 1000 or classes in (2003, 10007, 1000003))
 
 
@@ -70,7 +70,7 @@ def test_row_sums_of_any_number_of_classes(classes, portion, rng, monkeypatch):
     rows = 24
     if portion:
         cut = cut_of(classes)
-        monkeypatch.setattr(fast_looped, "PORTION", portion * 3 * cut.segments * cut.width)
+        monkeypatch.setattr(loops, "PORTION", portion * 3 * cut.segments * cut.width)
     x, y = (jnp.asarray(rng.normal(size=(2, rows // 2, classes)), jnp.float32) for _ in range(2))
     found = jax.jit(lambda x, y: row_sums(_moments, x, y))(x, y)
     for values, total in zip(_moments(*(np.asarray(z, float) for z in (x, y))), found, strict=True):
@@ -153,3 +153,14 @@ def test_one_loop_forms_all_sums(measure, sums):
     (loop,) = re.findall(rf"= f32\[50000,24,{sums}\]\S+ fusion\(.*calls=(\S+),.*branch_0_fun/cond/branch_1_fun", text)
     (body,) = (block for block in text.split("\n}\n") if block.lstrip().startswith(loop + " "))
     assert body.count("shift-left") == 42 * (sums - 1)
+
+
+def test_losses_and_log_probabilities_of_many_classes(rng):
+    """Beyond what the kernels sum quickly, a vocabulary with a divisor and one without."""
+    for classes in (33000, 32771):
+        z = np.asarray(rng.normal(size=(16, classes)), np.float32)
+        labels = rng.integers(0, classes, 16)
+        expected = z - np.log(np.exp(z.astype(float)).sum(1, keepdims=True))
+        picked = np.take_along_axis(expected, labels[:, None], 1)[:, 0]
+        np.testing.assert_allclose(losses.softmax_cross_entropy_with_integer_labels(z, labels), -picked, rtol=4e-6)
+        np.testing.assert_allclose(logits.log_probabilities(z), expected, rtol=4e-6)

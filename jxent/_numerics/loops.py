@@ -1,0 +1,165 @@
+"""Several sums over each row by one loop, for quick formulas on the CPU (see `fast`).
+
+The vector kernels by which XLA:CPU (jaxlib 0.10) sums rows run an operation at a time, each through the cache. What
+has no reduction it compiles to one loop of vector instructions instead. Rows are therefore cut into pieces of equal
+width, whose terms are added elementwise until a few partial sums of each row are left. The sums of several terms are
+interleaved along a last axis: a loop over two or three numbers, out of which the compiler moves what does not depend
+on which of them it is, and so all that they have in common. Were it not to, the values would be the same, but late.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Array
+
+from jxent._numerics.primitives import is_sharded, tiny
+
+Axes = tuple[int, ...]
+Terms = Callable[..., tuple[Array, ...]]
+
+# Pieces that a row is cut into at most: of more the compiler makes several functions, and shares nothing among them.
+PIECES = 42
+# The width of a piece: whole vector registers, and two at least, or there is no loop to make vectors of.
+REGISTER, NARROWEST = 8, 16
+# Longer rows are cut into segments near this first: pieces of a row that are far apart are slow to read.
+SEGMENT = 1000
+# Fewer categories, or rows, are sooner summed by kernels. Of more categories than the last number those take 10 times
+# as long, and longer than pieces that are far apart.
+FEWEST_CATEGORIES, FEWEST_ROWS, MANY_CATEGORIES = 64, 16, 1 << 15
+
+
+class Cut(NamedTuple):
+    """How rows are cut: into segments that are read one after the other, those into pieces that are read together."""
+
+    segments: int
+    columns: int  # of a segment
+    width: int  # of a piece
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The segments and their columns; an axis of one segment would keep the loop from being one of vectors."""
+        return (self.columns,) if self.segments == 1 else (self.segments, self.columns)
+
+
+def cut_of(classes: int) -> Cut:
+    """Segments of equal size, half to twice SEGMENT, if there is a divisor for that."""
+    near = range(max(1, classes // (2 * SEGMENT)), 2 * classes // SEGMENT + 1) if classes > SEGMENT else ()
+    segments = min((n for n in near if classes % n == 0), key=lambda n: abs(classes / n - SEGMENT), default=1)
+    columns = classes // segments
+    width = min(columns, max(NARROWEST, REGISTER * math.ceil(columns / (REGISTER * PIECES))))
+    return Cut(segments, columns, width)
+
+
+def fit(axes: Axes, *operands: Array) -> bool:
+    """Whether these rows are of the kind that the loop is for."""
+    first = operands[0]
+    if first.dtype != jnp.float32 or axes != (first.ndim - 1,) or any(is_sharded(x) for x in operands):
+        return False
+    classes = first.shape[-1]
+    if classes < FEWEST_CATEGORIES or math.prod(first.shape[:-1]) < FEWEST_ROWS:
+        return False
+    return cut_of(classes).columns <= 2 * SEGMENT or classes > MANY_CATEGORIES
+
+
+# Cody and Waite's reduction x = n·log 2 + r, |r| ≤ ½·log 2, and a polynomial for e^r whose relative error is 3e-9
+# there, found by Remez' exchange with the first two coefficients held. n·log 2 is exact enough as part of a fused
+# multiply-add: n times the error of log 2 in float32 is 2e-7 at the very ends of the range.
+POLYNOMIAL = (0.00138145986467, 0.00836871687973, 0.0416683880453, 0.166665206317, 0.499999934478, 1.0, 1.0)
+# What rounds a number below 2²² to an integer in its last bits when added to it.
+TO_INTEGER = np.float32(1.5 * 2.0**23)
+LOG2_E, LOG_2 = np.float32(1.0 / math.log(2.0)), np.float32(math.log(2.0))
+# Above this the exponential stays as it is, which is far out of the range that a certificate allows.
+HIGHEST = np.float32(88.0)
+
+
+def exponential(x: Array) -> Array:
+    """e^x in float32, by half the instructions of XLA's: 0 where it is below the smallest normal number, no NaN."""
+    low = np.float32(math.log(tiny(x.dtype)))
+    y = jnp.where(x <= HIGHEST, x, HIGHEST)
+    bits = lax.bitcast_convert_type(y * LOG2_E + TO_INTEGER, jnp.int32)
+    # A maximum of what is never negative: a sum and a difference of one constant the compiler would take as neither.
+    n = lax.bitcast_convert_type(jnp.maximum(bits, np.int32(0)), jnp.float32) - TO_INTEGER
+    r = y - n * LOG_2
+    power = np.float32(POLYNOMIAL[0])
+    for coefficient in POLYNOMIAL[1:]:
+        power = power * r + np.float32(coefficient)
+    # Times 2ⁿ: n is added to the exponent.
+    scaled = lax.bitcast_convert_type(power, jnp.int32) + lax.shift_left(bits, np.int32(23))
+    return jnp.where(y >= low, lax.bitcast_convert_type(scaled, jnp.float32), np.float32(0.0))
+
+
+# Partial sums that are formed at a time: as many as the system's allocator keeps for the next call.
+PORTION = 1 << 22
+
+
+def row_sums(terms: Terms, *operands: Array) -> tuple[Array, ...]:
+    """The sum over the last axis of each of the terms, formed elementwise of the operands."""
+    shape = operands[0].shape
+    cut = cut_of(shape[-1])
+    rows = tuple(x.reshape(-1, *cut.shape) for x in operands)
+    number = rows[0].shape[0]
+    count = len(terms(*(x.ravel()[:1] for x in rows)))
+    portion = min(number, max(1, PORTION // (cut.segments * cut.width * count)))
+    some = functools.partial(_some_sums, terms, count, cut, portion)
+    if portion == number:
+        sums = some(None, *rows)
+    else:
+
+        def next_portion(i: Array, sums: Array) -> Array:
+            start = jnp.minimum(i * np.int32(portion), np.int32(number - portion))
+            return lax.dynamic_update_slice(sums, some(start, *rows), (start, np.int32(0)))
+
+        sums = jnp.broadcast_to(_a_column(*rows).reshape(number, -1)[:, :1], (number, count))
+        sums = lax.fori_loop(np.int32(0), np.int32(-(-number // portion)), next_portion, sums)
+    return tuple(sums[:, i].reshape(shape[:-1]) for i in range(count))
+
+
+def _a_column(*rows: Array) -> Array:
+    """Something of the type of the sums, on any mesh."""
+    return functools.reduce(jnp.add, (x[..., :1] for x in rows))
+
+
+def _some_sums(terms: Terms, count: int, cut: Cut, portion: int, start: Array | None, *rows: Array) -> Array:
+    """The sums of `portion` rows from `start` on, [portion, terms]."""
+
+    def unused(*rows: Array) -> Array:
+        # Nobody comes here (see `fast_chained.by_itself`).
+        some = _a_column(*rows)[:portion, ..., None]
+        return jnp.broadcast_to(some, (*some.shape[:-2], cut.width, count))
+
+    # In a computation of its own, or what is done with the sums would be made part of the loop, or it part of that.
+    always = lax.optimization_barrier(jnp.ones((), bool))
+    partial = lax.cond(always, functools.partial(_partial_sums, terms, cut, portion, start), unused, *rows)
+    each = partial.reshape(portion, -1)
+    which = np.tile(np.eye(count, dtype=np.float32), (each.shape[1] // count, 1))
+    return lax.dot(each, which, precision=lax.Precision.HIGHEST)
+
+
+def _partial_sums(terms: Terms, cut: Cut, portion: int, start: Array | None, *rows: Array) -> Array:
+    """Sums over every `width`-th column of each segment, [portion, (segments,) width, terms]."""
+    width = cut.width
+
+    def of_piece(i: int) -> tuple[Array, ...]:
+        if start is None:
+            return terms(*(x[..., i : i + width] for x in rows))
+        at = (start, *(np.int32(0) for _ in cut.shape[:-1]), np.int32(i))
+        return terms(*(lax.dynamic_slice(x, at, (portion, *cut.shape[:-1], width)) for x in rows))
+
+    found = [of_piece(i) for i in range(0, cut.columns - width + 1, width)]
+    rest = cut.columns % width
+    if rest:
+        # The last columns once more, of which those that were summed count as 0.
+        rank = len(cut.shape) + 1
+        fresh = lax.broadcasted_iota(jnp.int32, (1,) * (rank - 1) + (width,), rank - 1) >= np.int32(width - rest)
+        found.append(tuple(jnp.where(fresh, x, np.float32(0.0)) for x in of_piece(cut.columns - width)))
+    sums = [functools.reduce(jnp.add, of_one)[..., None] for of_one in zip(*found, strict=True)]
+    index = lax.broadcasted_iota(jnp.int32, (1,) * (sums[0].ndim - 1) + (len(sums),), sums[0].ndim - 1)
+    *others, side_by_side = sums
+    for i, one in reversed(list(enumerate(others))):
+        side_by_side = jnp.where(index == np.int32(i), one, side_by_side)
+    return jnp.broadcast_to(side_by_side, (*sums[0].shape[:-1], len(sums)))
