@@ -29,7 +29,7 @@ def total_variation(
     Returns:
         `[...]`, a metric from 0, exactly so for equal inputs, to 1 for disjoint supports.
 
-    Edge cases: finite everywhere, −inf included.
+    Edge cases: finite everywhere, −inf included; a row of only −inf on either side gives NaN.
 
     Gradient: with s = ½·sign(p − q), p(s − Σ p·s) in zp and −q(s − Σ q·s) in zq; s is 0 where p = q.
 
@@ -64,7 +64,7 @@ def hellinger_distance(
     Returns:
         `[...]`, a metric from 0, exactly so for equal inputs, to 1 for disjoint supports.
 
-    Edge cases: finite everywhere, −inf included.
+    Edge cases: finite everywhere, −inf included; a row of only −inf on either side gives NaN.
 
     Gradient: with H the distance and c = Σ √(pq), (c·p − √(pq))/(4H) in zp, likewise in zq; 0 at p = q and finite
     everywhere.
@@ -102,7 +102,7 @@ def chi_squared_divergence(
         `[...]`, at least 0, and exactly 0 for equal inputs; expected counts are q in the test of the same name.
 
     Edge cases: a class that is −inf in zp contributes q; one that is −inf in zq alone gives +inf; so does a value
-    beyond the range of the dtype.
+    beyond the range of the dtype; a row of only −inf on either side gives NaN.
 
     Gradient: with c = χ² + 1, 2(p²/q − c·p) in zp and c·q − p²/q in zq, both 0 at p = q and finite everywhere.
 
@@ -143,7 +143,7 @@ def bhattacharyya_distance(
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs; half the Rényi divergence of order ½.
 
-    Edge cases: +inf for disjoint supports.
+    Edge cases: +inf for disjoint supports; a row of only −inf on either side gives NaN.
 
     Gradient: with r = √(pq)/Σ √(pq), ½(p − r) in zp and ½(q − r) in zq; 0 at p = q and finite everywhere.
 

@@ -34,7 +34,8 @@ def kl_divergence(
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs.
 
-    Edge cases: a class that is −inf in zp contributes q; one that is −inf in zq alone gives +inf.
+    Edge cases: a class that is −inf in zp contributes q; one that is −inf in zq alone gives +inf; a row of only −inf
+    on either side gives NaN.
 
     Gradient: pₖ(log(pₖ/qₖ) − KL) in zp and q − p in zq, both 0 at p = q and finite everywhere.
 
@@ -72,7 +73,8 @@ def jeffreys_divergence(
     Returns:
         `[...]`, symmetric in p and q, at least 0, and exactly 0 for equal inputs.
 
-    Edge cases: −inf on both sides contributes 0; a class that is −inf on one side only gives +inf.
+    Edge cases: −inf on both sides contributes 0; a class that is −inf on one side only gives +inf; a row of only −inf
+    on either side gives NaN.
 
     Gradient: pₖ(log(pₖ/qₖ) − KL(p‖q)) + pₖ − qₖ in zp, the same with p and q exchanged in zq; finite
     everywhere.
@@ -113,7 +115,7 @@ def jensen_shannon_divergence(
     Returns:
         `[...]`, from 0, exactly so for equal inputs, to the entropy of the weights: log 2 at w = 1/2.
 
-    Edge cases: finite everywhere, −inf included; disjoint supports reach the upper end.
+    Edge cases: finite everywhere, −inf included; disjoint supports reach the upper end. A row of only −inf gives NaN.
 
     Gradient: w·pₖ(log(pₖ/mₖ) − KL(p‖m)) in zp, likewise with 1 − w in zq, KL(p‖m) − KL(q‖m) in w.
 

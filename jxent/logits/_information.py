@@ -205,7 +205,8 @@ def cross_entropy(
     Returns:
         `[...]`, one number per pair of distributions.
 
-    Edge cases: a class that is −inf in zp contributes 0; one that is −inf in zq alone gives +inf.
+    Edge cases: a class that is −inf in zp contributes 0; one that is −inf in zq alone gives +inf; a row of only −inf
+    on either side gives NaN.
 
     Gradient: −pₖ(log qₖ + H(p, q)) in zp and q − p in zq, finite everywhere.
 

@@ -114,7 +114,8 @@ def renyi_divergence(
         `[...]`, rising in α: twice the Bhattacharyya distance at ½, KL(p‖q) at 1, log max(p/q) at ∞; exactly 0 for
         equal inputs.
 
-    Edge cases: +inf for disjoint supports, and from order 1 on where a class is −inf in zq alone.
+    Edge cases: +inf for disjoint supports, and from order 1 on where a class is −inf in zq alone; a row of only −inf
+    on either side gives NaN.
 
     Gradient: α/(1 − α)·(p − r) in zp and q − r in zq, with r = p^α q^(1 − α)/Σ p^α q^(1 − α), the tilted
     distribution; in zp p(log(p/q) − KL) at order 1. Both are 0 at p = q and finite everywhere.
@@ -157,7 +158,7 @@ def alpha_divergence(
         `[...]`, at least 0, and exactly 0 for equal inputs.
 
     Edge cases: with β = (1 − α)/2 and γ = (1 + α)/2, a class that is −inf in zp alone contributes q/β, and +inf for
-    α ≥ 1; one that is −inf in zq alone p/γ, and +inf for α ≤ −1.
+    α ≥ 1; one that is −inf in zq alone p/γ, and +inf for α ≤ −1. A row of only −inf gives NaN.
 
     Error: a few units of roundoff; where |log value| is larger than that, half of it in units, as of any power.
 
