@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jxent import logits, losses
+from jxent import logits, losses, probs
 from jxent._numerics import fast, loops
 from jxent._numerics.loops import PIECES, SEGMENT, cut_of, exponential, fit, row_sums
 from tests import reference as ref
@@ -164,3 +164,54 @@ def test_losses_and_log_probabilities_of_many_classes(rng):
         picked = np.take_along_axis(expected, labels[:, None], 1)[:, 0]
         np.testing.assert_allclose(losses.softmax_cross_entropy_with_integer_labels(z, labels), -picked, rtol=4e-6)
         np.testing.assert_allclose(logits.log_probabilities(z), expected, rtol=4e-6)
+
+
+PARAMETERS = {
+    "renyi_entropy": (2.0,),
+    "tsallis_entropy": (2.0,),
+    "renyi_divergence": (0.5,),
+    "alpha_divergence": (0.5,),
+}
+LONG = [
+    (room, name)
+    for room, tables in (("probs", (fast.PROBS,)), ("logits", (fast.LOGITS, fast.LOOPED)))
+    for name in sorted({name.removesuffix(" of a row") for table in tables for name in table})
+]
+FIRST = (("probs", "entropy"), ("probs", "hellinger"), ("logits", "kl_divergence"), ("logits", "log_probabilities"))
+
+
+@pytest.mark.parametrize(
+    ("room", "name"), [pytest.param(*case, marks=[] if case in FIRST else [pytest.mark.slow]) for case in LONG]
+)
+def test_rows_of_a_large_vocabulary(room, name, rng):
+    """Each in segments; with one row that has no certificate, and without."""
+    name = {"hellinger": "hellinger_distance", "bhattacharyya": "bhattacharyya_distance"}.get(name, name)
+    measure, parameters = getattr({"probs": probs, "logits": logits}[room], name), PARAMETERS.get(name, ())
+    one = name in {"entropy", "renyi_entropy", "tsallis_entropy", "probabilities", "log_probabilities"}
+    for hard in (False, True):
+        a, b = (rng.normal(size=(16, 33000)) * 1.5 for _ in range(2))
+        if hard:
+            a[3, 7] = 60.0
+            b[3] = a[3] + 1e-4 * b[3]
+        if room == "probs":
+            a, b = (np.exp(z - z.max(1, keepdims=True)) for z in (a, b))
+            a, b = (z / z.sum(1, keepdims=True) for z in (a, b))
+        given = [jnp.asarray(z, jnp.float32) for z in (a, b)][: 1 if one else 2]
+        assert loops.in_segments((1,), *given)[1] == (1, 2)
+        found = measure(*given, *parameters)
+        with jax.enable_x64(True):
+            expected = measure(*(np.asarray(z, float) for z in given), *parameters)
+        np.testing.assert_allclose(found, expected, rtol=4e-6, atol=1e-37)
+
+
+def test_rows_of_a_large_vocabulary_in_batches(rng):
+    a, b = (jnp.asarray(rng.normal(size=(2, 8, 33000)), jnp.float32) for _ in range(2))
+    p, q = jax.nn.softmax(a), jax.nn.softmax(b)
+    for measure, given in (
+        (probs.kl_divergence, (p, q)),
+        (logits.kl_divergence, (a, b)),
+        (logits.log_probabilities, (a,)),
+    ):
+        whole = measure(*(x.reshape(16, -1) for x in given))
+        np.testing.assert_array_equal(measure(*given), whole.reshape(2, 8, *whole.shape[1:]))
+        np.testing.assert_allclose(jax.jit(jax.vmap(measure))(*given), measure(*given), rtol=4e-6)

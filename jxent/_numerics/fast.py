@@ -16,8 +16,8 @@ benchmarks show when it stops being true.
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -178,9 +178,18 @@ def _are_known(operands: Sequence[Array]) -> bool:
 def _chosen(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands: Array) -> Any:
     if not formulas or not _are_known(operands) or max(x.size for x in operands) < SMALL:
         return exact(axes, *operands)
-    if axes and math.prod(operands[0].shape[a] for a in axes) < fast_probs.MANY_CATEGORIES:
-        # Of rows of few categories too many lack the certificate of all but the last.
+    first, *others = formulas
+    if isinstance(first, Looped) and not loops.fit(axes, *operands):
+        first, *others = others
+    classes = math.prod(operands[0].shape[a] for a in axes) if axes else 0
+    if isinstance(first, Looped):
+        formulas = (first,)
+    elif axes and not fast_probs.MANY_CATEGORIES <= classes <= loops.MANY_CATEGORIES:
+        # Of rows of few categories too many lack the certificate of all but the last, and chained sums of very long
+        # ones are slow.
         formulas = formulas[-1:]
+    else:
+        formulas = (first, *others)
     return lax.platform_dependent(
         *operands,
         cpu=functools.partial(certified, formulas, exact, axes),
@@ -228,25 +237,44 @@ def trailing(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
     return tuple(lax.optimization_barrier(jnp.moveaxis(x, axes, last)) for x in operands), last
 
 
+class Looped(NamedTuple):
+    """A formula that stands first for rows that `loops` are for, and then alone: no other is sure of more of them."""
+
+    formula: Certified
+
+    def __call__(self, axes: Axes, *operands: Array) -> tuple[Any, Array]:
+        return self.formula(axes, *operands)
+
+
 def from_probs(name: str) -> Formulas:
     """The quick formulas of a measure of probabilities."""
-    return _found(name, fast_chained.PROBS, fast_probs.FORMULAS)
+    return _found(name, fast_chained.PROBS, PROBS)
 
 
 def from_logits(name: str) -> Formulas:
     """The quick formulas of a measure of logits."""
-    return _found(name, FIRST_OF_LOGITS, fast_logits.FORMULAS)
+    return _found(name, LOOPED, fast_chained.LOGITS, LOGITS)
 
 
-def _found(name: str, *tables: dict[str, Callable[..., tuple[Any, Array]]]) -> Formulas:
+def _found(name: str, *tables: Mapping[str, Certified]) -> Formulas:
     return tuple(table[name] for table in tables if name in table)
 
 
-def _where_it_fits(looped: Certified, chained: Certified, axes: Axes, *operands: Array) -> tuple[Any, Array]:
-    return (looped if loops.fit(axes, *operands) else chained)(axes, *operands)
+def _in_segments(formula: Certified, axes: Axes, *operands: Array) -> tuple[Any, Array]:
+    """The formula, of very long rows with an axis of segments."""
+    cut, inner = loops.in_segments(axes, *operands)
+    value, sure = formula(inner, *cut)
+    if inner == axes:
+        return value, sure
+    shape = operands[0].shape
+    if callable(value):
+        form = cast("Callable[[], Array]", value)
+        return lambda: form().reshape(shape), sure
+    return value.reshape(shape[:-1]), sure
 
 
-FIRST_OF_LOGITS: dict[str, Certified] = fast_chained.LOGITS | {
-    name: functools.partial(_where_it_fits, looped, fast_chained.LOGITS[name])
-    for name, looped in fast_looped.LOGITS.items()
-}
+LOOPED = {name: Looped(formula) for name, formula in fast_looped.LOGITS.items()}
+PROBS, LOGITS = (
+    {name: functools.partial(_in_segments, formula) for name, formula in table.items()}
+    for table in (fast_probs.FORMULAS, fast_logits.FORMULAS)
+)

@@ -45,8 +45,9 @@ def log_sum(z: Array, axes: Axes) -> tuple[Array, Array]:
 
 def exp_sum(z: Array, axes: Axes) -> Array:
     """Σ exp z without a shift, the reduced axes kept."""
-    if loops.fit(axes, z) and z.shape[-1] > loops.MANY_CATEGORIES:
-        (total,) = loops.row_sums(lambda z: (loops.exponential(z),), z)
+    rows = z.reshape(z.shape[0], -1) if loops.are_segments(axes, z) else z
+    if loops.fit((rows.ndim - 1,), rows) and rows.shape[-1] > loops.MANY_CATEGORIES and axes[-1] == z.ndim - 1:
+        (total,) = loops.row_sums(lambda z: (loops.exponential(z),), rows)
         return jnp.expand_dims(total, axes)
     return fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True))
 
@@ -80,7 +81,7 @@ class Sums(NamedTuple):
 
 def sums(axes: Axes, a: Array, b: Array) -> Sums:
     """Both sums, and the rows again for what is formed from them."""
-    total_a, total_b = (fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True)) for z in (a, b))
+    total_a, total_b = exp_sum(a, axes), exp_sum(b, axes)
     a, b = recompute(total_a, a, b)
     return Sums(a, b, total_a, total_b, jnp.squeeze(whole(total_a) & whole(total_b), axes))
 
@@ -229,7 +230,7 @@ def tsallis_entropy(axes: Axes, z: Array, order: Array) -> Quick:
 
 def probabilities(axes: Axes, z: Array) -> tuple[Callable[[], Array], Array]:
     """Exp z/Z, relatively accurate down to the smallest normal number for Z ≥ 1."""
-    total = fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True))
+    total = exp_sum(z, axes)
     (again,) = recompute(total, z)
     return lambda: jnp.exp(again) * (1.0 / total), sound(total) & (total >= 1.0)
 

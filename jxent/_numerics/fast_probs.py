@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jxent._numerics import loops
 from jxent._numerics.primitives import at_least_tiny, fence, recompute, row_sum, tiny
 
 Axes = tuple[int, ...]
@@ -30,9 +31,11 @@ def log_floor(x: Array) -> float:
     return float(np.log(tiny(x.dtype)))
 
 
-def add(x: Array, axes: Axes) -> Array:
-    """Σ x as the last operation of its fusion."""
-    return fence(jnp.sum(x, axis=axes))
+def add(x: Array, axes: Axes, *, keepdims: bool = False) -> Array:
+    """Σ x as the last operation of its fusion; of rows cut into segments (see `loops`) in two stages."""
+    if loops.are_segments(axes, x):
+        x = fence(jnp.sum(x, axis=axes[-1], keepdims=True))
+    return fence(jnp.sum(x, axis=axes, keepdims=keepdims))
 
 
 def mass(axes: Axes, after: Array, p: Array) -> Array:
@@ -43,7 +46,8 @@ def mass(axes: Axes, after: Array, p: Array) -> Array:
 
 def entropy(axes: Axes, p: Array) -> Quick:
     """−Σ p·log p."""
-    total = fence(row_sum(p * jnp.maximum(jnp.log(p), log_floor(p)), axes))
+    terms = p * jnp.maximum(jnp.log(p), log_floor(p))
+    total = add(terms, axes) if loops.are_segments(axes, p) else fence(row_sum(terms, axes))
     # 0 − total, not −total: the entropy of a certain outcome prints as 0, not as −0.
     return 0.0 - total, jnp.ones((), bool)
 

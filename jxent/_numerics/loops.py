@@ -66,6 +66,20 @@ def fit(axes: Axes, *operands: Array) -> bool:
     return cut_of(classes).columns <= 2 * SEGMENT or classes > MANY_CATEGORIES
 
 
+def in_segments(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
+    """Rows of very many numbers, [rows, segments, columns], which kernels sum in two stages; else as they are."""
+    classes = operands[0].shape[-1]
+    cut = cut_of(classes)
+    if not fit(axes, *operands) or classes <= MANY_CATEGORIES or cut.segments == 1:
+        return operands, axes
+    return tuple(x.reshape(-1, *cut.shape) if x.ndim else x for x in operands), (1, 2)
+
+
+def are_segments(axes: Axes, x: Array) -> bool:
+    """Whether this is what `in_segments` makes of rows."""
+    return axes == (1, 2) and x.ndim == 3 and x.dtype == jnp.float32 and x.shape[1] * x.shape[2] > MANY_CATEGORIES
+
+
 # Cody and Waite's reduction x = n·log 2 + r, |r| ≤ ½·log 2, and a polynomial for e^r whose relative error is 3e-9
 # there, found by Remez' exchange with the first two coefficients held. n·log 2 is exact enough as part of a fused
 # multiply-add: n times the error of log 2 in float32 is 2e-7 at the very ends of the range.
