@@ -89,7 +89,7 @@ def _without(others: Formulas, exact: Callable[..., Any], axes: Axes, sure: Arra
 
 
 def _in_portions(exact: Callable[..., Any], value: Array, *operands: Array) -> Array:
-    """The definition of all rows, a portion at a time.
+    """The definition of all rows, a portion at a time: of the operands [rows, categories], others serve every portion.
 
     Its temporaries are then no more than what the system's allocator keeps for the next call: were they several times
     the operands, every call would be given fresh pages, those of the quick formulas, too.
@@ -184,7 +184,7 @@ def _chosen(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands
     classes = math.prod(operands[0].shape[a] for a in axes) if axes else 0
     if isinstance(first, Looped):
         formulas = (first,)
-    elif axes and not fast_probs.MANY_CATEGORIES <= classes <= loops.MANY_CATEGORIES:
+    elif axes and (classes < fast_probs.MANY_CATEGORIES or loops.in_segments(axes, *operands)[1] != axes):
         # Of rows of few categories too many lack the certificate of all but the last, and chained sums of very long
         # ones are slow.
         formulas = formulas[-1:]

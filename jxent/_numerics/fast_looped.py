@@ -10,6 +10,10 @@ from jxent._numerics.loops import exponential, row_sums
 
 Axes = tuple[int, ...]
 
+# Units of itself by which a mean errs to which one class adds almost all: a half in each of some 25 steps in which what
+# little the others add is rounded the same way, and as much in the sum of the weights.
+BY_STEPS = 26.0
+
 
 def kl_divergence(axes: Axes, a: Array, b: Array) -> Quick:
     """Σ (a − b)·exp a/A + log(B/A)."""
@@ -20,7 +24,7 @@ def kl_divergence(axes: Axes, a: Array, b: Array) -> Quick:
         return up, exponential(b), up * (a - b)
 
     total_a, total_b, moment = row_sums(terms, a, b)
-    return kl_of_sums(total_a, total_b, moment)
+    return kl_of_sums(total_a, total_b, moment, BY_STEPS)
 
 
 def entropy(axes: Axes, z: Array) -> Quick:
@@ -31,7 +35,7 @@ def entropy(axes: Axes, z: Array) -> Quick:
         up = exponential(z)
         return up, up * z
 
-    return entropy_of_sums(*row_sums(terms, z))
+    return entropy_of_sums(*row_sums(terms, z), BY_STEPS)
 
 
 def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
@@ -42,7 +46,7 @@ def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
         up = exponential(a)
         return up, exponential(b), up * b
 
-    return cross_entropy_of_sums(*row_sums(terms, a, b))
+    return cross_entropy_of_sums(*row_sums(terms, a, b), BY_STEPS)
 
 
 LOGITS: dict[str, Callable[..., Quick]] = {

@@ -9,7 +9,7 @@ on which of them it is, and so all that they have in common. Were it not to, the
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -22,14 +22,14 @@ from jxent._numerics.primitives import is_sharded, tiny
 Axes = tuple[int, ...]
 Terms = Callable[..., tuple[Array, ...]]
 
-# Pieces that a row is cut into at most: of more the compiler makes several functions, and shares nothing among them.
+# Pieces that a segment is cut into at most: of more the compiler makes several functions, which share nothing.
 PIECES = 42
 # The width of a piece: whole vector registers, and two at least, or there is no loop to make vectors of.
 REGISTER, NARROWEST = 8, 16
-# Longer rows are cut into segments near this first: pieces of a row that are far apart are slow to read.
-SEGMENT = 1000
-# Fewer categories, or rows, are sooner summed by kernels. Of more categories than the last number those take 10 times
-# as long, and longer than pieces that are far apart.
+# Columns of a segment: few enough for a chain of pieces that rounds as little as the kernels do, and, where there is no
+# such divisor, few enough for the pieces to lie near each other, which is also what kernels sum long rows by.
+SHORT, LONG = 208, 2000
+# Fewer categories, or rows, are sooner summed by kernels; more categories take those 10 times as long.
 FEWEST_CATEGORIES, FEWEST_ROWS, MANY_CATEGORIES = 64, 16, 1 << 15
 
 
@@ -47,32 +47,39 @@ class Cut(NamedTuple):
 
 
 def cut_of(classes: int) -> Cut:
-    """Segments of equal size, half to twice SEGMENT, if there is a divisor for that."""
-    near = range(max(1, classes // (2 * SEGMENT)), 2 * classes // SEGMENT + 1) if classes > SEGMENT else ()
-    segments = min((n for n in near if classes % n == 0), key=lambda n: abs(classes / n - SEGMENT), default=1)
+    """Segments of equal size: short ones if there is a divisor for them, else longer ones, else one."""
+    segments = _divisor(classes, SHORT // 2, SHORT) or _divisor(classes, LONG // 4, LONG) or 1
     columns = classes // segments
-    width = min(columns, max(NARROWEST, REGISTER * math.ceil(columns / (REGISTER * PIECES))))
-    return Cut(segments, columns, width)
+    return Cut(segments, columns, min(columns, max(NARROWEST, REGISTER * math.ceil(columns / (REGISTER * PIECES)))))
+
+
+def _divisor(classes: int, shortest: int, longest: int) -> int | None:
+    """Into how few segments between these sizes the classes can be divided."""
+    return next((n for n in range(-(-classes // longest), classes // shortest + 1) if classes % n == 0), None)
 
 
 def fit(axes: Axes, *operands: Array) -> bool:
     """Whether these rows are of the kind that the loop is for."""
+    if not _are_rows(axes, *operands):
+        return False
+    classes = operands[0].shape[-1]
+    return classes >= FEWEST_CATEGORIES and (cut_of(classes).columns <= SHORT or classes > MANY_CATEGORIES)
+
+
+def _are_rows(axes: Axes, *operands: Array) -> bool:
     first = operands[0]
     if first.dtype != jnp.float32 or axes != (first.ndim - 1,) or any(is_sharded(x) for x in operands):
         return False
-    classes = first.shape[-1]
-    if classes < FEWEST_CATEGORIES or math.prod(first.shape[:-1]) < FEWEST_ROWS:
-        return False
-    return cut_of(classes).columns <= 2 * SEGMENT or classes > MANY_CATEGORIES
+    return math.prod(first.shape[:-1]) >= FEWEST_ROWS
 
 
 def in_segments(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
     """Rows of very many numbers, [rows, segments, columns], which kernels sum in two stages; else as they are."""
     classes = operands[0].shape[-1]
-    cut = cut_of(classes)
-    if not fit(axes, *operands) or classes <= MANY_CATEGORIES or cut.segments == 1:
+    segments = _divisor(classes, LONG // 4, LONG) if classes > MANY_CATEGORIES else None
+    if segments is None or not _are_rows(axes, *operands):
         return operands, axes
-    return tuple(x.reshape(-1, *cut.shape) if x.ndim else x for x in operands), (1, 2)
+    return tuple(x.reshape(-1, segments, classes // segments) if x.ndim else x for x in operands), (1, 2)
 
 
 def are_segments(axes: Axes, x: Array) -> bool:
@@ -105,6 +112,17 @@ def exponential(x: Array) -> Array:
     # Times 2ⁿ: n is added to the exponent.
     scaled = lax.bitcast_convert_type(power, jnp.int32) + lax.shift_left(bits, np.int32(23))
     return jnp.where(y >= low, lax.bitcast_convert_type(scaled, jnp.float32), np.float32(0.0))
+
+
+# Numbers of which one sum is formed before it is added to others, of pieces and of partial sums: a long chain of equal
+# numbers rounds the same way at every step, and more sums at a time are more than the registers hold.
+BLOCK, CHAIN = 13, 6
+
+
+def _in_blocks(terms: Sequence[Array]) -> Array:
+    """The sum of the terms, BLOCK of them at a time."""
+    blocks = [functools.reduce(jnp.add, terms[i : i + BLOCK]) for i in range(0, len(terms), BLOCK)]
+    return functools.reduce(jnp.add, blocks)
 
 
 # Partial sums that are formed at a time: as many as the system's allocator keeps for the next call.
@@ -149,9 +167,20 @@ def _some_sums(terms: Terms, count: int, cut: Cut, portion: int, start: Array | 
     # In a computation of its own, or what is done with the sums would be made part of the loop, or it part of that.
     always = lax.optimization_barrier(jnp.ones((), bool))
     partial = lax.cond(always, functools.partial(_partial_sums, terms, cut, portion, start), unused, *rows)
-    each = partial.reshape(portion, -1)
-    which = np.tile(np.eye(count, dtype=np.float32), (each.shape[1] // count, 1))
-    return lax.dot(each, which, precision=lax.Precision.HIGHEST)
+    # Every few of the partial sums to one by a product with 0 and 1, then those.
+    groups = math.ceil(cut.width / CHAIN)
+    which = np.tile(np.eye(groups * count, dtype=np.float32), (math.ceil(cut.width / groups), 1))[: cut.width * count]
+    found = lax.dot(partial.reshape(-1, cut.width * count), which, precision=lax.Precision.HIGHEST)
+    return _in_stages(found.reshape(portion, -1, count))
+
+
+def _in_stages(x: Array) -> Array:
+    """The sum over the middle axis, of no more than CHAIN numbers at a time."""
+    while x.shape[1] > 1:
+        stages = math.ceil(x.shape[1] / CHAIN)
+        x = jnp.pad(x, ((0, 0), (0, stages * CHAIN - x.shape[1]), (0, 0)))
+        x = functools.reduce(jnp.add, (x[:, i * stages : (i + 1) * stages] for i in range(CHAIN)))
+    return x[:, 0]
 
 
 def _partial_sums(terms: Terms, cut: Cut, portion: int, start: Array | None, *rows: Array) -> Array:
@@ -171,7 +200,7 @@ def _partial_sums(terms: Terms, cut: Cut, portion: int, start: Array | None, *ro
         rank = len(cut.shape) + 1
         fresh = lax.broadcasted_iota(jnp.int32, (1,) * (rank - 1) + (width,), rank - 1) >= np.int32(width - rest)
         found.append(tuple(jnp.where(fresh, x, np.float32(0.0)) for x in of_piece(cut.columns - width)))
-    sums = [functools.reduce(jnp.add, of_one)[..., None] for of_one in zip(*found, strict=True)]
+    sums = [_in_blocks(of_one)[..., None] for of_one in zip(*found, strict=True)]
     index = lax.broadcasted_iota(jnp.int32, (1,) * (sums[0].ndim - 1) + (len(sums),), sums[0].ndim - 1)
     *others, side_by_side = sums
     for i, one in reversed(list(enumerate(others))):
