@@ -35,7 +35,8 @@ def entropy(axes: Axes, z: Array) -> Quick:
         up = exponential(z)
         return up, up * z
 
-    return entropy_of_sums(*row_sums(terms, z), BY_STEPS)
+    total, moment = row_sums(terms, z)
+    return entropy_of_sums(total, moment, BY_STEPS)
 
 
 def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
@@ -46,7 +47,8 @@ def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
         up = exponential(a)
         return up, exponential(b), up * b
 
-    return cross_entropy_of_sums(*row_sums(terms, a, b), BY_STEPS)
+    total_a, total_b, moment = row_sums(terms, a, b)
+    return cross_entropy_of_sums(total_a, total_b, moment, BY_STEPS)
 
 
 LOGITS: dict[str, Callable[..., Quick]] = {
