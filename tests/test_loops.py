@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jxent import logits, losses, probs
-from jxent._numerics import fast, loops
+from jxent._numerics import fast, fast_looped, loops
 from jxent._numerics.loops import PIECES, SHORT, cut_of, exponential, fit, row_sums
 from tests import reference as ref
 
@@ -33,30 +33,29 @@ def test_the_exponential_beyond_its_range():
     assert (np.asarray(jax.jit(exponential)(above)) > 1e38).all()
 
 
-@pytest.mark.parametrize("classes", [64, 208, 209, 337, 1000, 1500, 2003, 10000, 10007, 50257, 128256, 1000003])
+@pytest.mark.parametrize("classes", [208, 209, 1000, 2003, 32768, 32771, 50257, 128256, 1000003])
 def test_cuts_leave_out_no_column(classes):
     cut = cut_of(classes)
     assert cut.segments * cut.columns == classes
     assert cut.columns // cut.width <= PIECES
     assert cut.width % 8 == 0
-    # Rows that have no divisor for short segments are left to the kernels, the longest of them not.
-    prime = classes in (337, 2003, 10007, 1000003)
+    prime = classes in (2003, 32771, 1000003)
     assert (cut.segments == 1) == (prime or classes <= 209)
     assert (cut.columns > SHORT) == (prime or classes in (209, 50257))
-    assert fit((1,), jnp.zeros((16, classes), jnp.float32)) == (cut.columns <= SHORT or classes > 32768)
+    assert fit((1,), jnp.zeros((16, classes), jnp.float32)) == (classes > 32768)
 
 
 @pytest.mark.parametrize(
     ("shape", "axes", "dtype"),
     [
-        ((16, 63), (1,), "float32"),
-        ((15, 64), (1,), "float32"),
-        ((64, 64), (0,), "float32"),
-        ((64, 64), (1,), "float16"),
+        ((16, 32768), (1,), "float32"),
+        ((15, 32769), (1,), "float32"),
+        ((32769, 16), (0,), "float32"),
+        ((16, 32769), (1,), "float16"),
     ],
 )
 def test_what_is_no_work_for_the_loop(shape, axes, dtype):
-    assert fit((1,), jnp.zeros((16, 64), jnp.float32))
+    assert fit((1,), jnp.zeros((16, 32769), jnp.float32))
     assert not fit(axes, jnp.zeros(shape, dtype))
 
 
@@ -81,42 +80,47 @@ def test_row_sums_of_any_number_of_classes(classes, portion, rng, monkeypatch):
     np.testing.assert_allclose(alone, found[0], atol=8 * UNIT * np.abs(x).sum(-1).max())
 
 
+def _check(name, a, b, expected):
+    """The values that are certified are right; which those are."""
+    one = name == "entropy"
+    value, sure = jax.jit(fast_looped.LOGITS[name], static_argnums=0)((1,), *(a, b)[: 1 if one else 2])
+    np.testing.assert_allclose(np.asarray(value)[sure], np.asarray(expected, float)[sure], rtol=4e-6, err_msg=name)
+    return np.asarray(sure)
+
+
 @pytest.mark.parametrize("shift", [(0.0, 0.0), (5.0, -3.0), (40.0, 40.0), (-60.0, 0.0), (100.0, 100.0), (0.0, -200.0)])
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 30.0])
 def test_rows_of_any_range(shift, scale, rng):
-    """Certified or not, the value is that to 50 digits."""
-    a = rng.normal(size=(32, 150)) * scale
-    b = a + rng.normal(size=(32, 150)) * min(scale, 1.0)
+    a = rng.normal(size=(16, 150)) * scale
+    b = a + rng.normal(size=(16, 150)) * min(scale, 1.0)
     a, b = (np.asarray(z + s, np.float32) for z, s in zip((a, b), shift, strict=True))
-    assert fit((1,), jnp.asarray(a), jnp.asarray(b))
     exact = [tuple(ref.softmax(ref.exact(z))[0] for z in pair) for pair in zip(a, b, strict=True)]
     for name, given in {"entropy": 1, "cross_entropy": 2, "kl_divergence": 2}.items():
-        value = np.asarray(getattr(logits, name)(*(a, b)[:given]), float)
-        expected = [float(getattr(ref, name)(*pair[:given])) for pair in exact]
-        np.testing.assert_allclose(value, expected, rtol=4e-6, err_msg=name)
+        sure = _check(name, a, b, [float(getattr(ref, name)(*pair[:given])) for pair in exact])
+        if scale == 1.0 and shift == (0.0, 0.0):
+            assert name == "kl_divergence" or sure.all()
+        if scale == 1e-4 or abs(shift[0]) == 100.0:
+            assert not (sure.any() if name == "kl_divergence" or shift[0] == 100.0 else False)
 
 
-def test_what_the_sums_cannot_hold_is_left_to_the_definition(rng):
-    a, b = (np.asarray(rng.normal(size=(32, 150)), np.float32) for _ in range(2))
+def test_what_the_sums_cannot_hold(rng):
+    a, b = (np.asarray(rng.normal(size=(32, 1000)), np.float32) for _ in range(2))
     a[0, 3], b[0, 3] = -np.inf, -np.inf
     b[1, 3] = -np.inf
     a[2, 3], b[3, 3] = np.nan, np.nan
     a[4, 3] = 3e38
     a[5], b[6] = -np.inf, -np.inf
     a[7, 3], b[7, 3] = -87.34, -3e38
-    for measure in (logits.kl_divergence, logits.cross_entropy, lambda a, _: logits.entropy(a)):
-        value = np.asarray(measure(a, b))
-        few = np.concatenate([measure(*(z[i : i + 8] for z in (a, b))) for i in range(0, 32, 8)])
-        np.testing.assert_allclose(value, few, rtol=4e-6)
-        assert np.isnan(value[[2, 5]]).all()
-    value = np.asarray(logits.kl_divergence(a, b))
-    assert np.isinf(value[1])
-    assert np.isnan(value[[3, 6]]).all()
+    for name, lacking in {"entropy": [0, 2, 4, 5], "cross_entropy": range(7), "kl_divergence": range(7)}.items():
+        expected = getattr(logits, name)(*(a, b)[: 1 if name == "entropy" else 2])
+        sure = _check(name, a, b, expected)
+        assert not sure[list(lacking)].any()
+        assert sure[8:].all()
 
 
 @pytest.mark.parametrize("x64", [False, True])
 def test_float32_under_strict_rules(x64, rng):
-    a, b = (jnp.asarray(rng.normal(size=(4, 10, 150)), jnp.float32) for _ in range(2))
+    a, b = (jnp.asarray(rng.normal(size=(4, 5, 33000)), jnp.float32) for _ in range(2))
     expected = logits.kl_divergence(a, b)
     strict = jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"), jax.debug_nans(True)
     with jax.enable_x64(x64), strict[0], strict[1], strict[2]:
@@ -149,11 +153,11 @@ def test_one_loop_forms_all_sums(measure, sums):
         values = measure(*operands)
         return values.mean(), jnp.where(operands[0][:, 0] < 0.0, 0.0, values)
 
-    rows = [jax.ShapeDtypeStruct((10_000, 1_000), jnp.float32)] * min(2, sums - 1)
+    rows = [jax.ShapeDtypeStruct((64, 128_256), jnp.float32)] * min(2, sums - 1)
     text = jax.jit(program).lower(*rows).compile().as_text()
-    (loop,) = re.findall(rf"= f32\[10000,5,16,{sums}\]\S+ fusion\(.*calls=(\S+),.*branch_0_fun/cond/branch_1_fun", text)
+    (loop,) = re.findall(rf"= f32\[64,668,16,{sums}\]\S+ fusion\(.*calls=(\S+),.*branch_0_fun/cond/branch_1_fun", text)
     (body,) = (block for block in text.split("\n}\n") if block.lstrip().startswith(loop + " "))
-    assert body.count("shift-left") == 13 * (sums - 1)
+    assert body.count("shift-left") == 12 * (sums - 1)
 
 
 def test_losses_and_log_probabilities_of_many_classes(rng):
@@ -169,7 +173,7 @@ def test_losses_and_log_probabilities_of_many_classes(rng):
 
 def test_rounding_that_goes_one_way(rng):
     """Equal logits, two levels, and one class of almost all the weight: nothing is averaged in a long sum of those."""
-    rows, classes = 32, 1000
+    rows, classes, certified = 32, 1000, 0
     shift = np.linspace(-5.0, 30.0, rows)[:, None]
     flat = np.zeros((rows, classes))
     levels = np.where(np.arange(classes) < 24, 0.0, -16.64)[None] + flat
@@ -182,10 +186,10 @@ def test_rounding_that_goes_one_way(rng):
                 a, b = (np.asarray(x, np.float32) for x in (teacher + first, student + second))
                 log_p, log_q = (z - np.log(np.exp(z.astype(np.longdouble)).sum(1, keepdims=True)) for z in (a, b))
                 p = np.exp(log_p)
-                np.testing.assert_allclose(logits.entropy(a), -(p * log_p).sum(1).astype(float), rtol=4e-6)
-                np.testing.assert_allclose(logits.cross_entropy(a, b), -(p * log_q).sum(1).astype(float), rtol=4e-6)
-                kl = (p * (log_p - log_q)).sum(1).astype(float)
-                np.testing.assert_allclose(logits.kl_divergence(a, b), kl, rtol=4e-6, atol=1e-15)
+                certified += _check("entropy", a, b, -(p * log_p).sum(1)).sum()
+                certified += _check("cross_entropy", a, b, -(p * log_q).sum(1)).sum()
+                certified += _check("kl_divergence", a, b, (p * (log_p - log_q)).sum(1)).sum()
+    assert certified > 1000
 
 
 PARAMETERS = {

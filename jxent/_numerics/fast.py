@@ -179,17 +179,15 @@ def _chosen(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands
     if not formulas or not _are_known(operands) or max(x.size for x in operands) < SMALL:
         return exact(axes, *operands)
     first, *others = formulas
-    if isinstance(first, Looped) and not loops.fit(axes, *operands):
-        first, *others = others
-    classes = math.prod(operands[0].shape[a] for a in axes) if axes else 0
+    long = bool(axes) and loops.fit(axes, *operands)
     if isinstance(first, Looped):
-        formulas = (first,)
-    elif axes and (classes < fast_probs.MANY_CATEGORIES or loops.in_segments(axes, *operands)[1] != axes):
-        # Of rows of few categories too many lack the certificate of all but the last, and chained sums of very long
-        # ones are slow.
+        formulas = (first, others[-1]) if long else tuple(others)
+    elif long:
+        # The chained sums of very long rows are slow.
         formulas = formulas[-1:]
-    else:
-        formulas = (first, *others)
+    if axes and math.prod(operands[0].shape[a] for a in axes) < fast_probs.MANY_CATEGORIES:
+        # Of rows of few categories too many lack the certificate of all but the last.
+        formulas = formulas[-1:]
     return lax.platform_dependent(
         *operands,
         cpu=functools.partial(certified, formulas, exact, axes),
@@ -238,7 +236,7 @@ def trailing(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
 
 
 class Looped(NamedTuple):
-    """A formula that stands first for rows that `loops` are for, and then alone: no other is sure of more of them."""
+    """A formula that stands first for rows that `loops` are for."""
 
     formula: Certified
 

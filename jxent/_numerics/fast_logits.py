@@ -46,7 +46,7 @@ def log_sum(z: Array, axes: Axes) -> tuple[Array, Array]:
 def exp_sum(z: Array, axes: Axes) -> Array:
     """Σ exp z without a shift, the reduced axes kept."""
     rows = z.reshape(z.shape[0], -1) if loops.are_segments(axes, z) else z
-    if loops.fit((rows.ndim - 1,), rows) and rows.shape[-1] > loops.MANY_CATEGORIES and axes[-1] == z.ndim - 1:
+    if loops.fit((rows.ndim - 1,), rows) and (rows is not z or axes == (z.ndim - 1,)):
         (total,) = loops.row_sums(lambda z: (loops.exponential(z),), rows)
         return jnp.expand_dims(total, axes)
     return fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True))

@@ -29,8 +29,9 @@ REGISTER, NARROWEST = 8, 16
 # Columns of a segment: few enough for a chain of pieces that rounds as little as the kernels do, and, where there is no
 # such divisor, few enough for the pieces to lie near each other, which is also what kernels sum long rows by.
 SHORT, LONG = 208, 2000
-# Fewer categories, or rows, are sooner summed by kernels; more categories take those 10 times as long.
-FEWEST_CATEGORIES, FEWEST_ROWS, MANY_CATEGORIES = 64, 16, 1 << 15
+# Up to so many categories, and of fewer rows, the formulas that kernels sum are sure of more rows, and nearly as quick;
+# of more categories kernels take 10 times as long.
+MANY_CATEGORIES, FEWEST_ROWS = 1 << 15, 16
 
 
 class Cut(NamedTuple):
@@ -59,25 +60,18 @@ def _divisor(classes: int, shortest: int, longest: int) -> int | None:
 
 
 def fit(axes: Axes, *operands: Array) -> bool:
-    """Whether these rows are of the kind that the loop is for."""
-    if not _are_rows(axes, *operands):
-        return False
-    classes = operands[0].shape[-1]
-    return classes >= FEWEST_CATEGORIES and (cut_of(classes).columns <= SHORT or classes > MANY_CATEGORIES)
-
-
-def _are_rows(axes: Axes, *operands: Array) -> bool:
+    """Whether these rows are of the kind that this is for."""
     first = operands[0]
     if first.dtype != jnp.float32 or axes != (first.ndim - 1,) or any(is_sharded(x) for x in operands):
         return False
-    return math.prod(first.shape[:-1]) >= FEWEST_ROWS
+    return first.shape[-1] > MANY_CATEGORIES and math.prod(first.shape[:-1]) >= FEWEST_ROWS
 
 
 def in_segments(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
     """Rows of very many numbers, [rows, segments, columns], which kernels sum in two stages; else as they are."""
     classes = operands[0].shape[-1]
-    segments = _divisor(classes, LONG // 4, LONG) if classes > MANY_CATEGORIES else None
-    if segments is None or not _are_rows(axes, *operands):
+    segments = _divisor(classes, LONG // 4, LONG)
+    if segments is None or not fit(axes, *operands):
         return operands, axes
     return tuple(x.reshape(-1, segments, classes // segments) if x.ndim else x for x in operands), (1, 2)
 
