@@ -83,6 +83,15 @@ def test_row_sums_of_any_number_of_classes(classes, portion, rng, monkeypatch):
     np.testing.assert_allclose(alone, found[0], atol=8 * UNIT * np.abs(x).sum(-1).max())
 
 
+def test_a_prime_number_of_classes_needs_no_large_constant():
+    """The pieces of a million classes that are not cut into segments are 24,000 columns wide."""
+    x = jax.ShapeDtypeStruct((16, 1_000_003), jnp.float32)
+    program = jax.make_jaxpr(lambda x, y: row_sums(_moments, x, y))(x, x)
+    assert max((np.size(c) for c in program.consts), default=0) < 10_000
+    z = jnp.ones((16, 99_991), jnp.float32)
+    np.testing.assert_allclose(row_sums(_moments, z, z), 99_991.0, rtol=1e-6)
+
+
 def _check(name, a, b, expected):
     """The values that are certified are right; which those are."""
     one = name == "entropy"

@@ -111,6 +111,8 @@ def exponential(x: Array) -> Array:
 # Numbers of which one sum is formed before it is added to others, of pieces and of partial sums: a long chain of equal
 # numbers rounds the same way at every step, and more sums at a time are more than the registers hold.
 BLOCK, CHAIN = 13, 6
+# Wider pieces, those of rows that are not in segments, are no factor for a product: it would grow with their square.
+WIDE = 48
 
 
 def _in_blocks(terms: Sequence[Array]) -> Array:
@@ -161,6 +163,8 @@ def _some_sums(terms: Terms, count: int, cut: Cut, portion: int, start: Array | 
     # In a computation of its own, or what is done with the sums would be made part of the loop, or it part of that.
     always = lax.optimization_barrier(jnp.ones((), bool))
     partial = lax.cond(always, functools.partial(_partial_sums, terms, cut, portion, start), unused, *rows)
+    if cut.width > WIDE:
+        return _in_stages(partial.reshape(portion, -1, count))
     # Every few of the partial sums to one by a product with 0 and 1, then those.
     groups = math.ceil(cut.width / CHAIN)
     which = np.tile(np.eye(groups * count, dtype=np.float32), (math.ceil(cut.width / groups), 1))[: cut.width * count]
