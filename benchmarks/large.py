@@ -1,6 +1,6 @@
 """Softmax regression where the data or the classes are many: a gradient against its products, and data on a disk.
 
-`python -m benchmarks.large` measures a gradient at 50,000 rows, 512 features and 1000 classes;
+`python -m benchmarks.large` measures a gradient at 50,000 rows (`--rows`), 512 features and 1000 classes;
 `python -m benchmarks.large --disk FOLDER` writes 20 GB there, fits them a few steps, and removes them.
 """
 
@@ -53,9 +53,9 @@ def gradient(rows: int, features: int, classes: int, rounds: int) -> None:
     )
     print(f"\nA gradient, {rows} rows, {features} features, {classes} classes, float32\n")
     print("| | ms | × its two products | bar |\n|---|---|---|---|")
-    print(f"| the two products | {1e3 * np.median(seconds['products']):.0f} | 1 | |")
+    print(f"| the two products | {1e3 * np.median(seconds['products']):.1f} | 1 | |")
     for name, bar in (("solver", "≤ 1.2"), ("objective", "")):
-        print(f"| {name} | {1e3 * np.median(seconds[name]):.0f} | {ratio(seconds, name, 'products'):.2f} | {bar} |")
+        print(f"| {name} | {1e3 * np.median(seconds[name]):.1f} | {ratio(seconds, name, 'products'):.2f} | {bar} |")
 
 
 class Anonymous(threading.Thread):
@@ -124,13 +124,14 @@ def main() -> None:
     """Parse the command line, measure, print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.large", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds (7)")
+    parser.add_argument("--rows", type=int, default=50_000, help="of the gradient (50000)")
     parser.add_argument("--disk", metavar="FOLDER", help="also fit data that are written there and removed")
     parser.add_argument("--gigabytes", type=float, default=20.5, help="of that data (20.5)")
     parser.add_argument("--classes", type=int, default=200, help="of that data (200)")
     parser.add_argument("--steps", type=int, default=2, help="of that fit (2)")
     options = parser.parse_args()
     print(", ".join(f"{k} {v}" for k, v in versions().items()))
-    gradient(50_000, 512, 1000, options.rounds)
+    gradient(options.rows, 512, 1000, options.rounds)
     if options.disk:
         disk(options.disk, options.gigabytes, 512, options.classes, options.steps)
 

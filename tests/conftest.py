@@ -45,6 +45,13 @@ if "MPLBACKEND" not in os.environ:
     os.environ["MPLBACKEND"] = "agg"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def all_digits():
+    """An accelerator, whose products of float32 have fewer digits by default, is asked for all of them."""
+    if jax.default_backend() != "cpu":
+        jax.config.update("jax_default_matmul_precision", "highest")
+
+
 @pytest.fixture(params=["float32", "float64"])
 def dtype(request):
     """A floating dtype, with x64 switched on for the test where it is float64."""

@@ -11,7 +11,7 @@ import pytest
 from jax import export
 
 from jxent import logits, losses, probs
-from jxent._numerics import fast_chained
+from jxent._numerics import fast, fast_chained
 from jxent._numerics.fast_probs import minus_log_of_rest
 
 ROWS, CLASSES, FEW = 200, 100, 8
@@ -191,3 +191,19 @@ def test_export_with_a_size_that_is_a_symbol(mapped, rng):
         program = jax.jit(jax.vmap(measure) if mapped else measure)
         exported = export.export(program)(*(jax.ShapeDtypeStruct(shape, x.dtype) for x in given))
         np.testing.assert_allclose(exported.call(*given), measure(*given), rtol=4e-6)
+
+
+@pytest.mark.parametrize("measure", [logits.kl_divergence, probs.kl_divergence, logits.total_variation])
+def test_a_gpu_asks_for_certificates_only_of_what_is_large(measure, monkeypatch):
+    """Lowered for one, which needs none: the host waits for a choice, which small arrays are not worth."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    jax.clear_caches()
+
+    def choices(rows):
+        one = jax.ShapeDtypeStruct((rows, 1024), np.float32)
+        program = jax.jit(lambda p, q: measure(p, q)).trace(one, one).lower(lowering_platforms=("cuda",)).as_text()
+        return len(re.findall(r"stablehlo\.(?:case|if)", program))
+
+    # Beside that of the platform: whether all rows are certified, and if not, whether but few of them lack it.
+    assert choices(fast.LARGE // 1024) == choices(fast.LARGE // 1024 - 1) + 2
+    jax.clear_caches()

@@ -12,11 +12,14 @@ IDS = [entry.name for entry in TABLE]
 
 
 def worst(found, expected):
-    """Largest relative error; equal infinities are exact; what leaves the range of the dtype is 0 or infinite."""
+    """Largest relative error; equal infinities are exact; what leaves the range of the dtype is 0 or infinite.
+
+    An accelerator, unlike a CPU, returns what is below the smallest normal number with the few digits that it has.
+    """
     limits = np.finfo(np.asarray(found).dtype)
     smallest, largest = float(limits.tiny), float(limits.max)
     found, expected = np.ravel(np.asarray(found, float)), np.ravel(np.asarray(expected, float))
-    expected = np.where(np.abs(expected) < smallest, 0.0, expected)
+    found, expected = (np.where(np.abs(x) < smallest, 0.0, x) for x in (found, expected))
     expected = np.where(np.abs(expected) > largest, np.copysign(np.inf, expected), expected)
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.where(found == expected, 0.0, np.abs(found - expected) / np.abs(expected))

@@ -44,7 +44,8 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
             )
             if not found:
                 raise
-            raise ValueError(found[-1].strip()) from None
+            # A GPU adds the name of the program.
+            raise ValueError(found[-1].split(" [executable_name=")[0].strip()) from None
         return result
 
     return cast("Callable[P, R]", call)

@@ -66,7 +66,8 @@ def _without(others: Formulas, exact: Callable[..., Any], axes: Axes, sure: Arra
     def otherwise(value: Any, *operands: Array) -> Any:
         if others:
             return certified(others, exact, axes, *operands)
-        return exact(axes, *operands) if alone else _in_portions(exact, value, *operands)
+        whole = alone or jax.default_backend() != "cpu"
+        return exact(axes, *operands) if whole else _in_portions(exact, value, *operands)
 
     if alone:
         return otherwise(value, *operands)
@@ -107,6 +108,8 @@ def _in_portions(exact: Callable[..., Any], value: Array, *operands: Array) -> A
 
 # Below so many numbers a call costs more than its passes: the definition alone compiles in half the time.
 SMALL = 4096
+# On a GPU the host has to know whether every row is certified before it goes on: worth it from so many numbers on.
+LARGE = 1 << 23
 
 
 def by_platform(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands: Array, mapped: int = 0) -> Any:
@@ -188,11 +191,10 @@ def _chosen(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands
     if axes and math.prod(operands[0].shape[a] for a in axes) < fast_probs.MANY_CATEGORIES:
         # Of rows of few categories too many lack the certificate of all but the last.
         formulas = formulas[-1:]
-    return lax.platform_dependent(
-        *operands,
-        cpu=functools.partial(certified, formulas, exact, axes),
-        default=functools.partial(exact, axes),
-    )
+    branches = {"cpu": functools.partial(certified, formulas, exact, axes)}
+    if jax.default_backend() == "gpu" and max(x.size for x in operands) >= LARGE:
+        branches["cuda"] = functools.partial(certified, formulas[-1:], exact, axes)
+    return lax.platform_dependent(*operands, **branches, default=functools.partial(exact, axes))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -60,7 +61,9 @@ def _divisor(classes: int, shortest: int, longest: int) -> int | None:
 
 
 def fit(axes: Axes, *operands: Array) -> bool:
-    """Whether these rows are of the kind that this is for."""
+    """Whether these rows are of the kind that this is for, on a CPU."""
+    if jax.default_backend() != "cpu":
+        return False
     first = operands[0]
     if first.dtype != jnp.float32 or axes != (first.ndim - 1,) or any(is_sharded(x) for x in operands):
         return False

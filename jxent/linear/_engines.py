@@ -11,6 +11,9 @@ STEP, MOST_CLASSES = 128, 4096
 # Rows in a block, of which two arrays of all classes are held: where fewer fit, adding the gradient of `w` up once for
 # each block costs more than forming the logits twice.
 MOST_ROWS, FEWEST_ROWS = {"cpu": 192}, {"cpu": 64}
+MOST_ON_ACCELERATOR, FEWEST_ON_ACCELERATOR = 8192, 256
+# Bytes of those two arrays on a CPU. An accelerator wants larger products: there they may take what the mean may hold,
+# 12·N·D + 4·D·V + 12·256·V bytes in float32, but for the gradients: that of `w`, and of narrow `x`, too.
 BUDGET = 2**28
 
 
@@ -38,8 +41,14 @@ def row_block(block_size: int | None, o: Operands) -> int:
 
 
 def _most_rows(o: Operands) -> int:
-    fit = BUDGET // (2 * o.x.dtype.itemsize * o.w.shape[0])
-    return max(1, min(MOST_ROWS.get(jax.default_backend(), 8192), fit))
+    classes, wide = o.w.shape[0], o.x.dtype.itemsize
+    if jax.default_backend() in MOST_ROWS:
+        return max(1, min(MOST_ROWS[jax.default_backend()], BUDGET // (2 * wide * classes)))
+    # Logits, and their gradient rounded to the dtype of the operands.
+    narrow = o.w.dtype.itemsize
+    held = (3 if narrow == wide else 2) * o.x.size + 768 * classes
+    fit = held * wide // ((wide + narrow) * classes)
+    return min(MOST_ON_ACCELERATOR, fit - fit % STEP)
 
 
 def pick(engine: str | None, block_size: int | None, o: Operands, axis_name: str | None) -> str:
@@ -48,5 +57,6 @@ def pick(engine: str | None, block_size: int | None, o: Operands, axis_name: str
         return engine
     if axis_name is not None or block_size is not None or is_sharded(o.x) or is_sharded(o.w):
         return "classes"
-    fewest = min(FEWEST_ROWS.get(jax.default_backend(), 1024), o.x.size // max(o.x.shape[-1], 1))
+    fewest = FEWEST_ROWS.get(jax.default_backend(), FEWEST_ON_ACCELERATOR)
+    fewest = min(fewest, o.x.size // max(o.x.shape[-1], 1))
     return "rows" if _most_rows(o) >= fewest else "classes"

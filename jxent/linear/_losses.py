@@ -26,7 +26,8 @@ def logsumexp(
     Args:
         x: features `[..., D]`.
         w: weights `[V, D]`, one row for each class: the transpose of the weights of `jxent.regression`. Where `x` and
-            `w` are both bfloat16 they are multiplied so, and everything else is float32.
+            `w` are both bfloat16 they are multiplied so, and everything else is float32. How many digits a product of
+            float32 has is jax's setting: on a GPU by default 3, all under `jax.default_matmul_precision("highest")`.
         bias: `[V]`; −inf excludes a class.
         where: boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.
         block_size: classes in a block, by default from 384 to 4096, more for larger D.
@@ -85,7 +86,8 @@ def softmax_cross_entropy(
     Args:
         x: features `[..., D]`.
         w: weights `[V, D]`, one row for each class: the transpose of the weights of `jxent.regression`. Where `x` and
-            `w` are both bfloat16 they are multiplied so, and everything else is float32.
+            `w` are both bfloat16 they are multiplied so, and everything else is float32. How many digits a product of
+            float32 has is jax's setting: on a GPU by default 3, all under `jax.default_matmul_precision("highest")`.
         labels: integer class ids `[...]`, or floats `[..., V]`, a distribution per row.
         bias: `[V]`; −inf excludes a class.
         where: boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.

@@ -109,8 +109,10 @@ def applied(inverse: Inverse | None, gradient: Point) -> Point:
     if inverse.basis is not None:
         turned = jnp.einsum("lkd,de->lke", turned, inverse.basis.vectors, precision=HIGH)
     size = inverse.blocks.shape[1] - 1
-    packed = jnp.concatenate([turned[:, :, :size], _apart(gradient.bias)[:, :, None]], axis=2)
-    solved = jnp.einsum("kde,lke->lkd", inverse.blocks, packed, precision=HIGH)
+    # The bias by itself: XLA:GPU (jaxlib 0.11) cannot compile a product with a row that a column is joined to.
+    bias = _apart(gradient.bias)[:, :, None]
+    solved = jnp.einsum("kde,lke->lkd", inverse.blocks[:, :, :-1], turned[:, :, :size], precision=HIGH)
+    solved = solved + inverse.blocks[None, :, :, -1] * bias
     weights, bias = solved[:, :, :-1], solved[:, :, -1]
     if inverse.basis is not None:
         weights = jnp.concatenate([weights, inverse.rest[None] * turned[:, :, size:]], axis=2)

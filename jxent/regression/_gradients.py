@@ -145,7 +145,7 @@ def _sizes(params: Params, x: Array, targets: Array, share: Array, l2: Array) ->
     """The largest sum of absolute terms behind an entry of the gradient, for weights and bias."""
     p = _model.predict_proba(params, x)
     residual = share[:, None] * jnp.abs(p * jnp.sum(targets, axis=1, keepdims=True) - targets)
-    in_weights = jnp.abs(x).T @ residual + l2 * jnp.abs(params.weights)
+    in_weights = jnp.matmul(jnp.abs(x).T, residual, precision="highest") + l2 * jnp.abs(params.weights)
     return jnp.max(in_weights), jnp.max(jnp.sum(residual, axis=0))
 
 
