@@ -181,16 +181,8 @@ def _are_known(operands: Sequence[Array]) -> bool:
 def _chosen(exact: Callable[..., Any], formulas: Formulas, axes: Axes, *operands: Array) -> Any:
     if not formulas or not _are_known(operands) or max(x.size for x in operands) < SMALL:
         return exact(axes, *operands)
-    first, *others = formulas
-    long = bool(axes) and loops.fit(axes, *operands)
-    if isinstance(first, Looped):
-        formulas = (first, others[-1]) if long else tuple(others)
-    elif long:
-        # The chained sums of very long rows are slow.
-        formulas = formulas[-1:]
-    if axes and math.prod(operands[0].shape[a] for a in axes) < fast_probs.MANY_CATEGORIES:
-        # Of rows of few categories too many lack the certificate of all but the last.
-        formulas = formulas[-1:]
+    suited = [f for f in formulas if not isinstance(f, Suited) or f.suits(axes, *operands)] or formulas[-1:]
+    formulas = tuple(suited[:1] if isinstance(suited[0], Suited) and suited[0].alone else suited)
     branches = {"cpu": functools.partial(certified, formulas, exact, axes)}
     if jax.default_backend() == "gpu" and max(x.size for x in operands) >= LARGE:
         branches["cuda"] = functools.partial(certified, formulas[-1:], exact, axes)
@@ -237,10 +229,12 @@ def trailing(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
     return tuple(lax.optimization_barrier(jnp.moveaxis(x, axes, last)) for x in operands), last
 
 
-class Looped(NamedTuple):
-    """A formula that stands first for rows that `loops` are for."""
+class Suited(NamedTuple):
+    """A formula for some arrays alone, and whether no other is asked of those."""
 
     formula: Certified
+    suits: Callable[..., bool]
+    alone: bool = False
 
     def __call__(self, axes: Axes, *operands: Array) -> tuple[Any, Array]:
         return self.formula(axes, *operands)
@@ -248,12 +242,12 @@ class Looped(NamedTuple):
 
 def from_probs(name: str) -> Formulas:
     """The quick formulas of a measure of probabilities."""
-    return _found(name, fast_chained.PROBS, PROBS)
+    return _found(name, CHAINED_PROBS, PROBS)
 
 
 def from_logits(name: str) -> Formulas:
-    """The quick formulas of a measure of logits."""
-    return _found(name, LOOPED, fast_chained.LOGITS, LOGITS)
+    """The quick formulas of a measure of logits; one by a loop is sure of more rows than the others."""
+    return _found(name, LOOPED, CHAINED_LOGITS, LOGITS)
 
 
 def _found(name: str, *tables: Mapping[str, Certified]) -> Formulas:
@@ -273,7 +267,20 @@ def _in_segments(formula: Certified, axes: Axes, *operands: Array) -> tuple[Any,
     return value.reshape(shape[:-1]), sure
 
 
-LOOPED = {name: Looped(formula) for name, formula in fast_looped.LOGITS.items()}
+def _have_categories(least: int, most: int, axes: Axes, *operands: Array) -> bool:
+    """Whether rows have so many categories, on a CPU; without axes the operands are no rows."""
+    if not axes:
+        return True
+    return jax.default_backend() == "cpu" and least <= math.prod(operands[0].shape[a] for a in axes) <= most
+
+
+# Of rows of few categories too many lack the certificates of chained sums, and those of very long rows are slow: the
+# more of them there are in a chain, the earlier.
+CHAINED_PROBS, CHAINED_LOGITS = (
+    {name: Suited(f, functools.partial(_have_categories, fast_probs.MANY_CATEGORIES, most)) for name, f in t.items()}
+    for t, most in ((fast_chained.PROBS, loops.MANY_CATEGORIES), (fast_chained.LOGITS, loops.MANY_IN_A_CHAIN))
+)
+LOOPED = {name: Suited(formula, loops.fit, alone=True) for name, formula in fast_looped.LOGITS.items()}
 PROBS, LOGITS = (
     {name: functools.partial(_in_segments, formula) for name, formula in table.items()}
     for table in (fast_probs.FORMULAS, fast_logits.FORMULAS)

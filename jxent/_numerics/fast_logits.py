@@ -46,7 +46,7 @@ def log_sum(z: Array, axes: Axes) -> tuple[Array, Array]:
 def exp_sum(z: Array, axes: Axes) -> Array:
     """Σ exp z without a shift, the reduced axes kept."""
     rows = z.reshape(z.shape[0], -1) if loops.are_segments(axes, z) else z
-    if loops.fit((rows.ndim - 1,), rows) and (rows is not z or axes == (z.ndim - 1,)):
+    if loops.are_long((rows.ndim - 1,), rows) and (rows is not z or axes == (z.ndim - 1,)):
         (total,) = loops.row_sums(lambda z: (loops.exponential(z),), rows)
         return jnp.expand_dims(total, axes)
     return fence(jnp.sum(jnp.exp(z), axis=axes, keepdims=True))
@@ -94,11 +94,11 @@ def entropy(axes: Axes, z: Array) -> Quick:
     return entropy_of_sums(total, add(again * jnp.exp(again), axes))
 
 
-def entropy_of_sums(total: Array, moment: Array, mean: float = 10.0) -> Quick:
+def entropy_of_sums(total: Array, moment: Array) -> Quick:
     """The entropy from Σ exp z and Σ z·exp z."""
     log_total = jnp.log(total)
     value = log_total - moment / total
-    return value, sound(total) & worth(value, moment_error(log_total, value, mean))
+    return value, sound(total) & worth(value, moment_error(log_total, value, 10.0))
 
 
 def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
@@ -108,11 +108,11 @@ def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
     return cross_entropy_of_sums(total_a, total_b, add(again_b * jnp.exp(again_a), axes))
 
 
-def cross_entropy_of_sums(total_a: Array, total_b: Array, moment: Array, mean: float = 10.0) -> Quick:
+def cross_entropy_of_sums(total_a: Array, total_b: Array, moment: Array) -> Quick:
     """The cross-entropy from Σ exp a, Σ exp b and Σ b·exp a."""
     log_b = jnp.log(total_b)
     value = log_b - moment / total_a
-    return value, whole(total_a) & sound(total_b) & worth(value, moment_error(log_b, value, mean))
+    return value, whole(total_a) & sound(total_b) & worth(value, moment_error(log_b, value, 10.0))
 
 
 def kl_divergence(axes: Axes, a: Array, b: Array) -> Quick:
@@ -122,15 +122,15 @@ def kl_divergence(axes: Axes, a: Array, b: Array) -> Quick:
     return kl_of_sums(total_a, total_b, add((a_again - b_again) * jnp.exp(a_again), axes))
 
 
-def kl_of_sums(total_a: Array, total_b: Array, moment: Array, mean: float = 0.0) -> Quick:
+def kl_of_sums(total_a: Array, total_b: Array, moment: Array, sums: float = 12.0) -> Quick:
     """The divergence from Σ exp a, Σ exp b and Σ (a − b)·exp a."""
     # The logarithm of the quotient errs in proportion to itself, two logarithms would in proportion to log A.
     to_b = jnp.log(total_b / total_a)
     value = moment / total_a + to_b
     # Σ p·|a − b| ≤ |log(B/A)| + KL + √(2·KL), of which each term errs by 2.5 units; each sum of exponentials by 2 to 4,
-    # and by up to 9 where there are few different logits, and the mean of a − b by `mean`.
+    # and by up to 9 where there are few different logits: by `sums` at most both, and likewise the mean of a − b.
     size, shift = jnp.abs(value), jnp.abs(to_b)
-    error = 12.0 + max(mean, 12.0) * shift + max(mean, 7.0) * size + 4.0 * jnp.sqrt(2.0 * size)
+    error = sums + sums * shift + 7.0 * size + 4.0 * jnp.sqrt(2.0 * size)
     return value, whole(total_a) & sound(total_b) & worth(value, error)
 
 

@@ -27,12 +27,13 @@ Terms = Callable[..., tuple[Array, ...]]
 PIECES = 42
 # The width of a piece: whole vector registers, and two at least, or there is no loop to make vectors of.
 REGISTER, NARROWEST = 8, 16
-# Columns of a segment: few enough for a chain of pieces that rounds as little as the kernels do, and, where there is no
-# such divisor, few enough for the pieces to lie near each other, which is also what kernels sum long rows by.
+# Columns of a segment: few enough for the sums of its pieces to stay in registers, and, where there is no such divisor,
+# few enough for the pieces to lie near each other, which is also what kernels sum long rows by.
 SHORT, LONG = 208, 2000
-# Up to so many categories, and of fewer rows, the formulas that kernels sum are sure of more rows, and nearly as quick;
-# of more categories kernels take 10 times as long.
-MANY_CATEGORIES, FEWEST_ROWS = 1 << 15, 16
+# Of fewer categories or rows than this kernels are as quick, and of rows that cannot be cut into short segments.
+FEWEST_CATEGORIES, FEWEST_ROWS = 64, 16
+# From so many categories on kernels take 10 times as long: one of a few operations, and chains of sums of logits.
+MANY_CATEGORIES, MANY_IN_A_CHAIN = 1 << 15, 12_000
 
 
 class Cut(NamedTuple):
@@ -61,20 +62,35 @@ def _divisor(classes: int, shortest: int, longest: int) -> int | None:
 
 
 def fit(axes: Axes, *operands: Array) -> bool:
-    """Whether these rows are of the kind that this is for, on a CPU."""
+    """Whether one loop sums these rows faster than the kernels do."""
+    if not _are_rows(axes, *operands):
+        return False
+    classes = operands[0].shape[-1]
+    return classes >= FEWEST_CATEGORIES and (
+        classes <= SHORT or classes > MANY_IN_A_CHAIN or _divisor(classes, SHORT // 2, SHORT) is not None
+    )
+
+
+def are_long(axes: Axes, *operands: Array) -> bool:
+    """Whether the kernels take these rows for far too long."""
+    return _are_rows(axes, *operands) and operands[0].shape[-1] > MANY_CATEGORIES
+
+
+def _are_rows(axes: Axes, *operands: Array) -> bool:
+    """Whether these are rows of the kind that this is for, on a CPU."""
     if jax.default_backend() != "cpu":
         return False
     first = operands[0]
     if first.dtype != jnp.float32 or axes != (first.ndim - 1,) or any(is_sharded(x) for x in operands):
         return False
-    return first.shape[-1] > MANY_CATEGORIES and math.prod(first.shape[:-1]) >= FEWEST_ROWS
+    return math.prod(first.shape[:-1]) >= FEWEST_ROWS
 
 
 def in_segments(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
     """Rows of very many numbers, [rows, segments, columns], which kernels sum in two stages; else as they are."""
     classes = operands[0].shape[-1]
     segments = _divisor(classes, LONG // 4, LONG)
-    if segments is None or not fit(axes, *operands):
+    if segments is None or not are_long(axes, *operands):
         return operands, axes
     return tuple(x.reshape(-1, segments, classes // segments) if x.ndim else x for x in operands), (1, 2)
 
@@ -111,17 +127,19 @@ def exponential(x: Array) -> Array:
     return jnp.where(y >= low, lax.bitcast_convert_type(scaled, jnp.float32), np.float32(0.0))
 
 
-# Numbers of which one sum is formed before it is added to others, of pieces and of partial sums: a long chain of equal
-# numbers rounds the same way at every step, and more sums at a time are more than the registers hold.
-BLOCK, CHAIN = 13, 6
+# Partial sums that are added up at a time, by a product or elementwise: a long chain of equal numbers would round the
+# same way at every step.
+CHAIN = 4
 # Wider pieces, those of rows that are not in segments, are no factor for a product: it would grow with their square.
 WIDE = 48
 
 
-def _in_blocks(terms: Sequence[Array]) -> Array:
-    """The sum of the terms, BLOCK of them at a time."""
-    blocks = [functools.reduce(jnp.add, terms[i : i + BLOCK]) for i in range(0, len(terms), BLOCK)]
-    return functools.reduce(jnp.add, blocks)
+def _pairwise(terms: Sequence[Array]) -> Array:
+    """The sum of two halves, each formed likewise: few steps of rounding, and few sums at a time for the registers."""
+    if len(terms) == 1:
+        return terms[0]
+    half = (len(terms) + 1) // 2
+    return _pairwise(terms[:half]) + _pairwise(terms[half:])
 
 
 # Partial sums that are formed at a time: as many as the system's allocator keeps for the next call.
@@ -180,7 +198,7 @@ def _in_stages(x: Array) -> Array:
     while x.shape[1] > 1:
         stages = math.ceil(x.shape[1] / CHAIN)
         x = jnp.pad(x, ((0, 0), (0, stages * CHAIN - x.shape[1]), (0, 0)))
-        x = functools.reduce(jnp.add, (x[:, i * stages : (i + 1) * stages] for i in range(CHAIN)))
+        x = _pairwise([x[:, i * stages : (i + 1) * stages] for i in range(CHAIN)])
     return x[:, 0]
 
 
@@ -201,7 +219,7 @@ def _partial_sums(terms: Terms, cut: Cut, portion: int, start: Array | None, *ro
         rank = len(cut.shape) + 1
         fresh = lax.broadcasted_iota(jnp.int32, (1,) * (rank - 1) + (width,), rank - 1) >= np.int32(width - rest)
         found.append(tuple(jnp.where(fresh, x, np.float32(0.0)) for x in of_piece(cut.columns - width)))
-    sums = [_in_blocks(of_one)[..., None] for of_one in zip(*found, strict=True)]
+    sums = [_pairwise(of_one)[..., None] for of_one in zip(*found, strict=True)]
     index = lax.broadcasted_iota(jnp.int32, (1,) * (sums[0].ndim - 1) + (len(sums),), sums[0].ndim - 1)
     *others, side_by_side = sums
     for i, one in reversed(list(enumerate(others))):
