@@ -142,8 +142,8 @@ def _pairwise(terms: Sequence[Array]) -> Array:
     return _pairwise(terms[:half]) + _pairwise(terms[half:])
 
 
-# Partial sums that are formed at a time: as many as the system's allocator keeps for the next call.
-PORTION = 1 << 22
+# Partial sums that are formed at a time: few enough to stay in a cache.
+PORTION = 1 << 19
 
 
 def row_sums(terms: Terms, *operands: Array) -> tuple[Array, ...]:
