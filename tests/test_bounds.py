@@ -10,6 +10,8 @@ import pytest
 
 from jxent import bounds
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 ALL = (bounds.donsker_varadhan, bounds.nwj, bounds.infonce, bounds.smile)
 
 

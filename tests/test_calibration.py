@@ -14,6 +14,8 @@ from scipy.optimize import minimize_scalar
 import jxent
 from jxent import calibration
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 BINS = 7
 # The example in the documentation of torchmetrics, MulticlassCalibrationError(num_classes=3, n_bins=3, norm="l1").
 EXAMPLE = (

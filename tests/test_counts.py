@@ -13,6 +13,8 @@ from jxent import counts, probs
 from jxent._numerics import gamma
 from jxent.counts import _entropy, _posterior
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 METHODS = _entropy.METHODS
 # Where every method has the same tests, one of each kind stands for the others in the fast pass.
 FIRST = ("plugin", "chao_wang_jost", "james_stein")

@@ -10,6 +10,8 @@ import pytest
 from jxent.samples import _neighbours, _ranges, _select
 from tests.test_samples import between
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 
 def scattered(kind, n, d, seed=0):
     rng = np.random.default_rng(seed)

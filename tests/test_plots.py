@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from jxent import calibration, plots, probs, regression
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 XOR = np.asarray([[[0.25, 0], [0, 0.25]], [[0, 0.25], [0.25, 0]]])
 GIANT = np.asarray([[[0.5, 0], [0, 0]], [[0, 0], [0, 0.5]]])
 

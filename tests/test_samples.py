@@ -12,6 +12,8 @@ from scipy.stats import norm, rankdata
 import jxent
 from jxent import samples
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 METHODS = ("ksg1", "ksg2", "mixed", "ross", "gaussian", "gaussian_copula")
 COUNTING = ("ksg1", "ksg2", "mixed", "gaussian_copula")
 
