@@ -1,5 +1,6 @@
 """A test process stricter than the user's: types and shapes checked, no silent promotion, warnings are errors."""
 
+import contextlib
 import itertools
 import os
 import tempfile
@@ -73,27 +74,13 @@ def x64():
         yield
 
 
-@pytest.fixture
-def op_by_op():
-    """Every operation runs by itself: its program is shared by all tests, where a fused one is compiled for each.
-
-    For tests of options and of higher derivatives, which are about formulas; values, gradients and their
-    boundary are tested on the fused programs that users run.
-    """
-    with jax.disable_jit():
-        yield
-
-
 # Loops are emitted as LLVM code at once, not by way of MLIR, which takes longer than all the rest for a small program.
 WITHOUT_MLIR = {"xla_cpu_use_fusion_emitters": False}
 
 
-@pytest.fixture(scope="module")
-def quick_compile():
-    """Programs with few optimizations, which compile in half of the time or less, here and in processes started here.
-
-    For tests of what programs do, such as fits and files; measures and losses are tested as users run them.
-    """
+@contextlib.contextmanager
+def few_optimizations():
+    """Programs are compiled with few of them, in half of the time or less, here and in processes started here."""
     # Newer compilers are not asked for it: without optimizations jaxlib 0.12.0.1 gives other numbers in the third step
     # of a batched loop (optax.adam under vmap) than with them, and than alone. 0.10.2 gives the same.
     if jax.__version_info__ >= (0, 11):
@@ -108,6 +95,7 @@ def quick_compile():
         found.env_option_overrides = [*found.env_option_overrides, *WITHOUT_MLIR.items()]
         return found
 
+    within = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS") == "1"
     with pytest.MonkeyPatch.context() as patch:
         flags = (f"--{name}={str(value).lower()}" for name, value in WITHOUT_MLIR.items())
         patch.setenv("XLA_FLAGS", " ".join([os.environ.get("XLA_FLAGS", ""), *flags]).strip())
@@ -116,9 +104,30 @@ def quick_compile():
         patch.setattr(compiler, "get_compile_options", fewer)
         jax.config.update("jax_disable_most_optimizations", True)
         yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    jax.config.update("jax_disable_most_optimizations", within)
+
+
+@pytest.fixture(scope="module")
+def quick_compile():
+    """Few optimizations, for tests of what programs do, such as fits, estimates and files.
+
+    Measures and losses are tested as users run them, and everything is where jax is newer.
+    """
+    with few_optimizations():
+        yield
     # Or other tests would find these programs.
     jax.clear_caches()
+
+
+@pytest.fixture
+def op_by_op():
+    """Every operation runs by itself: its program is shared by all tests, where a fused one is compiled for each.
+
+    For tests of options and of higher derivatives, which are about formulas; values, gradients and their
+    boundary are tested on the fused programs that users run. One operation leaves nothing to optimize.
+    """
+    with few_optimizations(), jax.disable_jit():
+        yield
 
 
 # Every compiled program holds some memory mappings, of which Linux allows a process 65530: beyond them it crashes.

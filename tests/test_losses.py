@@ -161,7 +161,8 @@ def test_numbers_of_the_focal_loss_paper():
     np.testing.assert_allclose(balanced, [0.25, 0.75], rtol=1e-6)
 
 
-def test_focal_loss_without_focus_is_the_cross_entropy(dtype):
+def test_focal_loss_without_focus_is_the_cross_entropy(dtype_by_turns):
+    dtype = dtype_by_turns
     z = jnp.asarray([-np.inf, -300.0, -1.0, 0.0, 0.5, 300.0, np.inf], dtype)
     for t in (0.0, 0.3, 1.0):
         bce = losses.sigmoid_binary_cross_entropy(z, t)

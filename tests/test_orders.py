@@ -299,8 +299,9 @@ def test_what_is_no_generator_is_refused():
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_a_generator_is_asked_of_ratios_with_a_side_that_underflows(turned, dtype):
+def test_a_generator_is_asked_of_ratios_with_a_side_that_underflows(turned, dtype_by_turns):
     """The smaller side has no normal number, p/q has: by value, gradient and Hessian that of the divergence."""
+    dtype = dtype_by_turns
     far = -103.5 if dtype == np.float32 else -744.0
     a, b = jnp.asarray([0.0, far / 5, 0.5], dtype), jnp.asarray([0.0, far, -0.5], dtype)
 
@@ -323,8 +324,9 @@ def test_a_generator_is_asked_of_ratios_with_a_side_that_underflows(turned, dtyp
     np.testing.assert_allclose(jax.jit(found)(a, b), found(a, b), rtol=bound)
 
 
-def test_a_ratio_at_the_edge_of_the_range(dtype):
+def test_a_ratio_at_the_edge_of_the_range(dtype_by_turns):
     """Near the largest t, and near the largest f(t): no NaN, and where the value is finite it is the right one."""
+    dtype = dtype_by_turns
     relative, reverse = (lambda t: t * jnp.log(t)), (lambda t: -jnp.log(t))
     edge = -np.log(float(np.finfo(dtype).tiny))
     for base in (edge, edge + np.log(2.0), edge - np.log(edge)):
