@@ -120,14 +120,22 @@ def quick_compile():
 
 
 @pytest.fixture
-def op_by_op():
+def op_by_op(forgotten_after):
     """Every operation runs by itself: its program is shared by all tests, where a fused one is compiled for each.
 
     For tests of options and of higher derivatives, which are about formulas; values, gradients and their
-    boundary are tested on the fused programs that users run. One operation leaves nothing to optimize.
+    boundary are tested on the fused programs that users run. One operation leaves little to optimize.
     """
+    del forgotten_after
     with few_optimizations(), jax.disable_jit():
         yield
+
+
+@pytest.fixture(scope="module")
+def forgotten_after():
+    """Or tests of other modules would find these programs."""
+    yield
+    jax.clear_caches()
 
 
 # Every compiled program holds some memory mappings, of which Linux allows a process 65530: beyond them it crashes.
@@ -159,12 +167,12 @@ def later(item):
     return precision == "float64" and getattr(given.get("entry"), "name", "") not in {"", *CORE}
 
 
-# The slow tests of these are about derivatives, options and estimators, and take their time to compile: the fast pass
-# has some of each as users run them. Values and accuracy are tested so in both passes.
+# The slow tests of these are about derivatives and options, and take their time to compile: the fast pass has some of
+# each as users run them. Values and accuracy are tested so in both passes.
 COMPILED_QUICKLY = frozenset(
     f"test_{name}"
     for name in (
-        *("samples", "counts", "neighbours", "truths", "derivatives", "boundary", "package", "joint", "orders"),
+        *("truths", "derivatives", "boundary", "package", "joint", "orders"),
         *("pairwise", "table", "linear", "linear_sharded"),
     )
 )

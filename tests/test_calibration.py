@@ -84,6 +84,7 @@ def test_a_measure_is_its_definition(dtype, name):
     np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype == np.float32 else 1e-13, atol=1e-7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MEASURES)
 def test_a_masked_row_may_hold_anything(name):
     p, labels, weights = (a.copy() for a in predictions())
@@ -252,6 +253,7 @@ SHARDED = {name: getattr(calibration, name) for name in MEASURES} | {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHARDED)
 @pytest.mark.parametrize("axis", [1, pytest.param(0, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_any_axis_may_be_sharded(name, axis):

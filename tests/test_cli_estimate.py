@@ -29,6 +29,7 @@ def estimated(capsys, *arguments):
     return json.loads(out)
 
 
+@pytest.mark.slow
 def test_every_column_by_default(capsys, pets):
     found = estimated(capsys, pets)
     assert found["rows"] == 10

@@ -63,6 +63,7 @@ def test_values_of_dit(dtype):
         assert float(of(method=method)) == pytest.approx(value, abs=1e-12 if dtype == np.float64 else 4e-6)
 
 
+@pytest.mark.slow
 def test_values_of_ndd(dtype):
     """Of its tests/test_basic.py, to the digits that it gives."""
     seen = [4, 12, 4, 5, 3, 1, 5, 1, 2, 2, 2, 2, 11, 3, 4, 12, 12, 1, 2]
@@ -227,6 +228,7 @@ def test_nsb_of_the_published_example(dtype):
     assert float(found) == pytest.approx(2.187774, abs=1e-6 if dtype == np.float64 else 4e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [pytest.param(c, marks=[] if i % 7 == 0 else [pytest.mark.slow]) for i, c in enumerate(nsb_cases())]
 )

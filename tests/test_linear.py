@@ -187,6 +187,7 @@ def test_vmap_and_jit_of_the_hessian_product(engine, rng, x64):
         close(found, jax.vmap(functools.partial(product, plain), in_axes=axes)(*args))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moving", ["x", "w", "bias"])
 @pytest.mark.parametrize("chosen", [{}, {"label_smoothing": 0.1, "z_loss": 1e-3}])
 def test_many_directions_at_one_point_in_one_program(moving, chosen, rng):

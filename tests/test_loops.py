@@ -33,6 +33,10 @@ def test_the_exponential_beyond_its_range():
     assert (np.asarray(jax.jit(exponential)(above)) > 1e38).all()
 
 
+ON_CPU = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the formulas are those of the CPU")
+
+
+@ON_CPU
 @pytest.mark.parametrize("classes", [64, 208, 209, 1000, 2003, 12001, 32768, 32771, 50257, 128256, 1000003])
 def test_cuts_leave_out_no_column(classes):
     cut = cut_of(classes)
@@ -46,6 +50,7 @@ def test_cuts_leave_out_no_column(classes):
     assert loops.are_long((1,), jnp.zeros((16, classes), jnp.float32)) == (classes > 32768)
 
 
+@ON_CPU
 @pytest.mark.parametrize(
     ("shape", "axes", "dtype"),
     [
@@ -156,7 +161,7 @@ def test_the_definition_of_a_portion_at_a_time(count, rng, monkeypatch):
     np.testing.assert_allclose(found, exact((1,), x, y, 3.0), rtol=1e-5)
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the formulas are those of the CPU")
+@ON_CPU
 @pytest.mark.parametrize(
     ("measure", "sums"), [(logits.entropy, 2), (logits.cross_entropy, 3), (logits.kl_divergence, 3)]
 )
@@ -174,6 +179,7 @@ def test_one_loop_forms_all_sums(measure, sums):
     assert body.count("shift-left") == 13 * (sums - 1)
 
 
+@pytest.mark.slow
 def test_losses_and_log_probabilities_of_many_classes(rng):
     """Beyond what the kernels sum quickly, a vocabulary with a divisor and one without."""
     for classes in (33000, 32771):
@@ -185,9 +191,10 @@ def test_losses_and_log_probabilities_of_many_classes(rng):
         np.testing.assert_allclose(logits.log_probabilities(z), expected, rtol=4e-6)
 
 
-def test_rounding_that_goes_one_way(rng):
+@pytest.mark.parametrize("classes", [1000, *(pytest.param(k, marks=pytest.mark.slow) for k in (32771, 128256))])
+def test_rounding_that_goes_one_way(classes):
     """Equal logits, two levels, and one class of almost all the weight: nothing is averaged in a long sum of those."""
-    rows, classes, certified = 32, 1000, 0
+    rows, certified = 32 if classes == 1000 else 4, 0
     shift = np.linspace(-5.0, 30.0, rows)[:, None]
     flat = np.zeros((rows, classes))
     levels = np.where(np.arange(classes) < 24, 0.0, -16.64)[None] + flat
@@ -203,7 +210,7 @@ def test_rounding_that_goes_one_way(rng):
                 certified += _check("entropy", a, b, -(p * log_p).sum(1)).sum()
                 certified += _check("cross_entropy", a, b, -(p * log_q).sum(1)).sum()
                 certified += _check("kl_divergence", a, b, (p * (log_p - log_q)).sum(1)).sum()
-    assert certified > 1000
+    assert certified > 30 * rows
 
 
 PARAMETERS = {
@@ -237,13 +244,14 @@ def test_rows_of_a_large_vocabulary(room, name, rng):
             a, b = (np.exp(z - z.max(1, keepdims=True)) for z in (a, b))
             a, b = (z / z.sum(1, keepdims=True) for z in (a, b))
         given = [jnp.asarray(z, jnp.float32) for z in (a, b)][: 1 if one else 2]
-        assert loops.in_segments((1,), *given)[1] == (1, 2)
+        assert loops.in_segments((1,), *given)[1] == (1, 2) or jax.default_backend() != "cpu"
         found = measure(*given, *parameters)
         with jax.enable_x64(True):
             expected = measure(*(np.asarray(z, float) for z in given), *parameters)
         np.testing.assert_allclose(found, expected, rtol=4e-6, atol=1e-37)
 
 
+@pytest.mark.slow
 def test_rows_of_a_large_vocabulary_in_batches(rng):
     a, b = (jnp.asarray(rng.normal(size=(2, 8, 33000)), jnp.float32) for _ in range(2))
     p, q = jax.nn.softmax(a), jax.nn.softmax(b)

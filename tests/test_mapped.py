@@ -60,6 +60,7 @@ def test_mapped_losses_and_their_gradient(rng):
     np.testing.assert_allclose(of_each, of_all, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_mapped_tables(rng):
     tables = jax.nn.softmax(_rows(rng, 3, 100, 64)).reshape(3, 100, 8, 8)
     for measure in (probs.mutual_information, probs.conditional_entropy):
@@ -113,6 +114,7 @@ def test_many_directions_at_one_point(name, rng):
         np.testing.assert_allclose(together, one_by_one, rtol=1e-4, atol=1e-4 * float(jnp.max(jnp.abs(one_by_one))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1000, 100, 70), (40, 10, 100)])
 def test_an_operand_of_one_row_serves_all_rows(shape, rng):
     (p, q), (a, b) = (_operands(rng, "kl_divergence", room, *shape) for room in (probs, logits))

@@ -88,6 +88,7 @@ def test_the_last_of_few_that_are_equal():
         np.testing.assert_array_equal(_select.kth_smallest(jnp.asarray(d), k), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 2, 50, 1030])
 def test_points_within_a_distance(n, d, dtype_by_turns):

@@ -153,6 +153,7 @@ def test_shapes_that_do_not_belong_together_are_refused(entry):
     assert entry.function(first, second[:1]).shape[0] == len(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", by_turns([e for e in TABLE if e.arity == 2]))
 def test_gradient_of_a_broadcast_operand_is_summed(entry):
     first, second = batch(entry, jnp.float32)

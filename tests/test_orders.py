@@ -324,6 +324,7 @@ def test_a_generator_is_asked_of_ratios_with_a_side_that_underflows(turned, dtyp
     np.testing.assert_allclose(jax.jit(found)(a, b), found(a, b), rtol=bound)
 
 
+@pytest.mark.slow
 def test_a_ratio_at_the_edge_of_the_range(dtype_by_turns):
     """Near the largest t, and near the largest f(t): no NaN, and where the value is finite it is the right one."""
     dtype = dtype_by_turns

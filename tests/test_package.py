@@ -78,6 +78,7 @@ def test_a_traced_static_option_is_explained():
         jax.jit(lambda axis: probs.entropy(jnp.ones((2, 2)), axis=axis))(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", core_first(TABLE))
 def test_debug_nans_finds_none(entry):
     """No NaN is formed on the way to a finite value or gradient."""

@@ -135,6 +135,7 @@ def test_slopes_on_the_boundary_are_those_of_the_rows(name, rng):
     np.testing.assert_allclose(along(p, q, *moves)[finite], expected[finite], rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [probs, logits])
 def test_second_derivatives_along_many_directions(room, rng):
     """The blocks of rows are looped over, and the direction alone is mapped."""
@@ -148,6 +149,7 @@ def test_second_derivatives_along_many_directions(room, rng):
 # The Fisher information.
 
 
+@pytest.mark.slow
 def test_the_hessian_of_kl_at_equality_is_the_fisher_information(x64):
     z = jnp.asarray([0.3, -1.0, 2.0, 0.0])
     fisher = logits.fisher_information(z)
@@ -175,6 +177,7 @@ def test_products_with_the_fisher_information(x64, rng):
     np.testing.assert_allclose(moved, fisher)
 
 
+@pytest.mark.slow
 def test_the_fisher_information_of_a_nearly_certain_class(x64):
     z = jnp.asarray([40.0, 0.0, -jnp.inf])
     tail = float(jnp.exp(-40.0))

@@ -207,6 +207,7 @@ def test_without_curvature_rounding_leaves_a_guess_that_is_finite():
 # Paths
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 @pytest.mark.parametrize("solver", ["newton", "lbfgs"])
 def test_every_lane_reaches_its_optimum_in_the_callers_order(monkeypatch, solver):

@@ -317,6 +317,7 @@ def problem():
 L2S = np.asarray([1e-3, 1e-1, 1e-2])
 
 
+@pytest.mark.slow
 def test_path_of_scores(ax, problem):
     path = regression.fit_path(*problem, L2S, folds=4, key=jax.random.key(0))
     plots.regularisation_path(L2S, path, ax=ax)
@@ -419,6 +420,7 @@ def contrast(one, other):
     return (max(bright) + 0.05) / (min(bright) + 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", plots.__all__)
 def test_light_and_dark(name, problem):
     """Words and lines over the page show on it, in both styles; a new figure is made where no axes are given."""

@@ -17,6 +17,14 @@ from jxent._numerics.fast_probs import minus_log_of_rest
 ROWS, CLASSES, FEW = 200, 100, 8
 
 
+@pytest.fixture
+def forgotten():
+    """Nothing traced before is found in a test that changes what is traced, and nothing of that later."""
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
 def _by_definition(function, *operands):
     """A few rows at a time: too few numbers for a quick formula."""
     portions = zip(*(x.reshape(-1, FEW, *x.shape[1:]) for x in operands), strict=True)
@@ -61,6 +69,7 @@ def test_a_class_lost_to_underflow_against_a_huge_logit(rng):
     np.testing.assert_allclose(steep(a, b)[:FEW], steep(a[:FEW], b[:FEW]), rtol=4e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [probs, logits])
 def test_logarithms_of_an_affinity(room, rng, x64):
     """XLA's log1p is off by 100 units of float64 between −½ and −0.3."""
@@ -98,6 +107,7 @@ def test_a_deficit_far_below_nothing(dtype, rng):
     np.testing.assert_allclose(measure(*given), _by_definition(measure, *given), rtol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["float64", "float16", "complex64", "int32"])
 @pytest.mark.parametrize("room", [probs, logits])
 def test_a_generator_may_close_over_traced_arrays_of_any_dtype(room, kind, rng, x64):
@@ -127,6 +137,7 @@ def test_a_shift_of_rows_in_which_one_class_has_the_weight(shift, rng):
     np.testing.assert_allclose(logits.cross_entropy(single, single), expected, rtol=4e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [0.5, 2.0])
 @pytest.mark.parametrize("name", ["renyi_divergence", "alpha_divergence"])
 def test_a_mask_at_the_end_of_the_range_is_one_of_any_size(name, order, rng):
@@ -194,10 +205,9 @@ def test_export_with_a_size_that_is_a_symbol(mapped, rng):
 
 
 @pytest.mark.parametrize("measure", [logits.kl_divergence, probs.kl_divergence, logits.total_variation])
-def test_a_gpu_asks_for_certificates_only_of_what_is_large(measure, monkeypatch):
+def test_a_gpu_asks_for_certificates_only_of_what_is_large(measure, forgotten, monkeypatch):
     """Lowered for one, which needs none: the host waits for a choice, which small arrays are not worth."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    jax.clear_caches()
 
     def choices(rows):
         one = jax.ShapeDtypeStruct((rows, 1024), np.float32)
@@ -206,4 +216,17 @@ def test_a_gpu_asks_for_certificates_only_of_what_is_large(measure, monkeypatch)
 
     # Beside that of the platform: whether all rows are certified, and if not, whether but few of them lack it.
     assert choices(fast.LARGE // 1024) == choices(fast.LARGE // 1024 - 1) + 2
-    jax.clear_caches()
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "kl_divergence", "jeffreys_divergence", "chi_squared_divergence"])
+def test_what_is_below_the_smallest_normal_number_counts_as_0(name, rng, forgotten, monkeypatch):
+    """Whoever evaluates it: a GPU, other than a CPU, computes with such numbers."""
+    monkeypatch.setattr(fast, "LARGE", fast.SMALL)
+    p, q = (np.exp(np.asarray(z)) / np.exp(z).sum(1, keepdims=True) for z in _logits(rng))
+    for side, row, value in ((q, 0, 1e-40), (q, 1, 0.0), (p, 2, 1e-40), (p, 3, 0.0), (p, 4, np.nan), (q, 5, -1e-40)):
+        side[row, 7] = value
+    p[6], q[7] = q[6], 1.0001 * p[7]
+    measure = getattr(probs, name)
+    found = np.asarray(measure(jnp.asarray(p), jnp.asarray(q)))
+    np.testing.assert_allclose(found, _by_definition(measure, p, q), rtol=4e-6)
+    assert np.isinf(found[:2]).all()

@@ -276,8 +276,8 @@ def test_gradients_on_digits_agree_to_rounding(dtype, start):
     assert found.agrees
     assert found.disagreeing == ()
     assert max(found.weights.max_rel, found.bias.max_rel) <= PROMISED[dtype.name]
-    # Three different computations: at 0, where all probabilities are equal, an accelerator rounds them alike.
-    assert found.weights.max_rel > 0 or start == "zeros"
+    # Three different computations; of few numbers an accelerator may round them alike.
+    assert min(found.weights.max_rel, found.bias.max_rel) > 0 or jax.default_backend() != "cpu"
 
 
 @kinds

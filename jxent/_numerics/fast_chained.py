@@ -37,7 +37,7 @@ from jxent._numerics.fast_probs import (
     orders_of_alpha,
     renyi_of_deficit,
 )
-from jxent._numerics.primitives import fence, tiny
+from jxent._numerics.primitives import fence, flushed, tiny
 
 Axes = tuple[int, ...]
 
@@ -121,8 +121,8 @@ def softmaxes(axes: Axes, a: Array, b: Array) -> Softmaxes:
     # Far inside the range of the dtype: nothing overflowed.
     limit = 0.5 * float(np.log(float(jnp.finfo(a.dtype).max)))
     return Softmaxes(
-        up_a * (1.0 / total_a),
-        up_b * (1.0 / total_b),
+        flushed(up_a * (1.0 / total_a)),
+        flushed(up_b * (1.0 / total_b)),
         log_a,
         log_b,
         outside(log_a, LEAST_LOG_SUM, limit) + outside(log_b, LEAST_LOG_SUM, limit),

@@ -14,7 +14,7 @@ from jaxtyping import Array
 
 from jxent._numerics import loops
 from jxent._numerics.fast_probs import Quick, add, budget, far_apart, mixture_terms, orders_of_alpha
-from jxent._numerics.primitives import fence, recompute
+from jxent._numerics.primitives import fence, flushed, recompute
 
 Axes = tuple[int, ...]
 # Log Σ p^β q^γ or log Σ pᵃ, its error in units, and whether it is one that this is a formula for.
@@ -77,7 +77,7 @@ class Sums(NamedTuple):
 
     def probabilities(self) -> tuple[Array, Array]:
         """P and q as quotients: their relative error of 5 units has no logarithm in it."""
-        return jnp.exp(self.a) * (1.0 / self.total_a), jnp.exp(self.b) * (1.0 / self.total_b)
+        return flushed(jnp.exp(self.a) * (1.0 / self.total_a)), flushed(jnp.exp(self.b) * (1.0 / self.total_b))
 
 
 def sums(axes: Axes, a: Array, b: Array) -> Sums:
@@ -127,8 +127,8 @@ def kl_of_sums(total_a: Array, total_b: Array, moment: Array, sums: float = 12.0
     # The logarithm of the quotient errs in proportion to itself, two logarithms would in proportion to log A.
     to_b = jnp.log(total_b / total_a)
     value = moment / total_a + to_b
-    # Σ p·|a − b| ≤ |log(B/A)| + KL + √(2·KL), of which each term errs by 2.5 units; each sum of exponentials by 2 to 4,
-    # and by up to 9 where there are few different logits: by `sums` at most both, and likewise the mean of a − b.
+    # Σ p·|a − b| ≤ |log(B/A)| + KL + √(2·KL), of which each term errs by 2.5 units. The sums of exponentials err by
+    # `sums` together, and so does a mean: as kernels form them each by 2 to 4, of few different logits by up to 9.
     size, shift = jnp.abs(value), jnp.abs(to_b)
     error = sums + sums * shift + 7.0 * size + 4.0 * jnp.sqrt(2.0 * size)
     return value, whole(total_a) & sound(total_b) & worth(value, error)

@@ -155,8 +155,9 @@ def row_sums(terms: Terms, *operands: Array) -> tuple[Array, ...]:
     count = len(terms(*(x.ravel()[:1] for x in rows)))
     portion = min(number, max(1, PORTION // (cut.segments * cut.width * count)))
     some = functools.partial(_some_sums, terms, count, cut, portion)
-    if portion == number:
-        sums = some(None, *rows)
+    if portion == number or jax.device_count() > 1:
+        # On several devices rows may be sharded without their type saying so: a portion of them would be gathered.
+        sums = _some_sums(terms, count, cut, number, None, *rows)
     else:
 
         def next_portion(i: Array, sums: Array) -> Array:

@@ -101,6 +101,13 @@ def _safe_log_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[
     return safe_log(p), masked_reciprocal(p) * dp
 
 
+def flushed(x: Array) -> Array:
+    """What is below the smallest normal number as 0, as a CPU does by itself and a GPU does not."""
+    if jax.default_backend() == "cpu":
+        return x
+    return jnp.where(jnp.abs(x) < tiny(x.dtype), 0.0, x)
+
+
 def at_least_tiny(p: Array) -> Array:
     """p, raised to the smallest normal number. A choice, not a maximum: that may lose a NaN on XLA:CPU."""
     return jnp.where(p < tiny(p.dtype), tiny(p.dtype), p)

@@ -11,7 +11,7 @@ STEP, MOST_CLASSES = 128, 4096
 # Rows in a block, of which two arrays of all classes are held: where fewer fit, adding the gradient of `w` up once for
 # each block costs more than forming the logits twice.
 MOST_ROWS, FEWEST_ROWS = {"cpu": 192}, {"cpu": 64}
-MOST_ON_ACCELERATOR, FEWEST_ON_ACCELERATOR = 8192, 256
+MOST_ON_ACCELERATOR = 8192
 # Bytes of those two arrays on a CPU. An accelerator wants larger products: there they may take what the mean may hold,
 # 12·N·D + 4·D·V + 12·256·V bytes in float32, but for the gradients: that of `w`, and of narrow `x`, too.
 BUDGET = 2**28
@@ -57,6 +57,5 @@ def pick(engine: str | None, block_size: int | None, o: Operands, axis_name: str
         return engine
     if axis_name is not None or block_size is not None or is_sharded(o.x) or is_sharded(o.w):
         return "classes"
-    fewest = FEWEST_ROWS.get(jax.default_backend(), FEWEST_ON_ACCELERATOR)
-    fewest = min(fewest, o.x.size // max(o.x.shape[-1], 1))
+    fewest = min(FEWEST_ROWS.get(jax.default_backend(), 1), o.x.size // max(o.x.shape[-1], 1))
     return "rows" if _most_rows(o) >= fewest else "classes"

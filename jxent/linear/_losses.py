@@ -177,9 +177,9 @@ def mean_softmax_cross_entropy(
         axis_name: the mesh axis over which the classes are sharded, as in `softmax_cross_entropy`. The mean is that of
             the rows of this device: `jax.lax.pmean` over an axis of rows averages the devices.
         engine: "rows" forms the gradient in the forward pass, a block of rows of all classes at a time; "classes" is
-            the mean of `softmax_cross_entropy`. None takes "rows" where enough rows of all classes fit into 256 MB,
-            and "classes" on operands that explicit mesh axes shard. Rows that are sharded over auto axes outside
-            `shard_map` need `engine="classes"`: a block of rows would lie on one device.
+            the mean of `softmax_cross_entropy`. None takes "rows" where enough rows of all classes fit into 256 MB, on
+            an accelerator in any case, and "classes" on operands that explicit mesh axes shard. Rows that are sharded
+            over auto axes outside `shard_map` need `engine="classes"`: a block of rows would lie on one device.
 
     Returns:
         A scalar, in float32 or, for float64 operands, float64.
