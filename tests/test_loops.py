@@ -18,7 +18,7 @@ UNIT = 2.0**-24
 def test_the_exponential_within_units(rng):
     x = np.concatenate([rng.uniform(-s, s, 20000) for s in (0.4, 1.0, 10.0, 87.0)]).astype(np.float32)
     error = np.abs(np.asarray(jax.jit(exponential)(x), float) / np.exp(x.astype(float)) - 1.0)
-    assert error[np.abs(x) <= 10.0].max() <= 1.5 * UNIT
+    assert error[np.abs(x) <= 10.0].max() <= 2.1 * UNIT
     assert error.max() <= 5.1 * UNIT
     np.testing.assert_array_equal(jax.jit(exponential)(jnp.zeros(3)), 1.0)
 
