@@ -202,9 +202,10 @@ def bhattacharyya_of_logits(axes: Axes, a: Array, b: Array) -> Quick:
 
 def _mixture(axes: Axes, start: Array, p: Array, q: Array, w: Array) -> Array:
     """w·Σ p·log(p/m) + (1 − w)·Σ q·log(q/m), the smallest normal number added to all that may be 0."""
-    wp, wq, least = w * p, (1.0 - w) * q, tiny(p.dtype)
-    m = wp + wq + least
-    return chained(axes, start, wp * jnp.log(p / m + least) + wq * jnp.log(q / m + least))
+    p, q = p + tiny(p.dtype), q + tiny(p.dtype)
+    wp, wq = w * p, (1.0 - w) * q
+    m = wp + wq
+    return chained(axes, start, wp * jnp.log(p / m) + wq * jnp.log(q / m))
 
 
 def _apart(value: Array, w: Array, quotient: float, rate: float) -> Array:
