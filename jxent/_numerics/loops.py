@@ -130,11 +130,8 @@ def exponential(x: Array) -> Array:
     return jnp.where(y >= low, lax.bitcast_convert_type(scaled, jnp.float32), np.float32(0.0))
 
 
-# Partial sums that are added up at a time, by a product or elementwise: a long chain of equal numbers would round the
-# same way at every step.
-CHAIN = 4
-# Wider pieces, those of rows that are not in segments, are no factor for a product: it would grow with their square.
-WIDE = 48
+# Partial sums that are added up at a time: a pass over many of them, or over few that lie side by side.
+SEGMENTS, LANES = 16, 4
 
 
 def _pairwise(terms: Sequence[Array]) -> Array:
@@ -188,21 +185,18 @@ def _some_sums(terms: Terms, count: int, cut: Cut, portion: int, start: Array | 
     # In a computation of its own, or what is done with the sums would be made part of the loop, or it part of that.
     always = lax.optimization_barrier(jnp.ones((), bool))
     partial = lax.cond(always, functools.partial(_partial_sums, terms, cut, portion, start), unused, *rows)
-    if cut.width > WIDE:
-        return _in_stages(partial.reshape(portion, -1, count))
-    # Every few of the partial sums to one by a product with 0 and 1, then those.
-    groups = math.ceil(cut.width / CHAIN)
-    which = np.tile(np.eye(groups * count, dtype=np.float32), (math.ceil(cut.width / groups), 1))[: cut.width * count]
-    found = lax.dot(partial.reshape(-1, cut.width * count), which, precision=lax.Precision.HIGHEST)
-    return _in_stages(found.reshape(portion, -1, count))
+    # The segments first, whose sums lie far apart: what is left of the rows is small.
+    of_segments = _in_stages(partial.reshape(portion, cut.segments, cut.width * count), SEGMENTS)
+    return _in_stages(of_segments.reshape(portion, cut.width, count), LANES)
 
 
-def _in_stages(x: Array) -> Array:
-    """The sum over the middle axis, of no more than CHAIN numbers at a time."""
+def _in_stages(x: Array, at_most: int) -> Array:
+    """The sum over the middle axis, of no more than so many numbers at a time."""
     while x.shape[1] > 1:
-        stages = math.ceil(x.shape[1] / CHAIN)
-        x = jnp.pad(x, ((0, 0), (0, stages * CHAIN - x.shape[1]), (0, 0)))
-        x = _pairwise([x[:, i * stages : (i + 1) * stages] for i in range(CHAIN)])
+        chain = min(at_most, x.shape[1])
+        stages = math.ceil(x.shape[1] / chain)
+        x = jnp.pad(x, ((0, 0), (0, stages * chain - x.shape[1]), (0, 0)))
+        x = _pairwise([x[:, i * stages : (i + 1) * stages] for i in range(chain)])
     return x[:, 0]
 
 
