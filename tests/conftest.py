@@ -1,9 +1,11 @@
 """A test process stricter than the user's: types and shapes checked, no silent promotion, warnings are errors."""
 
 import contextlib
+import gc
 import itertools
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 from jaxtyping import install_import_hook
@@ -38,9 +40,35 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 from jax._src import compiler  # noqa: E402
+from jax._src.interpreters import mlir  # noqa: E402
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+# What JAX keeps is many objects, and looking for garbage among them time.
+gc.set_threshold(100_000, 50, 100)
+
+
+class KeptContext(threading.local):
+    """One MLIR context for many programs, of which loading the dialects takes as long as to lower a small one.
+
+    What a context has seen it keeps: after so many programs another takes its place.
+    """
+
+    at_most = 200
+    used = at_most
+
+    def __init__(self, make):
+        self.make = make
+
+    def __call__(self):
+        if self.used == self.at_most:
+            self.context, self.used = self.make(), 0
+        self.used += 1
+        return self.context
+
+
+mlir.make_ir_context = KeptContext(mlir.make_ir_context)
 
 if "MPLBACKEND" not in os.environ:
     os.environ["MPLBACKEND"] = "agg"
