@@ -130,7 +130,8 @@ def exponential(x: Array) -> Array:
     return jnp.where(y >= low, lax.bitcast_convert_type(scaled, jnp.float32), np.float32(0.0))
 
 
-# Partial sums that are added up at a time: a pass over many of them, or over few that lie side by side.
+# Partial sums that one pass adds up in pairs: those of segments, and those of a piece, which lie side by side. A long
+# chain of equal numbers would round the same way at every step.
 SEGMENTS, LANES = 16, 4
 
 
