@@ -16,6 +16,7 @@ import pytest
 
 from jxent import regression
 from jxent.regression import CheckpointWarning, _checkpoint
+from tests.processes import written
 from tests.test_fit import rows
 
 ADAM, SLOWER = optax.adam(0.05), optax.adam(0.01)
@@ -267,7 +268,7 @@ def test_killed_at_any_moment(tmp_path):
     began = time.monotonic()
     assert start("whole").wait() == 0
     length = time.monotonic() - began
-    expected = np.load(tmp_path / "whole.npz")
+    expected = written(tmp_path / "whole.npz")
     moments = np.random.default_rng(1)
     kills = 0
     while kills < KILLS:
@@ -279,7 +280,7 @@ def test_killed_at_any_moment(tmp_path):
             process.wait()
             kills += 1
         assert start("killed").wait() == 0
-        found = np.load(tmp_path / "killed.npz")
-        for name in expected.files:
-            np.testing.assert_array_equal(found[name], expected[name])
+        found = written(tmp_path / "killed.npz")
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array)
         shutil.rmtree(tmp_path / "killed")

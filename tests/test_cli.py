@@ -17,6 +17,7 @@ from jxent import logits, probs, regression
 from jxent._cli import keys, model, pictures, store
 from jxent._cli import train as train_command
 from jxent._cli.main import main
+from tests.processes import written
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 CLASSES = ["ant", "bee", "cat"]
@@ -658,7 +659,7 @@ def test_train_on_files_that_stay_on_the_disk(capsys, tmp_path, without_matplotl
     kept = ["--checkpoint", tmp_path / "kept", "--checkpoint-every", 4]
     for name, spec, more in (("a", f"npz:{tmp_path / 'data.npz'}", []), ("b", mapped, kept), ("c", mapped, kept)):
         assert call(capsys, "train", "--data", spec, "--out", tmp_path / name, *more)[0] == 0
-    a, b, c = (np.load(tmp_path / name / "params.npz") for name in "abc")
+    a, b, c = (written(tmp_path / name / "params.npz") for name in "abc")
     np.testing.assert_allclose(a["weights"], b["weights"], atol=1e-3)
     np.testing.assert_array_equal(b["weights"], c["weights"])
     assert chosen(tmp_path / "a")["test_cross_entropy_nats"] == pytest.approx(

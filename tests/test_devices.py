@@ -10,7 +10,7 @@ import pytest
 
 from jxent import regression
 from jxent.regression import _mesh
-from tests.processes import environment
+from tests.processes import environment, written
 from tests.test_fit import rows
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -143,8 +143,8 @@ def test_two_processes_give_the_parameters_of_one(tmp_path):
     y = (x[:, :4] + 1.5 * rng.normal(size=(101, 4))).argmax(1).astype(np.int32)
     for solver in ("lbfgs", "newton"):
         expected = regression.fit(x, y, l2=0.01, optimizer=solver)
-        parts = [np.load(tmp_path / f"{solver}{number}.npz") for number in range(2)]
-        for name, b in zip(parts[0].files, expected.params, strict=True):
+        parts = [written(tmp_path / f"{solver}{number}.npz") for number in range(2)]
+        for name, b in zip(parts[0], expected.params, strict=True):
             np.testing.assert_array_equal(parts[0][name], parts[1][name])
             np.testing.assert_allclose(parts[0][name], b, atol=1e-6 * float(np.abs(b).max()))
 
