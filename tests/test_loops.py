@@ -33,6 +33,34 @@ def test_the_exponential_beyond_its_range():
     assert (np.asarray(jax.jit(exponential)(above)) > 1e38).all()
 
 
+def test_the_probability_of_a_logarithm(rng):
+    """The same exponential, but what is not a number stays so, and every derivative is the value."""
+    x = np.concatenate([-rng.uniform(0.0, s, 20000) for s in (0.4, 10.0, 87.0)]).astype(np.float32)
+    relative = np.abs(np.asarray(jax.jit(loops.probability)(x), float) / np.exp(x.astype(float)) - 1.0)
+    assert relative[x >= -10.0].max() <= 2.1 * UNIT
+    assert relative.max() <= 5.1 * UNIT
+    edges = jnp.array([0.0, -0.0, -1e30, -jnp.inf, jnp.nan, -jnp.nan], jnp.float32)
+    np.testing.assert_array_equal(jax.jit(loops.probability)(edges), [1.0, 1.0, 0.0, 0.0, jnp.nan, jnp.nan])
+    value = jax.jit(loops.probability)(x)
+    for derivative in (jax.grad(loops.probability), jax.hessian(loops.probability)):
+        # Two programs: what of them is fused may differ.
+        np.testing.assert_allclose(jax.jit(jax.vmap(derivative))(x), value, rtol=4.0 * UNIT)
+
+
+def test_the_gradient_of_a_row_that_is_not_a_number(rng):
+    """Neither 0 nor the largest number, as the exponential of the sums would have it, and no other row is touched."""
+    z = rng.normal(size=(20, 100)).astype(np.float32)
+    z[3, 7], z[5, 0] = np.nan, np.inf
+    labels = np.arange(20)
+    gradient = np.asarray(jax.grad(lambda z: losses.softmax_cross_entropy_with_integer_labels(z, labels).sum())(z))
+    assert np.isnan(gradient[3]).all()
+    assert not np.isfinite(gradient[5]).all()
+    others = np.delete(np.arange(20), [3, 5])
+    assert np.isfinite(gradient[others]).all()
+    clean = jax.grad(lambda z: losses.softmax_cross_entropy_with_integer_labels(z, labels[others]).sum())(z[others])
+    np.testing.assert_allclose(gradient[others], clean, rtol=4e-6)
+
+
 ON_CPU = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the formulas are those of the CPU")
 
 

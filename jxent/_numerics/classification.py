@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics import fast, fast_logits
+from jxent._numerics import fast, fast_logits, loops
 from jxent._numerics import softmax as sm
 from jxent._numerics.kernels import KL_DIVERGENCE
 from jxent._numerics.pair import Features, Pair, with_support
@@ -87,7 +87,7 @@ def _label_loss_jvp(
     zero = jnp.zeros_like(parts.loss)
     if is_symbolic_zero(dz):
         return parts, SoftmaxLoss(zero, zero, zero)
-    p = jnp.exp((z - parts.shift) - parts.log_sum)
+    p = loops.probability((z - parts.shift) - parts.log_sum)
     right = class_ids(z, axis) == labels
     slope = jnp.where(right, jnp.expm1(-parts.loss), p)
     # Fenced: a loss and its z-loss are two sums over one batch (see `centred`).

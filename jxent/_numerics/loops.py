@@ -113,8 +113,26 @@ HIGHEST = np.float32(88.0)
 
 def exponential(x: Array) -> Array:
     """e^x in float32, by half the instructions of XLA's: 0 where it is below the smallest normal number, no NaN."""
-    low = np.float32(math.log(tiny(x.dtype)))
-    y = jnp.where(x <= HIGHEST, x, HIGHEST)
+    return _power(jnp.where(x <= HIGHEST, x, HIGHEST), np.float32(0.0))
+
+
+@jax.custom_jvp
+def probability(log_p: Array) -> Array:
+    """e^x for the logarithm of a probability, in a loop that writes it: on the CPU `exponential`, with NaN kept."""
+    if log_p.dtype != jnp.float32 or jax.default_backend() != "cpu":
+        return jnp.exp(log_p)
+    return _power(log_p, jnp.where(jnp.isnan(log_p), log_p, np.float32(0.0)))
+
+
+@probability.defjvp
+def _probability_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    p = probability(primals[0])
+    return p, p * tangents[0]
+
+
+def _power(y: Array, otherwise: Array | np.float32) -> Array:
+    """e^y for y of at most `HIGHEST`, and something else where that is below the smallest normal number or NaN."""
+    low = np.float32(math.log(tiny(y.dtype)))
     rounded = y * LOG2_E + TO_INTEGER
     # To the width that it has: a sum and a difference of one constant the compiler would take as neither.
     n = lax.reduce_precision(rounded, 8, 23) - TO_INTEGER
@@ -127,7 +145,7 @@ def exponential(x: Array) -> Array:
     scaled = lax.bitcast_convert_type(power, jnp.int32) + lax.shift_left(
         lax.bitcast_convert_type(rounded, jnp.int32), np.int32(23)
     )
-    return jnp.where(y >= low, lax.bitcast_convert_type(scaled, jnp.float32), np.float32(0.0))
+    return jnp.where(y >= low, lax.bitcast_convert_type(scaled, jnp.float32), otherwise)
 
 
 # Partial sums that one pass adds up in pairs: those of segments, and those of a piece, which lie side by side. A long
