@@ -61,7 +61,7 @@ def test_gradient_is_that_of_the_plain_formula(entry, dtype):
 
 @pytest.mark.parametrize("entry", core_first(TABLE))
 def test_second_derivative_is_that_of_the_plain_formula(entry, x64, op_by_op):
-    """Forward over reverse and reverse over reverse."""
+    """Forward over reverse and, for the core, reverse over reverse, which goes through the same rules."""
     args = interior_case(entry, jnp.float64)
     argnums = differentiable(args)
     moving = tuple(args[i] for i in argnums)
@@ -74,17 +74,19 @@ def test_second_derivative_is_that_of_the_plain_formula(entry, x64, op_by_op):
         return jnp.sum(entry.plain(*args))
 
     expected = jax.jit(jax.jacfwd(jax.grad(plain, argnums=1), argnums=1))(args, moving)
-    for mode in (jax.jacfwd, jax.jacrev):
+    for mode in (jax.jacfwd, jax.jacrev) if entry.name in CORE else (jax.jacfwd,):
         found = jax.jit(mode(jax.grad(of, argnums=1), argnums=1))(args, moving)
         for f, e in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
             assert np.max(np.abs(f - e)) <= 1e-10 * max(1.0, np.max(np.abs(jax.tree.leaves(expected)[0])))
 
 
+@pytest.mark.float64_of_core
 @pytest.mark.parametrize("entry", probs_first([e for e in TABLE if e.name in CORE or e.name not in SWEPT]))
 def test_first_derivative_at_the_boundary(entry, dtype):
     """Finite where the value is finite; infinite, never NaN or a silent 0, where the value is +inf.
 
-    Of the core and of what the sweep in `test_boundary.py`, which asks the same of every corner, leaves out.
+    Of the core and of what the sweep in `test_boundary.py`, which asks the same of every corner, leaves out. In float64
+    the closed form stands for it.
     """
     args = batch(entry, dtype)
     argnums = differentiable(args)
@@ -144,6 +146,8 @@ def test_gradient_is_the_closed_form(entry, dtype_by_turns):
         found, by_hand = ([np.asarray(g)[finite] for g in x] for x in (found, by_hand))
     for f, e in zip(found, by_hand, strict=True):
         f, e = np.asarray(f, float), np.asarray(e, float)
+        assert not np.isnan(f).any()
+        assert not np.isnan(e).any()
         np.testing.assert_array_equal(np.isinf(f), np.isinf(e))
         np.testing.assert_array_equal(np.sign(f[np.isinf(f)]), np.sign(e[np.isinf(e)]))
         for a, b, size in zip(f, e, sizes, strict=True):
@@ -168,8 +172,10 @@ def test_hessian_on_the_logits_path_is_finite(entry, op_by_op):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
 
+@pytest.mark.float64_of_core
 @pytest.mark.parametrize("entry", core_first([e for e in TABLE if e.kind.endswith("probs")]))
 def test_through_a_softmax_that_underflowed(entry, dtype_by_turns, op_by_op):
+    """Float32 is the first to underflow; in float64 the second derivatives inside the domain stand for it."""
     dtype = dtype_by_turns
     z = jnp.asarray([[0.0, -200.0, 0.25, -1000.0], [-1000.0, 0.0, 0.0, 0.0]], dtype)
 
