@@ -55,12 +55,16 @@ PARAMETERS = {
     "tsallis_entropy": (2.0, 0.5),
 }
 PUBLIC = {"hellinger": "hellinger_distance", "bhattacharyya": "bhattacharyya_distance"}
-WHICH = {id(fast_chained.PROBS): ", first", id(fast_chained.LOGITS): ", first", id(fast_looped.LOGITS): ", in a loop"}
+WHICH = {
+    **{id(table): ", first" for table in (fast_chained.PROBS, fast_chained.LOGITS)},
+    **{id(table): ", in a loop" for table in (fast_looped.PROBS, fast_looped.LOGITS)},
+}
 FORMULAS = [
     pytest.param(room, table, name, id=f"{room}.{name}{WHICH.get(id(table), '')}", marks=marks)
     for room, table in (
         ("probs", fast_chained.PROBS),
         ("logits", fast_chained.LOGITS),
+        ("probs", fast_looped.PROBS),
         ("logits", fast_looped.LOGITS),
         ("probs", fast_probs.FORMULAS),
         ("logits", fast_logits.FORMULAS),
@@ -74,7 +78,7 @@ FORMULAS = [
 def test_a_quick_formula_certifies_only_what_is_right(room, table, name, dtype_by_turns):
     """Rows from all families at once, from certain to hopeless: whatever is certified is within the bound."""
     dtype = dtype_by_turns
-    if table is fast_looped.LOGITS and dtype != np.float32:
+    if table in (fast_looped.PROBS, fast_looped.LOGITS) and dtype != np.float32:
         pytest.skip("the loop is for float32 alone")
     short = name.removesuffix(" of a row")
     public = PUBLIC.get(short, short)

@@ -33,6 +33,18 @@ def test_the_exponential_beyond_its_range():
     assert (np.asarray(jax.jit(exponential)(above)) > 1e38).all()
 
 
+def test_the_logarithm_within_units(rng):
+    x = np.concatenate([rng.uniform(0.0, 1.0, 20000), 10.0 ** -rng.uniform(0.0, 37.0, 20000)]).astype(np.float32)
+    exact = np.log(x.astype(float))
+    error = np.abs(np.asarray(jax.jit(loops.log)(x), float) - exact) / np.maximum(1.0, np.abs(exact))
+    assert error.max() <= 2.1 * UNIT
+    edges = jnp.array([1.0, 0.0, -0.0, -1e-30, -1.0, -jnp.inf], jnp.float32)
+    one, zero, *below = np.asarray(jax.jit(loops.log)(edges))
+    assert one == 0.0
+    assert zero == pytest.approx(-88.03, abs=0.01)
+    assert np.isnan(below).all()
+
+
 def test_the_probability_of_a_logarithm(rng):
     """The same exponential, but what is not a number stays so, and every derivative is the value."""
     x = np.concatenate([-rng.uniform(0.0, s, 20000) for s in (0.4, 10.0, 87.0)]).astype(np.float32)
@@ -207,6 +219,66 @@ def test_one_loop_forms_all_sums(measure, sums):
     assert body.count("shift-left") == 13 * (sums - 1)
 
 
+def _jensen_shannon(p, q):
+    """In extended precision, by the series ½m·(u² + u⁴/6 + …), u = (p − m)/m, where the logarithms would cancel."""
+    p, q = (x.astype(np.longdouble) for x in (p, q))
+    m = np.where(p + q > 0, (p + q) / 2, 1)
+    u = (p - q) / (2 * m)
+    logs = [x * np.log(np.where(x > 0, x / m, 1)) for x in (p, q)]
+    return 0.5 * np.where(np.abs(u) < 1e-2, m * (u**2 + u**4 / 6 + u**6 / 15), sum(logs)).sum(1)
+
+
+def _pairs(rng):
+    """One row for each ratio of q to p, from a unit in the last place to all there is, and the special ones."""
+    p = rng.dirichlet(np.ones(1000), size=70)
+    near = 10.0 ** np.linspace(-7.0, -0.3, 30)[:, None]
+    apart = np.linspace(0.1, 80.0, 40)[:, None]
+    factor = np.concatenate(
+        [1.0 + near * rng.uniform(-1.0, 1.0, (30, 1000)), np.exp(rng.choice([-1, 1], (40, 1000)) * apart)]
+    )
+    p, q = (np.asarray(x, np.float32) for x in (p, p * factor))
+    p[0, ::2], q[0, ::3] = 0.0, 0.0
+    p[1, :500], q[1, 500:] = 0.0, 0.0
+    q[2] = p[2]
+    p[3], q[3], q[3, 0] = np.float32(0.0), np.float32(0.0), np.float32(1.0)
+    p[4], q[4] = 1e-3, 1.5e-3
+    return p, q
+
+
+@ON_CPU
+def test_jensen_shannon_needs_no_certificate(rng):
+    p, q = _pairs(rng)
+    value, sure = jax.jit(fast_looped.jensen_shannon, static_argnums=0)((1,), p, q, 0.5)
+    assert sure.all()
+    expected = np.asarray(_jensen_shannon(p, q), float)
+    assert value[2] == 0.0
+    np.testing.assert_allclose(value, expected, rtol=20 * UNIT, atol=0.0)
+    np.testing.assert_array_equal(probs.jensen_shannon_divergence(p, q), value)
+
+
+@ON_CPU
+def test_what_jensen_shannon_is_not_given_for(rng):
+    """Another weight, and what is no probability: the definition has the word."""
+    p, q = (np.asarray(rng.dirichlet(np.ones(1000), size=16), np.float32) for _ in range(2))
+    quick = jax.jit(fast_looped.jensen_shannon, static_argnums=0)
+    assert not quick((1,), p, q, 0.3)[1].any()
+    p[0, 5], q[1, 5], p[2, 5], q[3, 5] = -1e-6, -1e-6, np.nan, np.inf
+    p[4, 5] = q[4, 5] = -1e-3
+    np.testing.assert_array_equal(quick((1,), p, q, 0.5)[1], np.arange(16) > 4)
+    for weight in (0.5, 0.3):
+        found = np.asarray(probs.jensen_shannon_divergence(p, q, weight=weight))
+        alone = np.asarray([probs.jensen_shannon_divergence(*row, weight=weight) for row in zip(p, q, strict=True)])
+        np.testing.assert_allclose(found, alone, rtol=4e-6)
+
+
+def test_a_weight_for_each_of_many_batches(rng):
+    p, q = (np.asarray(rng.dirichlet(np.ones(1000), size=16), np.float32) for _ in range(2))
+    weights = jnp.asarray([0.3, 0.5])
+    found = jax.jit(jax.vmap(lambda w: probs.jensen_shannon_divergence(p, q, weight=w)))(weights)
+    for w, values in zip(weights, found, strict=True):
+        np.testing.assert_allclose(values, probs.jensen_shannon_divergence(p, q, weight=w), rtol=4e-6)
+
+
 @pytest.mark.slow
 def test_losses_and_log_probabilities_of_many_classes(rng):
     """Beyond what the kernels sum quickly, a vocabulary with a divisor and one without."""
@@ -249,7 +321,7 @@ PARAMETERS = {
 }
 LONG = [
     (room, name)
-    for room, tables in (("probs", (fast.PROBS,)), ("logits", (fast.LOGITS, fast.LOOPED)))
+    for room, tables in (("probs", (fast.PROBS,)), ("logits", (fast.LOGITS, fast.LOOPED_LOGITS)))
     for name in sorted({name.removesuffix(" of a row") for table in tables for name in table})
 ]
 FIRST = (("probs", "entropy"), ("probs", "hellinger"), ("logits", "kl_divergence"), ("logits", "log_probabilities"))

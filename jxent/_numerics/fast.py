@@ -5,9 +5,9 @@ final reduction to a library of vector kernels; a comparison, a choice, an integ
 reduction keeps it from doing so, at 4 to 10 times the cost. A formula made of those operations alone
 cannot treat every boundary case, so each one in `fast_chained`, `fast_probs` and `fast_logits` returns, with its
 value, whether the value keeps the accuracy of the definition on every row. Where it does not, the next formula of
-the measure is asked, which is slower and sure of more rows, and at last the definition. Those in `fast_looped`, made of
-loops of another kind (see `loops`), are followed by the definition. A GPU is given the last formula of a measure for
-large arrays, since it reads them fewer times.
+the measure is asked, which is slower and sure of more rows, and at last the definition. Those of logits in
+`fast_looped`, made of loops of another kind (see `loops`), are followed by the definition. A GPU is given the last
+formula of a measure for large arrays, since it reads them fewer times.
 
 The acceptance bounds come from first-order error analysis: a formula whose absolute error is at most
 u·E(row) (u the unit roundoff, 6e-8 in float32, 1.1e-16 in float64) is accepted where E/value is below
@@ -248,12 +248,12 @@ class Suited(NamedTuple):
 
 def from_probs(name: str) -> Formulas:
     """The quick formulas of a measure of probabilities."""
-    return _found(name, CHAINED_PROBS, PROBS)
+    return _found(name, LOOPED_PROBS, CHAINED_PROBS, PROBS)
 
 
 def from_logits(name: str) -> Formulas:
     """The quick formulas of a measure of logits; one by a loop is sure of as many rows as the others."""
-    return _found(name, LOOPED, CHAINED_LOGITS, LOGITS)
+    return _found(name, LOOPED_LOGITS, CHAINED_LOGITS, LOGITS)
 
 
 def _found(name: str, *tables: Mapping[str, Certified]) -> Formulas:
@@ -286,7 +286,8 @@ CHAINED_PROBS, CHAINED_LOGITS = (
     {name: Suited(f, functools.partial(_have_categories, fast_probs.MANY_CATEGORIES, most)) for name, f in t.items()}
     for t, most in ((fast_chained.PROBS, loops.MANY_CATEGORIES), (fast_chained.LOGITS, loops.MANY_IN_A_CHAIN))
 )
-LOOPED = {name: Suited(formula, loops.fit, alone=True) for name, formula in fast_looped.LOGITS.items()}
+LOOPED_PROBS = {name: Suited(formula, loops.fit_shortly) for name, formula in fast_looped.PROBS.items()}
+LOOPED_LOGITS = {name: Suited(formula, loops.fit, alone=True) for name, formula in fast_looped.LOGITS.items()}
 PROBS, LOGITS = (
     {name: functools.partial(_in_segments, formula) for name, formula in table.items()}
     for table in (fast_probs.FORMULAS, fast_logits.FORMULAS)

@@ -1,12 +1,16 @@
-"""Quick formulas on logits whose sums one loop over the rows forms (see `fast` and `loops`)."""
+"""Quick formulas whose sums one loop over the rows forms (see `fast` and `loops`)."""
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics.fast_logits import cross_entropy_of_sums, entropy_of_sums, kl_of_sums
 from jxent._numerics.fast_probs import Quick
-from jxent._numerics.loops import exponential, row_sums
+from jxent._numerics.loops import as_written, exponential, log, polynomial, row_sums
+from jxent._numerics.primitives import at_least_tiny
 
 Axes = tuple[int, ...]
 
@@ -51,6 +55,38 @@ def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
     return cross_entropy_of_sums(total_a, total_b, moment)
 
 
+# With s = |p − q|/(p + q), y = s² and z = 1 − y, the Jensen–Shannon divergence of one category is ¼·|p − q|·s·G(y),
+# G(y) = ((1 + s)·log(1 + s) + (1 − s)·log(1 − s))/y = A(y) + z·log z·B(z), all of a size: nothing cancels, however
+# close the two are. A and B by Remez' exchange with an error of 3e-8 of G on [0, 1].
+SMOOTH = (0.9999999706, 1.934815371, -2.884681685, 1.717995424, -0.3971476933, 0.01531293253)
+AT_THE_EDGE = (0.4999136564, 0.6132652538, 0.5109443647, 0.1440222759)
+
+
+def jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> Quick:
+    """½ Σ p·log(p/m) + q·log(q/m), for equal weights alone."""
+    del axes
+
+    def terms(p: Array, q: Array) -> tuple[Array]:
+        d, m = jnp.abs(p - q), at_least_tiny(p + q)
+        s = as_written(d / m)
+        # 1 − s, of which no digit is lost where one of the two is far the smaller.
+        least = jnp.where(p < q, p, q)
+        less = as_written((least + least) / m)
+        y, z = s * s, less * (np.float32(1.0) + s)
+        return (d * s * (polynomial(SMOOTH, y) + z * log(z) * polynomial(AT_THE_EDGE, z)),)
+
+    def equal(p: Array, q: Array) -> Quick:
+        value = np.float32(0.25) * row_sums(terms, p, q)[0]
+        return value, jnp.isfinite(value)
+
+    def other(p: Array, q: Array) -> Quick:
+        value = p[..., 0] + q[..., 0]
+        return value, jnp.zeros_like(value, bool)
+
+    return lax.cond(w == np.float32(0.5), equal, other, p, q)
+
+
+PROBS: dict[str, Callable[..., Quick]] = {"jensen_shannon_divergence": jensen_shannon}
 LOGITS: dict[str, Callable[..., Quick]] = {
     "entropy": entropy,
     "cross_entropy": cross_entropy,

@@ -62,13 +62,16 @@ def _divisor(classes: int, shortest: int, longest: int) -> int | None:
 
 
 def fit(axes: Axes, *operands: Array) -> bool:
-    """Whether one loop sums these rows faster than the kernels do."""
+    """Whether one loop sums these rows of logits faster than the kernels do."""
+    return fit_shortly(axes, *operands) or (_are_rows(axes, *operands) and operands[0].shape[-1] > MANY_IN_A_CHAIN)
+
+
+def fit_shortly(axes: Axes, *operands: Array) -> bool:
+    """Whether these are rows that can be cut into short segments."""
     if not _are_rows(axes, *operands):
         return False
     classes = operands[0].shape[-1]
-    return classes >= FEWEST_CATEGORIES and (
-        classes <= SHORT or classes > MANY_IN_A_CHAIN or _divisor(classes, SHORT // 2, SHORT) is not None
-    )
+    return classes >= FEWEST_CATEGORIES and (classes <= SHORT or _divisor(classes, SHORT // 2, SHORT) is not None)
 
 
 def are_long(axes: Axes, *operands: Array) -> bool:
@@ -111,6 +114,15 @@ LOG2_E, LOG_2 = np.float32(1.0 / math.log(2.0)), np.float32(math.log(2.0))
 HIGHEST = np.float32(88.0)
 
 
+def as_written(x: Array) -> Array:
+    """The same number, to the width that it has.
+
+    A sum and a difference of one constant the compiler would take as neither; and a quotient that is used twice, which
+    it does not divide twice, it would write to memory.
+    """
+    return lax.reduce_precision(x, 8, 23)
+
+
 def exponential(x: Array) -> Array:
     """e^x in float32, by half the instructions of XLA's: 0 where it is below the smallest normal number, no NaN."""
     return _power(jnp.where(x <= HIGHEST, x, HIGHEST), np.float32(0.0))
@@ -134,10 +146,9 @@ def _power(y: Array, otherwise: Array | np.float32) -> Array:
     """e^y for y of at most `HIGHEST`, and something else where that is below the smallest normal number or NaN."""
     low = np.float32(math.log(tiny(y.dtype)))
     rounded = y * LOG2_E + TO_INTEGER
-    # To the width that it has: a sum and a difference of one constant the compiler would take as neither.
-    n = lax.reduce_precision(rounded, 8, 23) - TO_INTEGER
+    n = as_written(rounded) - TO_INTEGER
     r = y - n * LOG_2
-    # In pairs (Estrin's scheme), of which several can be formed at once.
+    # In pairs, as in `polynomial`.
     c6, c5, c4, c3, c2, *_ = (np.float32(c) for c in POLYNOMIAL)
     square = r * r
     power = ((c6 * square + (c5 * r + c4)) * square + (c3 * r + c2)) * square + (r + np.float32(1.0))
@@ -146,6 +157,34 @@ def _power(y: Array, otherwise: Array | np.float32) -> Array:
         lax.bitcast_convert_type(rounded, jnp.int32), np.int32(23)
     )
     return jnp.where(y >= low, lax.bitcast_convert_type(scaled, jnp.float32), otherwise)
+
+
+# log(1 + t) = t + t²·Q(t) on [−¼, ½], Q by Remez' exchange with an error of 5e-8 of the logarithm.
+LOGARITHM = (
+    *(-0.500002348343, 0.333295692144, -0.249765012701, 0.201217709111),
+    *(-0.173859803136, 0.140196277316, -0.064710177676),
+)
+LEAST_FRACTION = np.int32(np.float32(0.75).view(np.int32))
+
+
+def log(x: Array) -> Array:
+    """Log x in float32 within 2.1 units of 1 or of itself: −88 at 0, NaN below it, but not of NaN."""
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    # x = 2ⁿ·(1 + t), −¼ ≤ t < ½.
+    n = lax.shift_right_arithmetic(bits - LEAST_FRACTION, np.int32(23))
+    fraction = lax.bitcast_convert_type(bits - lax.shift_left(n, np.int32(23)), jnp.float32)
+    t = fraction - np.float32(1.0)
+    found = lax.convert_element_type(n, jnp.float32) * LOG_2 + (t + (t * t) * polynomial(LOGARITHM, t))
+    return jnp.where(bits < np.int32(0), np.float32(np.nan), found)
+
+
+def polynomial(coefficients: Sequence[float], x: Array) -> Array:
+    """c₀ + c₁·x + …, in pairs (Estrin's scheme), of which several can be formed at once."""
+    terms: list[Array | np.float32] = [np.float32(c) for c in coefficients]
+    while len(terms) > 1:
+        odd = [terms[i] + terms[i + 1] * x for i in range(0, len(terms) - 1, 2)]
+        terms, x = odd + terms[2 * len(odd) :], x * x
+    return jnp.asarray(terms[0])
 
 
 # Partial sums that one pass adds up in pairs: those of segments, and those of a piece, which lie side by side. A long
