@@ -54,7 +54,7 @@ def certified(formulas: Formulas, exact: Callable[..., Any], axes: Axes, *operan
 
 # From so many rows on they may be evaluated a portion at a time: all of them, or, where up to one in FEW lacks its
 # certificate, these by themselves in up to PORTIONS portions.
-MANY, FEW, PORTIONS = 4096, 16, 32
+MANY, FEW, PORTIONS = 4096, 4, 64
 # Numbers of an operand that the definition is given at a time: its temporaries are several times as many.
 PORTION = 1 << 20
 
