@@ -57,6 +57,23 @@ def test_a_generator_cannot_hide_what_is_no_probability(room, name, rng):
             assert np.isfinite(values[2:]).all()
 
 
+@pytest.mark.parametrize("lacking", [0, 1, 1000, 1024, 1025, 4096])
+def test_rows_that_lack_a_certificate_are_evaluated_by_themselves(lacking, rng):
+    """Up to a quarter of many; of more, all of them. The definition is told from the formula by its value."""
+    x = np.ones((4096, 3), np.float32)
+    x[rng.choice(4096, lacking, replace=False)] = -1.0
+
+    def quick(axes, x):
+        return jnp.full(len(x), 2.0), jnp.all(x > 0.0, axis=axes)
+
+    def exact(axes, x):
+        return jnp.sum(x, axis=axes)
+
+    found = jax.jit(lambda x: fast.certified((quick,), exact, (1,), x))(x)
+    by_itself = lacking <= 1024 or jax.default_backend() != "cpu"
+    np.testing.assert_array_equal(found, np.where(x[:, 0] > 0, 2.0 if by_itself else 3.0, -3.0))
+
+
 def test_a_class_lost_to_underflow_against_a_huge_logit(rng):
     """Its exponential is 0, its probability is not, and the other side all but excludes it."""
     a, b = _logits(rng)
