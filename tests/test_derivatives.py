@@ -172,10 +172,9 @@ def test_hessian_on_the_logits_path_is_finite(entry, op_by_op):
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
 
-@pytest.mark.float64_of_core
 @pytest.mark.parametrize("entry", core_first([e for e in TABLE if e.kind.endswith("probs")]))
 def test_through_a_softmax_that_underflowed(entry, dtype_by_turns, op_by_op):
-    """Float32 is the first to underflow; in float64 the second derivatives inside the domain stand for it."""
+    """The second derivative, too, in float64 of the core alone: float32 is the first to underflow."""
     dtype = dtype_by_turns
     z = jnp.asarray([[0.0, -200.0, 0.25, -1000.0], [-1000.0, 0.0, 0.0, 0.0]], dtype)
 
@@ -190,7 +189,8 @@ def test_through_a_softmax_that_underflowed(entry, dtype_by_turns, op_by_op):
     if entry.name.endswith(("jeffreys_divergence", "cross_entropy", "kl_divergence")):
         z = z.at[:, 3].set(-200.0)
     assert np.isfinite(jax.jit(jax.grad(of))(z)).all()
-    assert np.isfinite(jax.jit(jax.hessian(of))(z)).all()
+    if dtype == np.float32 or entry.name in CORE:
+        assert np.isfinite(jax.jit(jax.hessian(of))(z)).all()
 
 
 @pytest.mark.parametrize("entry", core_first([e for e in TABLE if e.arity == 2]))

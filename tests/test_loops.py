@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.experimental import checkify
 
 from jxent import logits, losses, probs
 from jxent._numerics import fast, fast_looped, loops
@@ -18,8 +19,7 @@ UNIT = 2.0**-24
 def test_the_exponential_within_units(rng):
     x = np.concatenate([rng.uniform(-s, s, 20000) for s in (0.4, 1.0, 10.0, 87.0)]).astype(np.float32)
     error = np.abs(np.asarray(jax.jit(exponential)(x), float) / np.exp(x.astype(float)) - 1.0)
-    assert error[np.abs(x) <= 10.0].max() <= 2.1 * UNIT
-    assert error.max() <= 5.1 * UNIT
+    assert error.max() <= 2.1 * UNIT
     np.testing.assert_array_equal(jax.jit(exponential)(jnp.zeros(3)), 1.0)
 
 
@@ -49,8 +49,7 @@ def test_the_probability_of_a_logarithm(rng):
     """The same exponential, but what is not a number stays so, and every derivative is the value."""
     x = np.concatenate([-rng.uniform(0.0, s, 20000) for s in (0.4, 10.0, 87.0)]).astype(np.float32)
     relative = np.abs(np.asarray(jax.jit(loops.probability)(x), float) / np.exp(x.astype(float)) - 1.0)
-    assert relative[x >= -10.0].max() <= 2.1 * UNIT
-    assert relative.max() <= 5.1 * UNIT
+    assert relative.max() <= 2.1 * UNIT
     edges = jnp.array([0.0, -0.0, -1e30, -jnp.inf, jnp.nan, -jnp.nan], jnp.float32)
     np.testing.assert_array_equal(jax.jit(loops.probability)(edges), [1.0, 1.0, 0.0, 0.0, jnp.nan, jnp.nan])
     value = jax.jit(loops.probability)(x)
@@ -71,6 +70,18 @@ def test_the_gradient_of_a_row_that_is_not_a_number(rng):
     assert np.isfinite(gradient[others]).all()
     clean = jax.grad(lambda z: losses.softmax_cross_entropy_with_integer_labels(z, labels[others]).sum())(z[others])
     np.testing.assert_allclose(gradient[others], clean, rtol=4e-6)
+
+
+def test_no_nan_on_the_way_to_the_gradient_of_a_class_that_is_ruled_out(rng):
+    """As checkify sees it, which looks at every operation."""
+    z = jnp.asarray(rng.normal(size=(20, 300)), jnp.float32).at[0, 5].set(-jnp.inf)
+
+    def gradient(z):
+        return jax.grad(lambda z: losses.softmax_cross_entropy_with_integer_labels(z, jnp.arange(20)).sum())(z)
+
+    error, found = checkify.checkify(jax.jit(gradient), errors=checkify.nan_checks)(z)
+    error.throw()
+    assert found[0, 5] == 0.0
 
 
 ON_CPU = pytest.mark.skipif(jax.default_backend() != "cpu", reason="the formulas are those of the CPU")
@@ -242,6 +253,7 @@ def _pairs(rng):
     q[2] = p[2]
     p[3], q[3], q[3, 0] = np.float32(0.0), np.float32(0.0), np.float32(1.0)
     p[4], q[4] = 1e-3, 1.5e-3
+    p[5, 5], q[5, 5] = 2e38, 1e38
     return p, q
 
 
@@ -253,7 +265,7 @@ def test_jensen_shannon_needs_no_certificate(rng):
     expected = np.asarray(_jensen_shannon(p, q), float)
     assert value[2] == 0.0
     np.testing.assert_allclose(value, expected, rtol=20 * UNIT, atol=0.0)
-    np.testing.assert_array_equal(probs.jensen_shannon_divergence(p, q), value)
+    np.testing.assert_allclose(probs.jensen_shannon_divergence(p, q), value, rtol=4.0 * UNIT)
 
 
 @ON_CPU
@@ -264,7 +276,8 @@ def test_what_jensen_shannon_is_not_given_for(rng):
     assert not quick((1,), p, q, 0.3)[1].any()
     p[0, 5], q[1, 5], p[2, 5], q[3, 5] = -1e-6, -1e-6, np.nan, np.inf
     p[4, 5] = q[4, 5] = -1e-3
-    np.testing.assert_array_equal(quick((1,), p, q, 0.5)[1], np.arange(16) > 4)
+    p[5, 5], q[5, 5], p[6, 5], q[6, 5] = 3e38, 1e38, 1.8e38, 1.7e38
+    np.testing.assert_array_equal(quick((1,), p, q, 0.5)[1], np.arange(16) > 6)
     for weight in (0.5, 0.3):
         found = np.asarray(probs.jensen_shannon_divergence(p, q, weight=weight))
         alone = np.asarray([probs.jensen_shannon_divergence(*row, weight=weight) for row in zip(p, q, strict=True)])

@@ -103,13 +103,15 @@ def are_segments(axes: Axes, x: Array) -> bool:
     return axes == (1, 2) and x.ndim == 3 and x.dtype == jnp.float32 and x.shape[1] * x.shape[2] > MANY_CATEGORIES
 
 
-# Cody and Waite's reduction x = n·log 2 + r, |r| ≤ ½·log 2, and a polynomial for e^r whose relative error is 3e-9
-# there, found by Remez' exchange with the first two coefficients held. n·log 2 is exact enough as part of a fused
-# multiply-add: n times the error of log 2 in float32 is 2e-7 at the very ends of the range.
+# Cody and Waite's reduction x = n·log 2 + r, |r| ≤ ½·log 2, with log 2 in two parts, the first such that n times it is
+# exact; and a polynomial for e^r whose relative error is 3e-9 there, found by Remez' exchange with the first two
+# coefficients held.
 POLYNOMIAL = (0.00138145986467, 0.00836871687973, 0.0416683880453, 0.166665206317, 0.499999934478, 1.0, 1.0)
 # What rounds a number below 2²² to an integer in its last bits when added to it.
 TO_INTEGER = np.float32(1.5 * 2.0**23)
 LOG2_E, LOG_2 = np.float32(1.0 / math.log(2.0)), np.float32(math.log(2.0))
+LOG_2_FIRST = np.float32(355.0 / 512.0)
+LOG_2_REST = np.float32(math.log(2.0) - 355.0 / 512.0)
 # Above this the exponential stays as it is, which is far out of the range that a certificate allows.
 HIGHEST = np.float32(88.0)
 
@@ -128,12 +130,22 @@ def exponential(x: Array) -> Array:
     return _power(jnp.where(x <= HIGHEST, x, HIGHEST), np.float32(0.0))
 
 
+# The logarithm that smaller ones are taken as, far below that of the smallest normal number.
+LOWEST = np.float32(-200.0)
+
+
 @jax.custom_jvp
 def probability(log_p: Array) -> Array:
-    """e^x for the logarithm of a probability, in a loop that writes it: on the CPU `exponential`, with NaN kept."""
-    if log_p.dtype != jnp.float32 or jax.default_backend() != "cpu":
+    """e^x for the logarithm of a probability, so of at most 88: on a CPU as `exponential`, with NaN kept."""
+
+    def quick(log_p: Array) -> Array:
+        # Not −∞, of which the reduction would make NaN.
+        y = jnp.where(log_p > LOWEST, log_p, LOWEST)
+        return _power(y, jnp.where(jnp.isnan(log_p), log_p, np.float32(0.0)))
+
+    if log_p.dtype != jnp.float32:
         return jnp.exp(log_p)
-    return _power(log_p, jnp.where(jnp.isnan(log_p), log_p, np.float32(0.0)))
+    return lax.platform_dependent(log_p, cpu=quick, default=jnp.exp)
 
 
 @probability.defjvp
@@ -147,7 +159,7 @@ def _power(y: Array, otherwise: Array | np.float32) -> Array:
     low = np.float32(math.log(tiny(y.dtype)))
     rounded = y * LOG2_E + TO_INTEGER
     n = as_written(rounded) - TO_INTEGER
-    r = y - n * LOG_2
+    r = (y - n * LOG_2_FIRST) - n * LOG_2_REST
     # In pairs, as in `polynomial`.
     c6, c5, c4, c3, c2, *_ = (np.float32(c) for c in POLYNOMIAL)
     square = r * r
@@ -159,7 +171,7 @@ def _power(y: Array, otherwise: Array | np.float32) -> Array:
     return jnp.where(y >= low, lax.bitcast_convert_type(scaled, jnp.float32), otherwise)
 
 
-# log(1 + t) = t + t²·Q(t) on [−¼, ½], Q by Remez' exchange with an error of 5e-8 of the logarithm.
+# log(1 + t) = t + t²·Q(t) on [−¼, ½], Q by Remez' exchange with an error of 5e-8 of 1.
 LOGARITHM = (
     *(-0.500002348343, 0.333295692144, -0.249765012701, 0.201217709111),
     *(-0.173859803136, 0.140196277316, -0.064710177676),
@@ -168,7 +180,7 @@ LEAST_FRACTION = np.int32(np.float32(0.75).view(np.int32))
 
 
 def log(x: Array) -> Array:
-    """Log x in float32 within 2.1 units of 1 or of itself: −88 at 0, NaN below it, but not of NaN."""
+    """Log x in float32 within 2.1 units of 1 or of itself: −88 at 0, NaN below it; what is not finite is no NaN."""
     bits = lax.bitcast_convert_type(x, jnp.int32)
     # x = 2ⁿ·(1 + t), −¼ ≤ t < ½.
     n = lax.shift_right_arithmetic(bits - LEAST_FRACTION, np.int32(23))
