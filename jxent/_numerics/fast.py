@@ -286,7 +286,11 @@ CHAINED_PROBS, CHAINED_LOGITS = (
     {name: Suited(f, functools.partial(_have_categories, fast_probs.MANY_CATEGORIES, most)) for name, f in t.items()}
     for t, most in ((fast_chained.PROBS, loops.MANY_CATEGORIES), (fast_chained.LOGITS, loops.MANY_IN_A_CHAIN))
 )
-LOOPED_PROBS = {name: Suited(formula, loops.fit_shortly) for name, formula in fast_looped.PROBS.items()}
+LOOPED_PROBS = {
+    # Only one weight has a loop.
+    name: Suited(formula, loops.fit_shortly, alone=name != "jensen_shannon_divergence")
+    for name, formula in fast_looped.PROBS.items()
+}
 LOOPED_LOGITS = {name: Suited(formula, loops.fit, alone=True) for name, formula in fast_looped.LOGITS.items()}
 PROBS, LOGITS = (
     {name: functools.partial(_in_segments, formula) for name, formula in table.items()}

@@ -10,7 +10,7 @@ from jaxtyping import Array
 from jxent._numerics.fast_logits import cross_entropy_of_sums, entropy_of_sums, kl_of_sums
 from jxent._numerics.fast_probs import Quick
 from jxent._numerics.loops import as_written, exponential, log, polynomial, row_sums
-from jxent._numerics.primitives import at_least_tiny
+from jxent._numerics.primitives import at_least_tiny, tiny
 
 Axes = tuple[int, ...]
 
@@ -55,6 +55,18 @@ def cross_entropy(axes: Axes, a: Array, b: Array) -> Quick:
     return cross_entropy_of_sums(total_a, total_b, moment)
 
 
+def entropy_of_probs(axes: Axes, p: Array) -> Quick:
+    """−Σ p·log p."""
+    del axes
+
+    def terms(p: Array) -> tuple[Array]:
+        # A choice is one instruction here; a maximum, which looks for NaN, is several.
+        return (p * log(jnp.where(p > tiny(p.dtype), p, np.float32(tiny(p.dtype)))),)
+
+    # 0 − the sum: the entropy of a certain outcome prints as 0, not as −0.
+    return np.float32(0.0) - row_sums(terms, p)[0], jnp.ones((), bool)
+
+
 # With s = |p − q|/(p + q), y = s² and z = 1 − y, the Jensen–Shannon divergence of one category is ¼·(p + q)·y·G(y),
 # G(y) = ((1 + s)·log(1 + s) + (1 − s)·log(1 − s))/y = A(y) + z·log z·B(z), all of a size: nothing cancels, however
 # close the two are. A and B by Remez' exchange with an error of 3e-8 of G on [0, 1].
@@ -73,8 +85,9 @@ def jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> Quick:
         least = jnp.where(p < q, p, q)
         less = as_written((least + least) / m)
         y, z = s * s, less * (np.float32(1.0) + s)
+        log_z = jnp.where(z < np.float32(0.0), np.float32(np.nan), log(z))
         # Times m, not |p − q|: NaN where p + q is beyond the range, and both quotients 0.
-        return (m * y * (polynomial(SMOOTH, y) + z * log(z) * polynomial(AT_THE_EDGE, z)),)
+        return (m * y * (polynomial(SMOOTH, y) + z * log_z * polynomial(AT_THE_EDGE, z)),)
 
     def equal(p: Array, q: Array) -> Quick:
         value = np.float32(0.25) * row_sums(terms, p, q)[0]
@@ -87,7 +100,10 @@ def jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> Quick:
     return lax.cond(w == np.float32(0.5), equal, other, p, q)
 
 
-PROBS: dict[str, Callable[..., Quick]] = {"jensen_shannon_divergence": jensen_shannon}
+PROBS: dict[str, Callable[..., Quick]] = {
+    "entropy": entropy_of_probs,
+    "jensen_shannon_divergence": jensen_shannon,
+}
 LOGITS: dict[str, Callable[..., Quick]] = {
     "entropy": entropy,
     "cross_entropy": cross_entropy,
