@@ -285,6 +285,51 @@ def _pairs(rng):
     return p, q
 
 
+def _kl(p, q):
+    """In extended precision, by the series q·(u²/2 − u³/6 + …), u = (p − q)/q, where the logarithm would cancel."""
+    # Below the smallest normal number counts as 0.
+    p, q = (np.where(x < np.finfo(np.float32).tiny, 0.0, x.astype(np.longdouble)) for x in (p, q))
+    u = (p - q) / np.where(q > 0, q, 1)
+    near = (np.abs(u) < 1e-2) & (q > 0)
+    series = sum((-1) ** n * u**n / (n * (n - 1)) for n in range(2, 10))
+    far = p * np.log(np.where(p > 0, p / np.where(q > 0, q, 1), 1)) - p + q
+    return np.where(near, q * series, np.where((p > 0) & (q == 0), np.inf, far)).sum(1)
+
+
+@ON_CPU
+def test_kl_needs_no_certificate(rng):
+    """Near and far alike; only what is infinite or has a ratio beyond the range is left to the definition."""
+    p, q = _pairs(rng)
+    # One ratio in half of the categories, about those at which the formula changes.
+    ratios = np.array([1e-9, 3e-8, 1e-7, 0.1, 0.5, 0.66, 0.67, 0.75, 1.3, 1.33, 1.34, 1.5, 2.0, 10.0, 1e9])
+    more = np.asarray(rng.uniform(0.5e-3, 1.5e-3, (len(ratios), 1000)), np.float32)
+    p = np.concatenate([p, np.where(np.arange(1000) % 2, 1.0, ratios[:, None]).astype(np.float32) * more])
+    q = np.concatenate([q, more])
+    p[7, ::3], q[7, ::2] = 0.0, 0.0
+    p[5, 5], q[5, 5] = 2e37, 1e37
+    value, sure = jax.jit(fast_looped.kl_of_probs, static_argnums=0)((1,), p, q)
+    expected = np.asarray(_kl(p, q), float)
+    ratio = p / np.where(q > 0, q, 1)
+    np.testing.assert_array_equal(sure, np.isfinite(expected) & (ratio < 3e38).all(1))
+    assert sure.sum() > 70
+    assert value[2] == 0.0
+    np.testing.assert_allclose(value[sure], expected[sure], rtol=8 * UNIT, atol=0.0)
+    np.testing.assert_allclose(probs.kl_divergence(p, q), expected, rtol=20 * UNIT)
+
+
+@ON_CPU
+def test_what_kl_is_not_given_for(rng):
+    p, q = (np.asarray(rng.dirichlet(np.ones(1000), size=16), np.float32) for _ in range(2))
+    p[0, 5], q[1, 5], p[2, 5], q[3, 5], p[4, 5], q[4, 5] = -1e-6, -1e-6, np.nan, np.nan, -1e-3, -1e-3
+    p[5, 5], q[6, 5], q[7, 5], q[8, 5] = np.inf, np.inf, 0.0, -0.0
+    p[9, 5], p[10, 5], q[10, 5], p[11, 5], q[11, 5] = -0.0, -0.0, 0.0, -0.0, -0.0
+    np.testing.assert_array_equal(jax.jit(fast_looped.kl_of_probs, static_argnums=0)((1,), p, q)[1], np.arange(16) > 8)
+    found = np.asarray(probs.kl_divergence(p, q))
+    alone = np.asarray([probs.kl_divergence(*row) for row in zip(p, q, strict=True)])
+    np.testing.assert_allclose(found, alone, rtol=4e-6)
+    assert np.isinf(found[[7, 8]]).all()
+
+
 @ON_CPU
 def test_jensen_shannon_needs_no_certificate(rng):
     p, q = _pairs(rng)

@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from jxent._numerics.fast_logits import cross_entropy_of_sums, entropy_of_sums, kl_of_sums
 from jxent._numerics.fast_probs import Quick
-from jxent._numerics.loops import as_written, exponential, log, polynomial, row_sums
+from jxent._numerics.loops import as_written, exponential, log, log_of_reduced, polynomial, reduced, row_sums
 from jxent._numerics.primitives import at_least_tiny, tiny
 
 Axes = tuple[int, ...]
@@ -67,6 +67,39 @@ def entropy_of_probs(axes: Axes, p: Array) -> Quick:
     return np.float32(0.0) - row_sums(terms, p)[0], jnp.ones((), bool)
 
 
+# φ(1 + t) = (1 + t)·log(1 + t) − t = t²·(1 + (1 + t)·Q(t)) on [−⅓, ⅓], with Q as in the logarithm, log(1 + t) = t +
+# t²·Q(t), by Remez' exchange with an error of 4e-8 of φ.
+RELATIVE = (
+    *(-0.499999996956, 0.333332746368, -0.250000345868, 0.200070862326, -0.166691717782),
+    *(0.140585001263, -0.123491509116, 0.137343908226, -0.121478324733),
+)
+# A smaller ratio of p to q is taken as this: p·log(p/q) is then less than a unit of q.
+LEAST_RATIO = np.float32(2.0**-24)
+
+
+def kl_of_probs(axes: Axes, p: Array, q: Array) -> Quick:
+    """Σ q·φ(p/q), φ(r) = r·log r − r + 1: for ratios near 1 in powers of (p − q)/q, so that nothing cancels."""
+    del axes
+    zero, one = np.float32(0.0), np.float32(1.0)
+
+    def terms(p: Array, q: Array) -> tuple[Array]:
+        difference = p - q
+        # By |q|: ∞ for −0, too; what is below 0 is found at the end.
+        excess = as_written(difference / jnp.abs(q))
+        ratio = jnp.where(excess + one > LEAST_RATIO, excess + one, LEAST_RATIO)
+        n, t = reduced(ratio, 2.0 / 3.0)
+        near = n == np.int32(0)
+        t = jnp.where(near, excess, t)
+        quotient = polynomial(RELATIVE, t)
+        # 0·ratio is NaN where q alone is 0 or the ratio beyond the range; 0/0 was taken as the least ratio.
+        far = (p * log_of_reduced(n, t, quotient) - difference) + ratio * zero
+        term = jnp.where(near, (difference * excess) * ((t + one) * quotient + one), far)
+        return (jnp.where(jnp.where(p < q, p, q) < zero, np.float32(np.nan), term),)
+
+    total = row_sums(terms, p, q)[0]
+    return total, jnp.isfinite(total)
+
+
 def chi_squared_divergence(axes: Axes, p: Array, q: Array) -> Quick:
     """Σ (p − q)·((p − q)/q): no cancellation; 0/0 and what is beyond the range is left to the definition."""
     del axes
@@ -114,6 +147,7 @@ def jensen_shannon(axes: Axes, p: Array, q: Array, w: Array) -> Quick:
 
 PROBS: dict[str, Callable[..., Quick]] = {
     "entropy": entropy_of_probs,
+    "kl_divergence": kl_of_probs,
     "chi_squared_divergence": chi_squared_divergence,
     "jensen_shannon_divergence": jensen_shannon,
 }

@@ -160,7 +160,7 @@ def _power(y: Array, otherwise: Array | np.float32) -> Array:
     rounded = y * LOG2_E + TO_INTEGER
     n = as_written(rounded) - TO_INTEGER
     r = (y - n * LOG_2_FIRST) - n * LOG_2_REST
-    # In pairs, as in `polynomial`.
+    # In pairs, of which several can be formed at once.
     c6, c5, c4, c3, c2, *_ = (np.float32(c) for c in POLYNOMIAL)
     square = r * r
     power = ((c6 * square + (c5 * r + c4)) * square + (c3 * r + c2)) * square + (r + np.float32(1.0))
@@ -171,15 +171,28 @@ def _power(y: Array, otherwise: Array | np.float32) -> Array:
     return jnp.where(y >= low, lax.bitcast_convert_type(scaled, jnp.float32), otherwise)
 
 
+# The bits of the sign and of the exponent, which as an integer are 2²³ times it.
+EXPONENT = np.int32(-(1 << 23))
+LOG_2_OF_BITS = np.float32(math.log(2.0) * 2.0**-23)
+
+
+def reduced(x: Array, least: float) -> tuple[Array, Array]:
+    """2²³·n, an integer, and t of x = 2ⁿ·(1 + t), where 1 + t is no less than `least` and below twice that."""
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    n = (bits - np.int32(np.float32(least).view(np.int32))) & EXPONENT
+    return n, lax.bitcast_convert_type(bits - n, jnp.float32) - np.float32(1.0)
+
+
+def log_of_reduced(n: Array, t: Array, quotient: Array) -> Array:
+    """Log 2ⁿ + t + t²·Q(t)."""
+    return (lax.convert_element_type(n, jnp.float32) * LOG_2_OF_BITS + t) + (t * t) * quotient
+
+
 # log(1 + t) = t + t²·Q(t) on [−¼, ½], Q by Remez' exchange with an error of 5e-8 of 1.
 LOGARITHM = (
     *(-0.500002348343, 0.333295692144, -0.249765012701, 0.201217709111),
     *(-0.173859803136, 0.140196277316, -0.064710177676),
 )
-LEAST_FRACTION = np.int32(np.float32(0.75).view(np.int32))
-# The bits of the sign and of the exponent, which as an integer are 2²³ times it.
-EXPONENT = np.int32(-(1 << 23))
-LOG_2_OF_BITS = np.float32(math.log(2.0) * 2.0**-23)
 
 
 def log(x: Array) -> Array:
@@ -187,24 +200,17 @@ def log(x: Array) -> Array:
 
     At 0 it is −88; below that, at ∞ and at NaN it is some finite number.
     """
-    bits = lax.bitcast_convert_type(x, jnp.int32)
-    # x = 2ⁿ·(1 + t), −¼ ≤ t < ½.
-    n = (bits - LEAST_FRACTION) & EXPONENT
-    t = lax.bitcast_convert_type(bits - n, jnp.float32) - np.float32(1.0)
-    # One after the other, not in pairs as `polynomial`: fewer operations, of which those for other numbers fill gaps.
-    quotient = np.float32(LOGARITHM[-1])
-    for c in LOGARITHM[-2::-1]:
-        quotient = quotient * t + np.float32(c)
-    return (lax.convert_element_type(n, jnp.float32) * LOG_2_OF_BITS + t) + (t * t) * quotient
+    n, t = reduced(x, 0.75)
+    return log_of_reduced(n, t, polynomial(LOGARITHM, t))
 
 
 def polynomial(coefficients: Sequence[float], x: Array) -> Array:
-    """c₀ + c₁·x + …, in pairs (Estrin's scheme), of which several can be formed at once."""
-    terms: list[Array | np.float32] = [np.float32(c) for c in coefficients]
-    while len(terms) > 1:
-        odd = [terms[i] + terms[i + 1] * x for i in range(0, len(terms) - 1, 2)]
-        terms, x = odd + terms[2 * len(odd) :], x * x
-    return jnp.asarray(terms[0])
+    """c₀ + c₁·x + …, one after the other: the fewest operations, while those for other numbers fill the gaps."""
+    *others, value = (np.float32(c) for c in coefficients)
+    found = jnp.asarray(value)
+    for c in reversed(others):
+        found = found * x + c
+    return found
 
 
 # Partial sums that one pass adds up in pairs: those of segments, and those of a piece, which lie side by side. A long
