@@ -89,7 +89,6 @@ def kl_of_probs(axes: Axes, p: Array, q: Array) -> Quick:
         ratio = jnp.where(excess + one > LEAST_RATIO, excess + one, LEAST_RATIO)
         n, t = reduced(ratio, 2.0 / 3.0)
         near = n == np.int32(0)
-        t = jnp.where(near, excess, t)
         quotient = polynomial(RELATIVE, t)
         # 0·ratio is NaN where q alone is 0 or the ratio beyond the range; 0/0 was taken as the least ratio.
         far = (p * log_of_reduced(n, t, quotient) - difference) + ratio * zero
