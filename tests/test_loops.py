@@ -128,7 +128,7 @@ def _moments(x, y):
     "classes",
     [5, 130, 1000, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 16, 17, 337, 997, 1345, 2003, 5000))],
 )
-@pytest.mark.parametrize("portion", [None, 7])
+@pytest.mark.parametrize("portion", [None, 5])
 def test_row_sums_of_any_number_of_classes(classes, portion, rng, monkeypatch):
     """All rows at once, and a portion at a time, of which the last begins among the rows of the one before."""
     rows = 24

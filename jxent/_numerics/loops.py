@@ -237,7 +237,9 @@ def row_sums(terms: Terms, *operands: Array) -> tuple[Array, ...]:
     rows = tuple(x.reshape(-1, *cut.shape) for x in operands)
     number = rows[0].shape[0]
     count = len(terms(*(x.ravel()[:1] for x in rows)))
-    portion = min(number, max(1, PORTION // (cut.segments * cut.width * count)))
+    portions = math.ceil(number * cut.segments * cut.width * count / PORTION)
+    # Of equal size: the last one takes the last rows, whether or not they were summed.
+    portion = math.ceil(number / max(1, min(number, portions)))
     some = functools.partial(_some_sums, terms, count, cut, portion)
     if portion == number or jax.device_count() > 1:
         # On several devices rows may be sharded without their type saying so: a portion of them would be gathered.
@@ -251,7 +253,7 @@ def row_sums(terms: Terms, *operands: Array) -> tuple[Array, ...]:
         # Of the first row alone: a column of every row is a read of as many cache lines.
         some_sum = _a_column(*(x[:1] for x in rows)).reshape(1, -1)[:, :1]
         sums = jnp.broadcast_to(some_sum, (number, count))
-        sums = lax.fori_loop(np.int32(0), np.int32(-(-number // portion)), next_portion, sums)
+        sums = lax.fori_loop(np.int32(0), np.int32(math.ceil(number / portion)), next_portion, sums)
     return tuple(sums[:, i].reshape(shape[:-1]) for i in range(count))
 
 
