@@ -5,9 +5,9 @@ final reduction to a library of vector kernels; a comparison, a choice, an integ
 reduction keeps it from doing so, at 4 to 10 times the cost. A formula made of those operations alone
 cannot treat every boundary case, so each one in `fast_chained`, `fast_probs` and `fast_logits` returns, with its
 value, whether the value keeps the accuracy of the definition on every row. Where it does not, the next formula of
-the measure is asked, which is slower and sure of more rows, and at last the definition. Those in
-`fast_looped`, made of loops of another kind (see `loops`), are followed by the definition. A GPU is given the last
-formula of a measure for large arrays, since it reads them fewer times.
+the measure is asked, which is slower and sure of more rows, and at last the definition. Those in `fast_looped`, made
+of loops of another kind (see `loops`), are followed by the definition at once, but for one that serves one weight
+alone. A GPU is given the last formula of a measure for large arrays, since it reads them fewer times.
 
 The acceptance bounds come from first-order error analysis: a formula whose absolute error is at most
 u·E(row) (u the unit roundoff, 6e-8 in float32, 1.1e-16 in float64) is accepted where E/value is below

@@ -80,23 +80,29 @@ LEAST_RATIO = np.float32(2.0**-24)
 def kl_of_probs(axes: Axes, p: Array, q: Array) -> Quick:
     """Σ q·φ(p/q), φ(r) = r·log r − r + 1: for ratios near 1 in powers of (p − q)/q, so that nothing cancels."""
     del axes
-    zero, one = np.float32(0.0), np.float32(1.0)
+    one = np.float32(1.0)
 
     def terms(p: Array, q: Array) -> tuple[Array]:
         difference = p - q
-        # By |q|: ∞ for −0, too; what is below 0 is found at the end.
+        # By |q|: ∞ for −0, too; what is below 0 is found at the end. 0/0 counts as the least ratio.
         excess = as_written(difference / jnp.abs(q))
-        ratio = jnp.where(excess + one > LEAST_RATIO, excess + one, LEAST_RATIO)
+        excess = jnp.where(excess > LEAST_RATIO - one, excess, LEAST_RATIO - one)
+        ratio = as_written(excess + one)
         n, t = reduced(ratio, 2.0 / 3.0)
-        near = n == np.int32(0)
         quotient = polynomial(RELATIVE, t)
-        # 0·ratio is NaN where q alone is 0 or the ratio beyond the range; 0/0 was taken as the least ratio.
-        far = (p * log_of_reduced(n, t, quotient) - difference) + ratio * zero
-        term = jnp.where(near, (difference * excess) * ((t + one) * quotient + one), far)
-        return (jnp.where(jnp.where(p < q, p, q) < zero, np.float32(np.nan), term),)
+        # With what the sum was rounded by, of which p·log(p/q) has q times as much; NaN for an infinite ratio.
+        lost = excess - (ratio - one)
+        far = (p * log_of_reduced(n, t, quotient) - difference) + q * lost
+        near = (difference * excess) * ((t + one) * quotient + one)
+        return (_of_no_negative(jnp.where(n == np.int32(0), near, far), p, q),)
 
     total = row_sums(terms, p, q)[0]
     return total, jnp.isfinite(total)
+
+
+def _of_no_negative(term: Array, p: Array, q: Array) -> Array:
+    """The same, and NaN where p or q is below 0."""
+    return jnp.where(jnp.where(p < q, p, q) < np.float32(0.0), np.float32(np.nan), term)
 
 
 def chi_squared_divergence(axes: Axes, p: Array, q: Array) -> Quick:
@@ -105,7 +111,7 @@ def chi_squared_divergence(axes: Axes, p: Array, q: Array) -> Quick:
 
     def terms(p: Array, q: Array) -> tuple[Array]:
         difference = p - q
-        return (difference * (difference / q),)
+        return (_of_no_negative(difference * (difference / q), p, q),)
 
     total = row_sums(terms, p, q)[0]
     return total, jnp.isfinite(total)
