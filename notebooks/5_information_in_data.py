@@ -191,7 +191,7 @@ plt.show()
 # %%
 rho, repetitions = 0.9, 100
 truth = -0.5 * np.log(1 - rho**2)
-numbers = (50, 100, 200, 400, 800)
+numbers = (25, 50, 100, 200, 400)
 figure, ax = plt.subplots(figsize=(6, 3.6))
 for shift, (method, colour) in enumerate({"ksg1": BLUE, "ksg2": GREEN, "gaussian": ORANGE}.items()):
     found = []

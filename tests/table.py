@@ -606,9 +606,13 @@ def core_first(entries):
 
 def in_turn(entries, kinds):
     """Parameters (entry, kind) of a test: every kind for the core, one in turn for the rest, in the slow pass."""
-    core = [pytest.param(e, k, id=f"{e.name}-{k.__name__}") for e in entries if e.name in CORE for k in kinds]
+
+    def param(entry, kind, *marks):
+        return pytest.param(entry, kind, id=f"{entry.name}-{getattr(kind, '__name__', kind)}", marks=marks)
+
+    core = [param(e, k) for e in entries if e.name in CORE for k in kinds]
     rest = [(e, kinds[i % len(kinds)]) for i, e in enumerate(e for e in entries if e.name not in CORE)]
-    return core + [pytest.param(e, k, id=f"{e.name}-{k.__name__}", marks=pytest.mark.slow) for e, k in rest]
+    return core + [param(e, k, pytest.mark.slow) for e, k in rest]
 
 
 # Public names that are no array function of a row: what tests them instead.

@@ -111,7 +111,7 @@ def test_jit_and_vmap_give_the_eager_value(entry, dtype_by_turns):
 
 
 @pytest.mark.parametrize(("entry", "half"), in_turn(TABLE, [jnp.float16, jnp.bfloat16]))
-def test_halves_are_computed_in_float32(entry, half):
+def test_halves_are_computed_in_float32(entry, half, op_by_op):
     args = arrays(entry, INPUTS[entry.kind][0], half)
     found = entry.function(*args)
     assert found.dtype == jnp.float32
@@ -126,7 +126,7 @@ def one_at_the_second(shape, kind):
 
 
 @pytest.mark.parametrize(("entry", "kind"), in_turn(TABLE, [np.int32, np.uint8, bool]))
-def test_integers_and_bools_become_the_default_float(entry, kind):
+def test_integers_and_bools_become_the_default_float(entry, kind, op_by_op):
     args = tuple(
         jnp.asarray(1, jnp.int32)
         if isinstance(x, int)
