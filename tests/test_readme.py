@@ -12,6 +12,7 @@ import pytest
 
 import jxent
 from jxent import calibration, counts, linear, logits, losses, probs, regression, samples
+from tests.processes import fresh
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -136,3 +137,12 @@ def test_both_sides_of_a_row_are_the_same(package, there, here):
     fitted = "LogisticRegression" in there
     np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=2e-3 if fitted else 1e-5)
     assert np.ptp(np.asarray(theirs)) > 0 or np.ndim(theirs) == 0
+
+
+@pytest.mark.slow
+def test_the_table_of_refusals_is_printed():
+    """In a process of its own, without the checks of beartype, which would speak first."""
+    printed = fresh("from tests.refusals import table\nprint(table())").splitlines()[2:]
+    kinds = [line.split(" | ")[0].removeprefix("| ") for line in printed]
+    assert min(kinds.count(kind) for kind in ("labels, shapes", "dtypes, options", "command line")) >= 8
+    assert all("Error: " in line or "| exit 2: jxent: error: " in line for line in printed)
