@@ -393,7 +393,7 @@ def test_a_wrong_slope_of_the_kernel_is_named(rng, monkeypatch):
 
 @pytest.mark.parametrize(
     ("case", "rule", "name"),
-    [(3, softmax.softmax, COMPOSITION), (4, classification.label_loss, OBJECTIVE)],
+    [(3, softmax.softmax_of, COMPOSITION), (4, classification._label_loss, OBJECTIVE)],
     ids=["softmax", "label_loss"],
 )
 def test_a_wrong_sign_in_a_rule_of_the_package_is_named(rng, monkeypatch, case, rule, name):

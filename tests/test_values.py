@@ -88,7 +88,7 @@ def test_a_large_batch_gives_the_value_of_its_rows(entry):
         batches = np.asarray(batches).reshape(times, *expected.shape)
         for one in (batches[0], batches[-1]):
             same(entry, one, expected, np.dtype(np.float32))
-    # Among others a row without a certificate, as at an edge, has the definition evaluated for all.
+    # Among other rows, one at an edge.
     for row in range(len(expected)):
         alone = entry.function(*(jnp.repeat(a[row : row + 1], times * len(expected), axis=0) for a in args))
         same(entry, np.asarray(alone)[:: len(expected)], np.stack([expected[row]] * times), np.dtype(np.float32))

@@ -9,7 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._numerics.primitives import spread
+from jxent._numerics.compiler import broadcast
 
 Axis = int | Sequence[int]
 # What a function outside the compiled boundary takes: it turns lists into arrays itself.
@@ -137,7 +137,7 @@ def match_rows(names: tuple[str, str], first: Array, second: Array, axis: Axis) 
             )
     first, second = common_float(first, second)
     shape = jnp.broadcast_shapes(first.shape, second.shape)
-    return spread(first, shape), spread(second, shape), axes
+    return broadcast(first, shape), broadcast(second, shape), axes
 
 
 def row_pairs(first_name: str, first: ArrayLike, second_name: str, second: ArrayLike) -> tuple[Array, Array]:

@@ -15,16 +15,9 @@ from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
 from jxent._numerics.kernels import Kernel
+from jxent._numerics.logarithm import at_least_tiny, log1p, masked_reciprocal, tiny
 from jxent._numerics.pair import Features, Pair, from_probs, with_support
-from jxent._numerics.primitives import (
-    amplify,
-    at_least_tiny,
-    is_symbolic_zero,
-    log1p,
-    lowest,
-    masked_reciprocal,
-    tiny,
-)
+from jxent._numerics.primitives import amplify, is_symbolic_zero, lowest
 
 Operands = tuple[Array, ...]
 

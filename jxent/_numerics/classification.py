@@ -14,20 +14,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics import fast, fast_logits, loops
 from jxent._numerics import softmax as sm
+from jxent._numerics.compiler import COMPACT, by_portions, fence, is_sharded, row_maximum, row_sum
 from jxent._numerics.kernels import KL_DIVERGENCE
+from jxent._numerics.logarithm import at_least_tiny, log1p, safe_log, tiny
 from jxent._numerics.pair import Features, Pair, with_support
-from jxent._numerics.primitives import (
-    at_least_tiny,
-    fence,
-    is_sharded,
-    is_symbolic_zero,
-    log1p,
-    recompute,
-    safe_log,
-    tiny,
-)
+from jxent._numerics.primitives import is_symbolic_zero
 
 Axes = tuple[int, ...]
 
@@ -55,93 +47,127 @@ def class_ids(z: Array, axis: int) -> Array:
     return lax.broadcasted_iota(jnp.int32, z.shape, axis, out_sharding=sharding)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def label_loss(z: Array, labels: Array, axis: int, every_class: bool = False) -> SoftmaxLoss:  # noqa: FBT001, FBT002
-    """Cross-entropy of integer labels `[..., 1, ...]` in [0, K), without an array of the size of the logits.
+class LabelSums(NamedTuple):
+    """The sums of a row that the loss of its label is made of; the class axis is kept."""
 
-    With `every_class` log p of all classes, not of the label alone, keeps its digits.
-    """
-
-    def exact(axes: Axes, z: Array, labels: Array) -> SoftmaxLoss:
-        s = sm.shift(z, axes)
-        log_sum = jnp.log1p(s.rest)
-        return SoftmaxLoss(log_sum + (s.top - pick(z, labels, axes[0])), s.top, log_sum)
-
-    def quick(axes: Axes, z: Array, labels: Array) -> tuple[SoftmaxLoss, Array]:
-        log_sum, sound = fast_logits.log_sum(z, axes)
-        loss = log_sum - pick(z, labels, axes[0])
-        return SoftmaxLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast_logits.worth(loss, 2.0 + jnp.abs(log_sum))
-
-    return fast.by_platform(exact, () if every_class else (quick,), (axis,), z, labels)
+    top: Array
+    others: Array  # Σ exp(z − top) over all classes but the label
+    total: Array
+    loss: Array
 
 
-@functools.partial(label_loss.defjvp, symbolic_zeros=True)
-def _label_loss_jvp(
-    axis: int,
-    every_class: bool,  # noqa: FBT001
-    primals: Sequence[Any],
-    tangents: Sequence[Any],
-) -> tuple[SoftmaxLoss, SoftmaxLoss]:
-    (z, labels), (dz, _) = primals, tangents
-    parts = label_loss(z, labels, axis, every_class)
-    zero = jnp.zeros_like(parts.loss)
-    if is_symbolic_zero(dz):
-        return parts, SoftmaxLoss(zero, zero, zero)
-    p = loops.probability((z - parts.shift) - parts.log_sum)
-    right = class_ids(z, axis) == labels
-    slope = jnp.where(right, jnp.expm1(-parts.loss), p)
-    # Fenced: a loss and its z-loss are two sums over one batch (see `centred`).
-    dloss = fence(jnp.sum(slope * dz, axis=axis, keepdims=True))
-    dlog_sum = fence(jnp.sum(p * dz, axis=axis, keepdims=True))
-    return parts, SoftmaxLoss(dloss, zero, dlog_sum)
+def _label_sums(axes: Axes, z: Array, labels: Array) -> LabelSums:
+    """With the label left out of the sum, log(1 + others/e_y) keeps the tail of a label that has all the weight."""
+    top = row_maximum(z, axes)
+    is_label = class_ids(z, axes[0]) == labels
+    exps = sm.exp_from(top, z, precise=z.dtype == jnp.float64)
+    others = row_sum(fence(jnp.where(is_label, 0.0, exps)), axes, keepdims=True)
+    at = pick(z, labels, axes[0]) - top
+    rest = others + jnp.expm1(at)
+    return LabelSums(top, others, 1.0 + rest, jnp.log1p(rest) - at)
+
+
+def label_loss(z: Array, labels: Array, axis: int) -> SoftmaxLoss:
+    """Cross-entropy of integer labels `[..., 1, ...]` in [0, K), without an array of the size of the logits."""
+    return _label_loss(z, labels, axis)[0]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _label_loss(z: Array, labels: Array, axis: int) -> tuple[SoftmaxLoss, LabelSums]:
+    """The loss, and beside it the sums, which count as constants: the slope that is formed of them has its own rule."""
+    sums = by_portions(_label_sums, (axis,), z, labels, least=COMPACT)
+    return SoftmaxLoss(sums.loss, sums.top, jnp.log(sums.total)), sums
+
+
+@functools.partial(_label_loss.defjvp, symbolic_zeros=True)
+def _label_loss_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    (z, labels), (dz, _) = primals, tangents
+    parts, sums = _label_loss(z, labels, axis)
+    still = jax.tree.map(jnp.zeros_like, sums)
+    zero = jnp.zeros_like(parts.loss)
+    if is_symbolic_zero(dz):
+        return (parts, sums), (SoftmaxLoss(zero, zero, zero), still)
+    row = sm.RowSums(sums.top, sums.total, sums.others)
+    slope = _less_label(z, labels, row, axis)
+    # Fenced: a loss and its z-loss are two sums over one batch (see `centred`).
+    dloss = fence(jnp.sum(slope * dz, axis=axis, keepdims=True))
+    dlog_sum = fence(jnp.sum(sm.softmax_of(z, row, (axis,)) * dz, axis=axis, keepdims=True))
+    return (parts, sums), (SoftmaxLoss(dloss, zero, dlog_sum), still)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _less_label(z: Array, labels: Array, row: sm.RowSums, axis: int) -> Array:
+    """Softmax(z) − onehot(label), of which the entry of the label is −Σ of the others; `row.rest` is their sum."""
+    over = 1.0 / row.total
+    return jnp.where(class_ids(z, axis) == labels, -row.rest * over, sm.exp_from(row.top, z, precise=True) * over)
+
+
+@_less_label.defjvp
+def _less_label_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
+    (z, labels, row), (dz, _, _) = primals, tangents
+    p = sm.softmax_of(z, row, (axis,))
+    return _less_label(z, labels, row, axis), p * sm.centred(p, dz, (axis,))
+
+
+class TargetSums(NamedTuple):
+    """The sums of a row that the loss of its targets is made of; the class axes are kept."""
+
+    row: sm.RowSums
+    mass: Array  # Σ t
+    first: Array  # Σ t·(z − top)
+
+
+def _target_sums(axes: Axes, z: Array, targets: Array) -> TargetSums:
+    row = sm.row_sums(axes, z)
+    mass = row_sum(targets, axes, keepdims=True)
+    terms = jnp.where(targets == 0.0, 0.0, targets * (z - row.top))
+    return TargetSums(row, mass, row_sum(fence(terms), axes, keepdims=True))
+
+
 def target_loss(z: Array, targets: Array, axes: Axes) -> SoftmaxLoss:
     """−Σ t·log softmax(z) for targets of any non-negative weights, without an array of the size of the logits."""
-
-    def exact(axes: Axes, z: Array, targets: Array) -> SoftmaxLoss:
-        s = sm.shift(z, axes)
-        log_sum = jnp.log1p(s.rest)
-        log_p = s.d - log_sum
-        terms = jnp.where((targets == 0) & (log_p == -jnp.inf), 0.0, -targets * log_p)
-        return SoftmaxLoss(jnp.sum(terms, axis=axes, keepdims=True), s.top, log_sum)
-
-    def quick(axes: Axes, z: Array, targets: Array) -> tuple[SoftmaxLoss, Array]:
-        log_sum, sound = fast_logits.log_sum(z, axes)
-        again, t, once_more = recompute(log_sum, z, targets, targets)
-        moment = fence(jnp.sum(t * again, axis=axes, keepdims=True))
-        mass = fence(jnp.sum(once_more, axis=axes, keepdims=True))
-        loss = mass * log_sum - moment
-        error = mass * (2.0 + 2.5 * jnp.abs(log_sum)) + 2.0 * jnp.abs(moment)
-        return SoftmaxLoss(loss, jnp.zeros_like(loss), log_sum), sound & fast_logits.worth(loss, error)
-
-    return fast.by_platform(exact, (quick,), axes, z, targets)
+    return _target_loss(z, targets, axes)[0]
 
 
-@functools.partial(target_loss.defjvp, symbolic_zeros=True)
-def _target_loss_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[SoftmaxLoss, SoftmaxLoss]:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _target_loss(z: Array, targets: Array, axes: Axes) -> tuple[SoftmaxLoss, TargetSums]:
+    """The loss, and beside it the sums as constants, as for labels."""
+    sums = by_portions(_target_sums, axes, z, targets, least=COMPACT)
+    log_sum = sm.log_total(sums.row)
+    return SoftmaxLoss(sums.mass * log_sum - sums.first, sums.row.top, log_sum), sums
+
+
+@functools.partial(_target_loss.defjvp, symbolic_zeros=True)
+def _target_loss_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     (z, targets), (dz, dt) = primals, tangents
-    parts = target_loss(z, targets, axes)
+    parts, sums = _target_loss(z, targets, axes)
     tangent = zero = jnp.zeros_like(parts.loss)
     dlog_sum = zero
-    log_p = (z - parts.shift) - parts.log_sum
     if not is_symbolic_zero(dz):
-        total = jnp.sum(targets, axis=axes, keepdims=True)
-        p = jnp.exp(log_p)
-        # Σt·pₖ − tₖ, written Σt·(pₖ − 1) + (Σt − tₖ) for the class that holds most of the mass.
-        slope = jnp.where(
-            2.0 * targets > total,
-            total * jnp.expm1(log_p) + (total - targets),
-            total * p - targets,
-        )
+        slope = _less_targets(z, targets, sums, axes)
         tangent = tangent + fence(jnp.sum(slope * dz, axis=axes, keepdims=True))
-        dlog_sum = fence(jnp.sum(p * dz, axis=axes, keepdims=True))
+        dlog_sum = fence(jnp.sum(sm.softmax_of(z, sums.row, axes) * dz, axis=axes, keepdims=True))
     if not is_symbolic_zero(dt):
         bound = -float(np.log(tiny(z.dtype)))
-        surprise = jnp.where(log_p == -jnp.inf, bound, -log_p)
-        tangent = tangent + fence(jnp.sum(surprise * dt, axis=axes, keepdims=True))
-    return parts, SoftmaxLoss(tangent, zero, dlog_sum)
+        log_p = sm.log_softmax_of(z, sums.row, axes)
+        tangent = tangent + fence(jnp.sum(jnp.where(log_p == -jnp.inf, bound, -log_p) * dt, axis=axes, keepdims=True))
+    return (parts, sums), (SoftmaxLoss(tangent, zero, dlog_sum), jax.tree.map(jnp.zeros_like, sums))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _less_targets(z: Array, targets: Array, sums: TargetSums, axes: Axes) -> Array:
+    """Σt·p − t, written (Σt − t) − Σt·(1 − p) for a class that has most of p, with 1 − p as the sum of the others."""
+    p = sm.softmax_of(z, sums.row, axes)
+    tail = sums.mass * (sums.row.rest / sums.row.total)
+    return jnp.where(p > 0.5, (sums.mass - targets) - tail, sums.mass * p - targets)
+
+
+@_less_targets.defjvp
+def _less_targets_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
+    (z, targets, sums), (dz, dt, _) = primals, tangents
+    p = sm.softmax_of(z, sums.row, axes)
+    mass, move = (jnp.sum(x, axis=axes, keepdims=True) for x in (targets, dt))
+    return _less_targets(z, targets, sums, axes), mass * (p * sm.centred(p, dz, axes)) + (p * move - dt)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))

@@ -5,9 +5,10 @@ import numpy as np
 from jaxtyping import Array
 
 from jxent._numerics.kernels import Kernel
+from jxent._numerics.logarithm import tiny
 from jxent._numerics.orders import exchanged, weighted_expm1
 from jxent._numerics.pair import Pair
-from jxent._numerics.primitives import quotient, tiny
+from jxent._numerics.primitives import quotient
 
 TOTAL_VARIATION = Kernel(
     name="total_variation",

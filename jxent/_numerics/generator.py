@@ -11,21 +11,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from jxent._numerics import fast
-from jxent._numerics.fast_chained import Quick, by_itself, certain, chained, chained_pair, kept, softmaxes
+from jxent._numerics.compiler import fence, row_sum
+from jxent._numerics.logarithm import tiny
 from jxent._numerics.pair import Pair, from_logits, from_probs
-from jxent._numerics.primitives import amplify, fence, quotient, row_sum, tiny
+from jxent._numerics.primitives import amplify, quotient
 
 Axes = tuple[int, ...]
 Generator = Callable[[Array], Array]
 # The same with what it closes over made arguments.
 Pure = Callable[..., Array]
-# How many numbers stand between the rows and those: the limits of the generator.
-LIMITS = 3
 
 
 class Ratio(NamedTuple):
@@ -77,41 +74,8 @@ def f_sum(
         )
     slope = jnp.full((), jnp.inf, first.dtype) if slope_at_infinity is None else slope_at_infinity
     limits = (_value_at_zero(generator, first), slope, _rest_at_infinity(generator, slope))
-    exact = functools.partial(_exact, pure, axes, _from_logits if logits else _from_probs)
-    operands = (first, second, *limits, *(jnp.asarray(c) for c in constants))
-    # Outside a compiled program the choice between two formulas would itself be compiled, for every call.
-    # The quick one forms 0/0 on its way to saying that it is not sure.
-    careful = bool(jax.config.jax_debug_nans)  # pyright: ignore[reportAttributeAccessIssue]
-    compiled = any(isinstance(x, Tracer) for x in operands) and not careful
-    quick = functools.partial(_quick_of_logits if logits else _quick, pure)
-    # What the generator closes over has shapes of its own: no axes for `vmap` to move.
-    formulas = (lambda _, *operands: by_itself(quick, axes, *operands),) if compiled else ()
-    return fast.measured(lambda _, *operands: exact(*operands), formulas, (), operands)
-
-
-def _quick(pure: Pure, axes: Axes, p: Array, q: Array, *limits_and_constants: Array) -> Quick:
-    """The definition, which is NaN wherever a side is 0 with what the generator makes of it, or q is."""
-    # A generator need not keep a NaN, and what it makes of ∞ may be a number.
-    start = _unless_zero(axes, q) + 0.0 * kept(p, axes)
-    total = chained(axes, start, q * pure(p / q, *limits_and_constants[LIMITS:]))
-    return total, jnp.isfinite(total)
-
-
-def _quick_of_logits(pure: Pure, axes: Axes, a: Array, b: Array, *limits_and_constants: Array) -> Quick:
-    """The same of softmax(a) and softmax(b), whose rounding moves q·f(p/q) by p·f′ and q·f − p·f′."""
-    s = softmaxes(axes, a, b)
-    t = s.p / s.q
-    value, slope = jax.jvp(lambda t: pure(t, *limits_and_constants[LIMITS:]), (t,), (jnp.ones_like(t),))
-    term, by_p = s.q * value, s.p * slope
-    start = s.unsound + _unless_zero(axes, s.q) + 0.0 * (s.log_a + s.log_b)
-    total, size = chained_pair(axes, start, term, jnp.abs(by_p) + jnp.abs(term - by_p))
-    # Each side errs by 5 units, the rest by 2.
-    return total, certain(jnp.abs(total), 7.0 * size)
-
-
-def _unless_zero(axes: Axes, q: Array) -> Array:
-    """0, and NaN where some q is 0, whatever the generator makes of that."""
-    return 0.0 / jnp.min(q, axis=axes, keepdims=True)
+    ratio_of = _from_logits if logits else _from_probs
+    return _exact(pure, axes, ratio_of, first, second, *limits, *(jnp.asarray(c) for c in constants))
 
 
 def _exact(

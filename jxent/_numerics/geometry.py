@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.primitives import at_least_tiny
+from jxent._numerics.logarithm import at_least_tiny
 
 
 def fisher_information(z: Array) -> Array:

@@ -10,13 +10,16 @@ that higher derivatives follow.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from jxent._numerics import softmax as sm
+from jxent._numerics.logarithm import relative, relative_entropy_term
 from jxent._numerics.pair import Pair
-from jxent._numerics.primitives import SERIES_BOUND, at_least_tiny, log1p, odd_series, quotient
+from jxent._numerics.primitives import quotient
 
 Formula = Callable[..., Array]
 
@@ -31,6 +34,10 @@ class Kernel:
         flow_p: p·∂term/∂p, up to a multiple of p; likewise flow_q.
         slope_theta: ∂term/∂theta for each parameter.
         infinite: where a summand is +∞, and its slopes with it, from a Pair and theta; None where it never is.
+        of_logits: the sum from the sums over rows of logits, where those have it.
+        mean_p: Σ flow_p of a row, from the sum of the kernel and the sums over rows; likewise mean_q. None where it is
+            not known: the derivative then sums it.
+        is_chain: whether the summand is a chain of operations that the vector kernels of a CPU take with its sum.
     """
 
     name: str
@@ -41,6 +48,10 @@ class Kernel:
     flow_q: Formula | None = None
     slope_theta: tuple[Formula, ...] = ()
     infinite: Formula | None = None
+    of_logits: Callable[[Any], Array] | None = None
+    mean_p: Callable[[Array, Any], Array] | None = None
+    mean_q: Callable[[Array, Any], Array] | None = None
+    is_chain: bool = False
 
 
 def _bounded_expm1(x: Array) -> Array:
@@ -54,15 +65,11 @@ def _one_less_ratio(s: Pair) -> Array:
     return jnp.where(s.no_p & ~s.no_q, 1.0 - quotient(s.p, s.q), -_bounded_expm1(-s.delta))
 
 
-def relative_entropy_term(p: Array, q: Array, diff: Array, delta: Array) -> Array:
-    """p·log(p/q) − p + q without cancellation.
-
-    With u = (q − p)/(q + p), log(q/p) = 2·atanh(u): (q − p)·u − 2p·u³·Σ u²ᵏ/(2k + 3) for |u| < 1/3.
-    """
-    u = diff / at_least_tiny(p + q)
-    near = jnp.abs(u) < SERIES_BOUND
-    v = jnp.where(near, u, 0.0)
-    return jnp.where(near, diff * v - 2.0 * p * v * (v * v) * odd_series(v * v), diff - p * delta)
+def _relative_entropy(s: Pair) -> Array:
+    """p·log(p/q) − p + q."""
+    if s.relative_entropy is not None:
+        return s.relative_entropy
+    return relative_entropy_term(s.p, s.q, s.diff, s.delta)
 
 
 def _q_alone_is_zero(s: Pair) -> Array:
@@ -82,6 +89,8 @@ ENTROPY = Kernel(
     term=lambda s: -s.p * s.log_p,
     slope_p=lambda s: -(s.log_p + 1.0),
     flow_p=lambda s: -s.p * s.log_p,
+    of_logits=lambda sums: sm.log_total(sums.row) - sums.mean,
+    mean_p=lambda value, _: value,
 )
 
 CROSS_ENTROPY = Kernel(
@@ -90,19 +99,31 @@ CROSS_ENTROPY = Kernel(
     slope_p=lambda s: -s.log_q,
     flow_p=lambda s: -s.p * s.log_q,
     slope_q=lambda s: -quotient(s.p, s.q),
-    flow_q=lambda s: -s.p,
+    # −p, of which a multiple of q does not count.
+    flow_q=lambda s: s.diff,
     infinite=_q_alone_is_zero,
+    mean_q=lambda value, _: jnp.zeros_like(value),
 )
+
+
+def _mean_log_ratio(value: Array, sums: Any) -> Array:
+    """−Σ p·δ; where the divergence is infinite, with an impossible q as the smallest normal number."""
+    finite = jnp.log(sums.b.total / sums.a.total) - sums.mean
+    return jnp.where(jnp.isinf(value), finite, value)
+
 
 # The generalised form Σ p·log(p/q) − p + q: never negative, and flat at p = q.
 KL_DIVERGENCE = Kernel(
     name="kl_divergence",
-    term=lambda s: _infinite_where(_q_alone_is_zero(s), relative_entropy_term(s.p, s.q, s.diff, s.delta)),
+    term=lambda s: _infinite_where(_q_alone_is_zero(s), _relative_entropy(s)),
     slope_p=lambda s: -s.delta,
     flow_p=lambda s: -s.p * s.delta,
     slope_q=_one_less_ratio,
     flow_q=lambda s: s.diff,
     infinite=_q_alone_is_zero,
+    of_logits=lambda sums: sums.divergence,
+    mean_p=_mean_log_ratio,
+    mean_q=lambda value, _: jnp.zeros_like(value),
 )
 
 # KL(p‖q) + KL(q‖p) = Σ (q − p)·log(q/p): a product, so that nothing cancels.
@@ -117,51 +138,29 @@ JEFFREYS_DIVERGENCE = Kernel(
 )
 
 
-def _log_to_mixture(s: Pair, w: Array) -> tuple[Array, Array]:
-    """log(m/p) and log(m/q) for m = w·p + (1 − w)·q, written in −|δ| so that neither side overflows."""
-    v = 1.0 - w
-    excess = jnp.expm1(-jnp.abs(s.delta))
-    toward_q = s.delta > 0
-    far = jnp.where(toward_q, w, v)  # the weight of the smaller of the two
-    # log(m/larger): log1p near equality, the plain logarithm where that would lose a small remainder.
-    small = far * excess < -0.5
-    inner = (1.0 - far) + far * jnp.exp(-jnp.abs(s.delta))
-    from_larger = jnp.where(
-        small,
-        jnp.log(at_least_tiny(jnp.where(small, inner, 1.0))),
-        log1p(jnp.where(small, 0.0, far * excess)),
-    )
-    from_smaller = jnp.abs(s.delta) + from_larger
-    return jnp.where(toward_q, from_smaller, from_larger), jnp.where(toward_q, from_larger, from_smaller)
-
-
-def _sides_of_mixture(s: Pair, w: Array) -> tuple[Array, Array]:
-    """The summands of KL(p‖m) and KL(q‖m); m − p is (1 − w)(q − p), never the rounded m less p."""
+def _to_mixture(s: Pair, w: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """log(m/p) and the summand of KL(p‖m), and both for q; m − p is (1 − w)(q − p), never the rounded m less p."""
     v = 1.0 - w
     m = w * s.p + v * s.q
-    log_mp, log_mq = _log_to_mixture(s, w)
-    return (
-        relative_entropy_term(s.p, m, v * s.diff, log_mp),
-        relative_entropy_term(s.q, m, -w * s.diff, log_mq),
-    )
+    return relative(s.p, m, v * s.diff), relative(s.q, m, -w * s.diff)
 
 
 def _jensen_shannon_term(s: Pair, w: Array) -> Array:
-    of_p, of_q = _sides_of_mixture(s, w)
+    (_, of_p), (_, of_q) = _to_mixture(s, w)
     return w * of_p + (1.0 - w) * of_q
 
 
 def _jensen_shannon_weight(s: Pair, w: Array) -> Array:
-    of_p, of_q = _sides_of_mixture(s, w)
+    (_, of_p), (_, of_q) = _to_mixture(s, w)
     return of_p - of_q
 
 
 JENSEN_SHANNON = Kernel(
     name="jensen_shannon_divergence",
     term=_jensen_shannon_term,
-    slope_p=lambda s, w: -w * _log_to_mixture(s, w)[0],
-    flow_p=lambda s, w: -w * s.p * _log_to_mixture(s, w)[0],
-    slope_q=lambda s, w: -(1.0 - w) * _log_to_mixture(s, w)[1],
-    flow_q=lambda s, w: -(1.0 - w) * s.q * _log_to_mixture(s, w)[1],
+    slope_p=lambda s, w: -w * _to_mixture(s, w)[0][0],
+    flow_p=lambda s, w: -w * s.p * _to_mixture(s, w)[0][0],
+    slope_q=lambda s, w: -(1.0 - w) * _to_mixture(s, w)[1][0],
+    flow_q=lambda s, w: -(1.0 - w) * s.q * _to_mixture(s, w)[1][0],
     slope_theta=(_jensen_shannon_weight,),
 )

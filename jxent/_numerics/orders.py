@@ -13,8 +13,8 @@ from jaxtyping import Array
 
 from jxent._numerics.divided import SERIES_SPREAD, decay_ratio, exp_divided, positive_series
 from jxent._numerics.kernels import Kernel
+from jxent._numerics.logarithm import tiny
 from jxent._numerics.pair import Pair
-from jxent._numerics.primitives import tiny
 
 
 def expm1_ratio(x: Array) -> Array:

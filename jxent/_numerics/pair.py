@@ -1,13 +1,13 @@
 """One or two distributions as a kernel sees them: p, q, their logarithms, q − p and δ = log(q/p).
 
-This is all in which the rooms differ. From probabilities, δ is log1p of the relative difference near
-equality; from logits, the difference of the shifted logits less log1p of its mean excess. Both have
-the same derivative rule, so a kernel written once serves both.
+This is all in which the rooms differ. From probabilities δ is the logarithm of a ratio; from logits, the difference of
+the logits less its mean and less the divergence. Both have the same derivative rule, so a kernel written once serves
+both.
 """
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,15 @@ import numpy as np
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.primitives import at_least_tiny, log1p, lowest, masked_reciprocal, safe_log, tiny
+from jxent._numerics.compiler import by_portions, fence, row_sum
+from jxent._numerics.logarithm import (
+    expm1_excess,
+    exponential,
+    relative,
+    safe_log,
+    tiny,
+)
+from jxent._numerics.primitives import lowest, two_difference
 
 Axes = tuple[int, ...]
 
@@ -42,19 +50,21 @@ class Pair(NamedTuple):
     delta: Array
     no_p: Array
     no_q: Array
+    # p·log(p/q) − p + q, where the constructor has it.
+    relative_entropy: Array | None = None
+
+
+def one_of_probs(p: Array) -> Pair:
+    """One array of probabilities, which stands for q, too."""
+    impossible, log_p = p < tiny(p.dtype), safe_log(p)
+    return Pair(p, p, log_p, log_p, jnp.zeros_like(p), jnp.zeros_like(p), impossible, impossible)
 
 
 def from_probs(p: Array, q: Array) -> Pair:
     """Two arrays of probabilities; what lies below the smallest normal number counts as 0."""
-    smallest = tiny(p.dtype)
-    return Pair(*_probs_features(p, q), p < smallest, q < smallest)
-
-
-def from_logits(a: Array, b: Array, axes: Axes) -> Pair:
-    """Two rows of logits, of any shift; only −∞ is impossible, and in a row of −∞ alone nothing: it is NaN."""
-    f = _logits_features(a, b, axes)
-    no_p, no_q = (a == -jnp.inf) & (f.p == f.p), (b == -jnp.inf) & (f.q == f.q)
-    return with_support(f, no_p, no_q)
+    smallest, diff = tiny(p.dtype), q - p
+    delta, term = relative(p, q, diff)
+    return Pair(p, q, safe_log(p), safe_log(q), diff, delta, p < smallest, q < smallest, term)
 
 
 def with_support(f: Features, no_p: Array, no_q: Array) -> Pair:
@@ -65,70 +75,106 @@ def with_support(f: Features, no_p: Array, no_q: Array) -> Pair:
     return Pair(f.p, f.q, log_p, log_q, f.diff, delta, no_p, no_q)
 
 
-@jax.custom_jvp
-def _probs_features(p: Array, q: Array) -> Features:
-    smallest = tiny(p.dtype)
-    some_p, some_q = at_least_tiny(p), at_least_tiny(q)
-    relative = (some_q - some_p) / some_p
-    ratio = some_q / some_p
-    log_p, log_q = safe_log(p), safe_log(q)
-    # A ratio outside the range of the dtype leaves only the difference of the logarithms.
-    representable = (ratio > smallest) & (ratio < float(jnp.finfo(p.dtype).max))
-    near = jnp.abs(relative) < 0.5
-    delta = jnp.where(
-        near,
-        log1p(jnp.where(near, relative, 0.0)),
-        jnp.where(representable, jnp.log(jnp.where(representable, ratio, 1.0)), log_q - log_p),
-    )
-    return Features(p, q, log_p, log_q, q - p, delta)
+def one_of_logits(z: Array, sums: sm.RowSums, axes: Axes) -> Pair:
+    """One row of logits; only −∞ is impossible, and in a row of −∞ alone nothing: it is NaN."""
+    p, log_p = sm.softmax_of(z, sums, axes), sm.log_softmax_of(z, sums, axes)
+    impossible = (z == -jnp.inf) & (p == p)
+    log_p = jnp.where(impossible, float(np.log(tiny(z.dtype))), log_p)
+    return Pair(p, p, log_p, log_p, jnp.zeros_like(p), jnp.zeros_like(p), impossible, impossible)
 
 
-@_probs_features.defjvp
-def _probs_features_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Features, Features]:
-    (p, q), (dp, dq) = primals, tangents
-    dlog_p, dlog_q = masked_reciprocal(p) * dp, masked_reciprocal(q) * dq
-    return _probs_features(p, q), Features(dp, dq, dlog_p, dlog_q, dq - dp, dlog_q - dlog_p)
+class PairSums(NamedTuple):
+    """The sums over two rows of logits that all measures of them need; the reduced axes are kept."""
+
+    a: sm.RowSums
+    b: sm.RowSums
+    mean: Array  # Σ p·(b − a), of the logits less the maximum of each row
+    divergence: Array  # KL(p‖q)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _logits_features(a: Array, b: Array, axes: Axes) -> Features:
+def pair_sums(axes: Axes, a: Array, b: Array) -> PairSums:
+    """The sums over two rows, and their divergence, of which no summand is negative.
+
+    With t = (b − a) − Σ p·(b − a), KL(p‖q) = log Σ p·e^t = log(1 + Σ p·(e^t − 1 − t)): nothing cancels, however near
+    the rows are. Where e^t leaves the range, the sum is formed of e^(t − level).
+    """
+    sums_a, weight = sm.row_sums_and_exps(axes, a)
+    sums_b, weight_b = sm.row_sums_and_exps(axes, b)
+    over = 1.0 / sums_a.total
+    difference, no_p, no_q = _difference(a, b, sums_a.top, sums_b.top)
+    mean = row_sum(fence(weight * difference), axes, keepdims=True) * over
+    level = jnp.maximum(-mean - 20.0, 0.0)
+    t = difference - mean
+    near = (jnp.abs(t) < 1.0) & ~no_p
+    down = exponential(-level)
+    # p·e^t where t is not small: e^b over the weights, without p, which may have underflowed.
+    far = weight_b * (exponential(-mean - level) * over)
+    p = weight * (over * down)
+    inside = jnp.where(near, t, 0.0)
+    summand = jnp.where(near, p * (inside * inside) * expm1_excess(inside), far - p * (t + 1.0))
+    excess = row_sum(fence(jnp.where(no_q & ~no_p, jnp.inf, summand)), axes, keepdims=True)
+    divergence = jnp.where(level > 0.0, level + jnp.log(excess + down), jnp.log1p(excess))
+    # A row of −∞ alone is no distribution.
+    nothing = jnp.max(b, axis=axes, keepdims=True) == -jnp.inf
+    return PairSums(sums_a, sums_b, mean, jnp.where(nothing, jnp.nan, divergence))
+
+
+def _difference(a: Array, b: Array, top_a: Array, top_b: Array) -> tuple[Array, Array, Array]:
+    """(b − top b) − (a − top a) to rounding of the result, and where either is impossible.
+
+    Where the rows are nearly equal, the rounding of each row's own shift is as large as the difference; where their
+    offsets differ, that of b − a is. Therefore b − a with what it was rounded by, and the offset likewise. An
+    impossible class counts as the smallest normal number.
+    """
+    no_a, no_b = a == -jnp.inf, b == -jnp.inf
+    some_a, some_b = jnp.where(no_a, top_a, a), jnp.where(no_b, top_b, b)
+    r, lost = two_difference(some_b, some_a)
+    offset, lost_of_offset = two_difference(top_b, top_a)
+    exact = (r - offset) + (lost - lost_of_offset)
+    # Beyond the range b − a is no number, or what it lost is none.
+    exact = jnp.where(jnp.isfinite(exact), exact, jnp.clip(some_b - top_b, lowest(a.dtype)) - (some_a - top_a))
+    low = float(np.log(tiny(a.dtype)))
+    toward = jnp.where(no_b, low, jnp.maximum(some_b - top_b, lowest(a.dtype)))
+    from_ = jnp.where(no_a, low, jnp.maximum(some_a - top_a, lowest(a.dtype)))
+    difference = jnp.where(no_a & no_b, 0.0, jnp.where(no_a | no_b, toward - from_, exact))
+    return difference, no_a, no_b
+
+
+def from_logits(a: Array, b: Array, axes: Axes, sums: PairSums | None = None) -> Pair:
+    """Two rows of logits, of any shift; only −∞ is impossible, and in a row of −∞ alone nothing: it is NaN."""
+    if sums is None:
+        sums = row_sums_of_pair(a, b, axes)
+    f = _logits_features(a, b, sums, axes)
+    no_p, no_q = (a == -jnp.inf) & (f.p == f.p), (b == -jnp.inf) & (f.q == f.q)
+    return with_support(f, no_p, no_q)
+
+
+def row_sums_of_pair(a: Array, b: Array, axes: Axes) -> PairSums:
+    """`pair_sums` by portions, as constants: the features that are formed of them have a rule of their own."""
+    return by_portions(pair_sums, axes, *(jax.lax.stop_gradient(x) for x in (a, b)))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
+def _logits_features(a: Array, b: Array, sums: PairSums, axes: Axes) -> Features:
     low = lowest(a.dtype)
-    sa, sb = sm.shift(a, axes), sm.shift(b, axes)
-    p, q = sa.exp / (1.0 + sa.rest), sb.exp / (1.0 + sb.rest)
+    p, q = sm.softmax_of(a, sums.a, axes), sm.softmax_of(b, sums.b, axes)
     # −∞ becomes a finite stand-in, so that differences of impossible classes are numbers.
-    log_p, log_q = (jnp.where(x == -jnp.inf, low, x) for x in (sa.d - log1p(sa.rest), sb.d - log1p(sb.rest)))
-    d = _difference(a, b, sa, sb)
-    # p·expm1(d), written so that neither a small p nor a large d is lost.
-    below = d <= 1.0
-    excess = jnp.where(below, p * jnp.expm1(jnp.where(below, d, 0.0)), sb.exp / (1.0 + sa.rest) - p)
-    mean_excess = jnp.sum(excess, axis=axes, keepdims=True)
-    close = jnp.abs(mean_excess) < 0.5
-    delta = jnp.where(close, d - log1p(jnp.where(close, mean_excess, 0.0)), log_q - log_p)
+    logs = sm.log_softmax_of(a, sums.a, axes), sm.log_softmax_of(b, sums.b, axes)
+    log_p, log_q = (jnp.where(x == -jnp.inf, low, x) for x in logs)
+    difference, _, _ = _difference(a, b, sums.a.top, sums.b.top)
+    close = sums.divergence < 0.5
+    mean, divergence = (jnp.where(close, x, 0.0) for x in (sums.mean, sums.divergence))
+    delta = jnp.where(close, (difference - mean) - divergence, log_q - log_p)
     near = jnp.abs(delta) < 1.0
-    diff = jnp.where(near, p * jnp.expm1(jnp.where(near, delta, 0.0)), q - p)
+    inside = jnp.where(near, delta, 0.0)
+    diff = jnp.where(near, p * (inside + inside * inside * expm1_excess(inside)), q - p)
     return Features(p, q, log_p, log_q, diff, delta)
 
 
-def _difference(a: Array, b: Array, sa: sm.Shifted, sb: sm.Shifted) -> Array:
-    """The difference b − a up to a constant of the row, to rounding of the result.
-
-    Where the rows are nearly equal, the rounding of each row's own shift is as large as the difference.
-    Therefore b − a first, the constant next, and then what the first subtraction rounded away (Knuth's
-    error-free transformation, The Art of Computer Programming 2, section 4.2.2).
-    """
-    low = lowest(a.dtype)
-    r = b - a
-    part = r - b
-    lost = (b - (r - part)) - (a + part)
-    accurate = (r - (sb.top - sa.top)) + lost
-    stand_in = jnp.where(sb.d == -jnp.inf, low, sb.d) - jnp.where(sa.d == -jnp.inf, low, sa.d)
-    return jnp.where(jnp.isfinite(accurate), accurate, stand_in)
-
-
 @_logits_features.defjvp
-def _logits_features_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Features, Features]:
-    (a, b), (da, db) = primals, tangents
-    f = _logits_features(a, b, axes)
+def _logits_features_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Features, Features]:
+    (a, b, sums), (da, db, _) = primals, tangents
+    f = _logits_features(a, b, sums, axes)
     dlog_p, dlog_q = sm.centred(f.p, da, axes), sm.centred(f.q, db, axes)
     dp, dq = f.p * dlog_p, f.q * dlog_q
     return f, Features(dp, dq, dlog_p, dlog_q, dq - dp, dlog_q - dlog_p)

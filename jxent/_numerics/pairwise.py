@@ -16,7 +16,7 @@ from jaxtyping import Array
 from jxent._numerics import rows
 from jxent._numerics import softmax as sm
 from jxent._numerics.kernels import JENSEN_SHANNON, KL_DIVERGENCE
-from jxent._numerics.primitives import masked_reciprocal, safe_log, tiny
+from jxent._numerics.logarithm import masked_reciprocal, safe_log, tiny
 
 # The divergence of row i of one array from row i of another.
 Exact = Callable[[Array, Array], Array]
@@ -95,7 +95,7 @@ def probs_kl_divergence(p: Array, q: Array) -> Array:
     """Σ p·log(p/q) − p + q of all pairs of rows of probabilities."""
 
     def exact(a: Array, b: Array) -> Array:
-        return rows.probs_sum(KL_DIVERGENCE, (1,), (a, b), ())
+        return rows.PROBS.sum(KL_DIVERGENCE, (1,), (a, b))
 
     return _corrected(_from_probs(p), _from_probs(q), exact, p, q)
 
@@ -116,7 +116,7 @@ def logits_kl_divergence(zp: Array, zq: Array) -> Array:
     """KL(p‖q) of all pairs of rows of logits."""
 
     def exact(a: Array, b: Array) -> Array:
-        return rows.logits_sum(KL_DIVERGENCE, (1,), (a, b), ())
+        return rows.LOGITS.sum(KL_DIVERGENCE, (1,), (a, b))
 
     return _corrected(_from_logits(zp), _from_logits(zq), exact, zp, zq)
 

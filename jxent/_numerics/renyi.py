@@ -6,7 +6,7 @@ and −log1p(−g·T)/g with it, through g = 0; where Z is below ½ the logarith
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,42 +16,17 @@ from jax import lax
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._numerics import fast, rows
 from jxent._numerics import softmax as sm
+from jxent._numerics.compiler import fence, row_sum
 from jxent._numerics.distances import HELLINGER
-from jxent._numerics.kernels import Kernel
+from jxent._numerics.logarithm import log1p, tiny
 from jxent._numerics.orders import RENYI, TSALLIS
 from jxent._numerics.pair import Pair
-from jxent._numerics.primitives import amplify, deficit, fence, is_symbolic_zero, log1p, row_sum, safe_sqrt, tiny
+from jxent._numerics.primitives import amplify, deficit, is_symbolic_zero, safe_sqrt
+from jxent._numerics.rows import Room
 
 Axes = tuple[int, ...]
 Operands = tuple[Array, ...]
-# A measure that is more than one sum of a kernel: from the room, the axes, the operands and parameters.
-RowMeasure = Callable[..., Array]
-
-
-class Room:
-    """What the measures above need to know of the room they are called from."""
-
-    def __init__(self, *, logits: bool) -> None:
-        self.normalized = logits
-        self.sum = rows.logits_sum if logits else rows.probs_sum
-
-    def pair(self, operands: Operands, axes: Axes) -> Pair:
-        """Both operands as kernels see them."""
-        return rows.logits_pair(operands, axes) if self.normalized else rows.probs_pair(operands)
-
-    def measured(self, name: str, axes: Axes, exact: RowMeasure, *operands: Array) -> Array:
-        """A measure by its quick formula where it has one."""
-        find = fast.from_logits if self.normalized else fast.from_probs
-        return fast.measured(functools.partial(exact, self), find(f"{name} of a row"), axes, operands)
-
-    def log(self, operand: Array, axes: Axes) -> Array:
-        """Log-probabilities."""
-        return sm.log_softmax(operand, axes) if self.normalized else self.pair((operand,), axes).log_p
-
-
-PROBS, LOGITS = Room(logits=False), Room(logits=True)
 
 
 def log1p_ratio(x: Array) -> Array:
@@ -89,10 +64,6 @@ def _finite(order: Array) -> Array:
 
 def entropy(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
     """Rényi entropy of a row, for order 0 to ∞."""
-    return room.measured("renyi_entropy", axes, _entropy, operand, order)
-
-
-def _entropy(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
     a = _finite(order)
     value = _link(_tsallis(room, axes, operand, a), a - 1.0, log_power_sum(room, axes, (operand,), a))
     return jnp.where(jnp.isinf(order), -jnp.max(room.log(operand, axes), axis=axes), value)
@@ -100,10 +71,6 @@ def _entropy(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
 
 def tsallis(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
     """Tsallis entropy of a row, for order 0 to ∞."""
-    return room.measured("tsallis_entropy", axes, _bounded_tsallis, operand, order)
-
-
-def _bounded_tsallis(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
     # NaN stays NaN.
     value = _tsallis(room, axes, operand, _finite(order))
     return jnp.where(jnp.isinf(order), 0.0 * value, value)
@@ -128,10 +95,6 @@ NEAR_ONE = 1.0 / 32.0
 
 def divergence(room: Room, axes: Axes, first: Array, second: Array, order: Array) -> Array:
     """Rényi divergence of a row, for order 0 to ∞."""
-    return room.measured("renyi_divergence", axes, _divergence, first, second, order)
-
-
-def _divergence(room: Room, axes: Axes, first: Array, second: Array, order: Array) -> Array:
     operands = (first, second)
     b, at_infinity = _finite(order), jnp.isinf(order)
     value = _link(room.sum(RENYI, axes, operands, (b,)), 1.0 - b, log_power_sum(room, axes, operands, b))
@@ -142,10 +105,6 @@ def _divergence(room: Room, axes: Axes, first: Array, second: Array, order: Arra
 
 def bhattacharyya(room: Room, axes: Axes, first: Array, second: Array) -> Array:
     """−log Σ √(pq), half the Rényi divergence of order ½: 1 − Σ √(pq) is the squared Hellinger distance."""
-    return room.measured("bhattacharyya", axes, _bhattacharyya, first, second)
-
-
-def _bhattacharyya(room: Room, axes: Axes, first: Array, second: Array) -> Array:
     square = room.sum(HELLINGER, axes, (first, second), ())
     half = jnp.full((), 0.5, first.dtype)
     return _link(square, jnp.ones((), first.dtype), log_power_sum(room, axes, (first, second), half))
@@ -170,14 +129,6 @@ def _largest_log_ratio(room: Room, axes: Axes, operands: Operands) -> Array:
     moves = (pair.p - lax.stop_gradient(pair.p)) - (pair.q - lax.stop_gradient(pair.q))
     beyond = pair.no_q & ~pair.no_p
     return value + jnp.sum(amplify(jnp.where(beyond, moves, 0.0), beyond), axis=axes)
-
-
-def evaluate(room: Room, measure: Kernel | RowMeasure, axes: Axes, operands: Operands, theta: tuple[Any, ...]) -> Array:
-    """Sum a kernel, or call a measure, with parameters in the dtype of the operands."""
-    parameters = tuple(jnp.asarray(t).astype(operands[0].dtype) for t in theta)
-    if isinstance(measure, Kernel):
-        return room.sum(measure, axes, operands, parameters)
-    return measure(room, axes, *operands, *parameters)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))

@@ -7,104 +7,117 @@ then has log p = −9.4e-14, not 0.
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics import fast
-from jxent._numerics.primitives import fence, lowest, recompute
+from jxent._numerics.compiler import by_portions, fence, row_maximum, row_sum
+from jxent._numerics.logarithm import exponential
+from jxent._numerics.primitives import two_difference
 
 Axes = tuple[int, ...]
 
 
-class Shifted(NamedTuple):
-    """Logits less their maximum, their exponentials, and the sum of all but one largest of those."""
+class RowSums(NamedTuple):
+    """What the softmax of a row is made of; the reduced axes are kept."""
 
-    top: Array  # [..., 1, ...], 0 where no logit is finite
-    d: Array
-    exp: Array
-    rest: Array  # [..., 1, ...]
+    top: Array
+    total: Array  # Σ exp(z − top)
+    rest: Array  # the same without one of the largest
 
 
-def shift(z: Array, axes: Axes) -> Shifted:
-    """Split a row of logits into its maximum, the differences from it and the rest of the exponentials.
+def row_sums(axes: Axes, z: Array) -> RowSums:
+    """Maximum and sums of exponentials."""
+    return row_sums_and_exps(axes, z)[0]
 
-    sign(d) is 0 for the largest and −1 for the others: XLA:CPU runs it much faster than a choice.
-    """
+
+def row_sums_and_exps(axes: Axes, z: Array) -> tuple[RowSums, Array]:
+    """The sums, and exp(z − top), in float32 without what the difference was rounded by."""
     top = row_maximum(z, axes)
+    exps = fence(exp_from(top, z, precise=z.dtype == jnp.float64))
+    return RowSums(top, *total_and_rest(exps, axes)), exps
+
+
+def total_and_rest(exps: Array, axes: Axes) -> tuple[Array, Array]:
+    """Σ e, of which the largest is 1, and the same without it.
+
+    Where the sum is above 1.5 that is the difference; below, the largest is alone, and the sum of what is below 1.
+    """
+    total = row_sum(exps, axes, keepdims=True)
+    # sign(e − 1) is 0 for the largest and −1 for the others: the vector kernels have no choice.
+    others = row_sum(-jnp.sign(exps - 1.0) * exps, axes, keepdims=True)
+    return total, jnp.where(total >= 1.5, total - 1.0, others)
+
+
+def exp_from(top: Array, z: Array, *, precise: bool) -> Array:
+    """Exp(z − top), with what the difference was rounded by where its relative accuracy counts.
+
+    The exponential turns an absolute error into a relative one: at a margin of 100 the half unit in the last place of
+    the difference is 32 of them in the exponential. (Knuth's error-free transformation.)
+    """
     d = z - top
-    exact = jnp.exp(d) * (1.0 + rounded_away(z, top, d))
-    # In float32 the rounding of d cannot move its exponential by more than the bound before that is 0.
-    summand = exact if z.dtype == jnp.float64 else jnp.exp(d)
-    others = fence(-jnp.sum(jnp.sign(d) * summand, axis=axes, keepdims=True))
-    again, top_again = recompute(others, z, top)
-    ties = fence(jnp.sum(1.0 + jnp.sign(again - top_again), axis=axes, keepdims=True))
-    return Shifted(top, d, exact, others + (ties - 1.0))
+    if not precise:
+        return exponential(d)
+    _, lost = two_difference(z, top)
+    return exponential(d) * (1.0 + jnp.where(jnp.isfinite(lost), lost, 0.0))
 
 
-def rounded_away(z: Array, top: Array, d: Array) -> Array:
-    """(z − top) − d exactly, for d the rounded z − top (Knuth's error-free transformation).
-
-    The exponential turns an absolute error into a relative one: at a margin of 100 the half unit in the
-    last place of d is 32 of them in exp d. Elements of −∞ get a finite number, which meets exp d = 0.
-    """
-    low = lowest(z.dtype)
-    z, d = jnp.maximum(z, low), jnp.maximum(d, low)
-    part = d - z
-    return (z - (d - part)) - (top + part)
+def sums_of(z: Array, axes: Axes) -> RowSums:
+    """`row_sums` by portions, as constants: what is formed of them has a derivative rule of its own."""
+    return by_portions(row_sums, axes, lax.stop_gradient(z))
 
 
-def row_maximum(z: Array, axes: Axes) -> Array:
-    """The largest logit, and 0 where that is infinite.
-
-    inf − inf would be NaN, which jax_debug_nans reports even where it is not used.
-    """
-    top = fence(jnp.max(z, axis=axes, keepdims=True))
-    return jnp.where(jnp.isfinite(top), top, jnp.zeros_like(top))
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def softmax_of(z: Array, sums: RowSums, axes: Axes) -> Array:
+    """P from logits and their sums; NaN in a row of −∞ alone."""
+    del axes
+    return exp_from(sums.top, z, precise=True) * (1.0 / sums.total)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+@softmax_of.defjvp
+def _softmax_of_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
+    (z, sums), (dz, _) = primals, tangents
+    p = softmax_of(z, sums, axes)
+    return p, p * centred(p, dz, axes)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
+def log_softmax_of(z: Array, sums: RowSums, axes: Axes) -> Array:
+    """Log p from logits and their sums; NaN in a row of −∞ alone."""
+    del axes
+    return (z - sums.top) - log_total(sums)
+
+
+@log_softmax_of.defjvp
+def _log_softmax_of_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
+    (z, sums), (dz, _) = primals, tangents
+    return log_softmax_of(z, sums, axes), centred(softmax_of(z, sums, axes), dz, axes)
+
+
+def log_total(sums: RowSums) -> Array:
+    """Log Σ exp(z − top), NaN for a row of −∞ alone."""
+    return jnp.where(sums.total == 0.0, jnp.nan, jnp.log1p(sums.rest))
+
+
 def log_softmax(z: Array, axes: Axes) -> Array:
     """Log p from logits."""
-
-    def exact(axes: Axes, z: Array) -> Array:
-        s = shift(z, axes)
-        return s.d - jnp.log1p(s.rest)
-
-    return fast.by_platform(exact, fast.from_logits("log_probabilities"), axes, z)
+    return log_softmax_of(z, sums_of(z, axes), axes)
 
 
-@log_softmax.defjvp
-def _log_softmax_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
-    (z,), (dz,) = primals, tangents
-    return log_softmax(z, axes), centred(softmax(z, axes), dz, axes)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def softmax(z: Array, axes: Axes) -> Array:
     """P from logits."""
-
-    def exact(axes: Axes, z: Array) -> Array:
-        s = shift(z, axes)
-        return s.exp / (1.0 + s.rest)
-
-    return fast.by_platform(exact, fast.from_logits("probabilities"), axes, z)
-
-
-@softmax.defjvp
-def _softmax_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
-    (z,), (dz,) = primals, tangents
-    p = softmax(z, axes)
-    return p, p * centred(p, dz, axes)
+    return softmax_of(z, sums_of(z, axes), axes)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def complement(z: Array, axes: Axes) -> Array:
     """1 − p, which for a dominating class is the sum of the others."""
-    s = shift(z, axes)
-    return jnp.where(s.d == 0.0, s.rest, 1.0 + s.rest - s.exp) / (1.0 + s.rest)
+    sums = sums_of(z, axes)
+    exps = exp_from(sums.top, z, precise=True)
+    return jnp.where(z == sums.top, sums.rest, 1.0 + sums.rest - exps) / sums.total
 
 
 @complement.defjvp
@@ -117,8 +130,8 @@ def _complement_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Arr
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def log_sum_exp(z: Array, axes: Axes) -> Array:
     """Log Σ exp z, the reduced axes kept with size 1; −∞ with gradient 0 for a row of only −∞."""
-    s = shift(z, axes)
-    return s.top + jnp.log1p(s.rest)
+    sums = sums_of(z, axes)
+    return jnp.where(sums.total == 0.0, -jnp.inf, sums.top + jnp.log1p(sums.rest))
 
 
 @log_sum_exp.defjvp
@@ -130,10 +143,17 @@ def _log_sum_exp_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Ar
 
 
 def centred(p: Array, x: Array, axes: Axes) -> Array:
-    """X less its mean under p: the tangent of log p for a tangent x of the logits."""
+    """X less its mean under p: the tangent of log p for a tangent x of the logits.
+
+    Measured from x at the most probable class: where that has nearly all of p, its own entry is the sum of the others.
+    """
+    top = p == row_maximum(lax.stop_gradient(p), axes)
+    count = jnp.sum(top.astype(p.dtype), axis=axes, keepdims=True)
+    at_top = fence(jnp.sum(jnp.where(top, x, 0.0), axis=axes, keepdims=True)) / jnp.maximum(count, 1.0)
+    moved = x - at_top
     # Without the fence XLA:CPU (jaxlib 0.10) takes this sum and one over what is formed here for one program, which is
     # wrong where p is shared by a batch of x, as under jacfwd.
-    return x - fence(jnp.sum(p * x, axis=axes, keepdims=True))
+    return moved - fence(jnp.sum(p * moved, axis=axes, keepdims=True))
 
 
 @jax.custom_jvp

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jxent._numerics.primitives import amplify, quotient, safe_log, tiny
+from jxent._numerics.logarithm import safe_log, tiny
+from jxent._numerics.primitives import amplify, quotient
 
 
 @jax.custom_jvp

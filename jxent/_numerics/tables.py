@@ -8,27 +8,15 @@ where they could cancel.
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jxent._numerics import fast
-from jxent._numerics.fast_probs import budget, mass
-from jxent._numerics.kernels import relative_entropy_term
-from jxent._numerics.primitives import (
-    at_least_tiny,
-    deficit,
-    fence,
-    is_sharded,
-    log1p,
-    masked_reciprocal,
-    row_sum,
-    safe_log,
-    safe_sqrt,
-    tiny,
-)
+from jxent._numerics.compiler import fence, is_sharded, row_sum
+from jxent._numerics.logarithm import at_least_tiny, log1p, masked_reciprocal, relative_entropy_term, safe_log, tiny
+from jxent._numerics.primitives import deficit, safe_sqrt
 
 Axes = tuple[int, ...]
 Groups = tuple[Axes, ...]
@@ -153,36 +141,9 @@ def _product_divergence_jvp(
     return product_divergence(over, under, table), tangent
 
 
-def _of_tables(measure: Callable[[Array], Any]) -> Callable[[Axes, Array], Any]:
-    """A measure of [batch, …] for any number of axes of the batch, which come before those of the variables."""
-
-    def of(axes: Axes, table: Array) -> Any:
-        lead = table.shape[: axes[0]]
-        if len(lead) == 1:
-            return measure(table)
-        found = measure(table.reshape(-1, *table.shape[axes[0] :]))
-        return jax.tree.map(lambda x: x.reshape(lead), found)
-
-    return of
-
-
 def mutual_information(table: Array) -> Array:
     """I(X; Y) of a table [batch, X, Y]."""
-    exact = functools.partial(product_divergence, ((1,), (2,)), ())
-    return fast.measured(_of_tables(exact), (_of_tables(_quick_mutual_information),), (1, 2), (table,))
-
-
-def _quick_mutual_information(table: Array) -> tuple[Array, Array]:
-    """Σ P·((r − 1) − log r) with r = Pₓ·Pᵧ/P: r − 1 is exact near 1, and log r errs there by a unit.
-
-    That is 7u·√I altogether, of which the contract leaves 8 for the rounding of margins; not so in float64
-    for large tables, where sums of rounded terms grow. Empty rows and columns are left to the definition.
-    """
-    some = jnp.maximum(table, tiny(table.dtype))
-    ratio = (margin(table, (1,)) / some) * margin(table, (2,))
-    # NaN is not lost in a maximum of this form: the margins have it.
-    value = fence(jnp.sum(some * ((ratio - 1.0) - jnp.log(ratio)), axis=(1, 2)))
-    return value, jnp.isfinite(value) & (value > 1e-6)
+    return product_divergence(((1,), (2,)), (), table)
 
 
 def conditional_mutual_information(table: Array) -> Array:
@@ -196,7 +157,6 @@ def total_correlation(table: Array) -> Array:
     """The divergence from the product of all single margins."""
     singles = tuple((a,) for a in range(1, table.ndim))
     if len(singles) == 2:
-        # The same, with a quick formula.
         return mutual_information(table)
     return product_divergence(singles, (), table) if len(singles) > 1 else jnp.zeros_like(total(table))
 
@@ -266,31 +226,16 @@ def _log_row_ratio_jvp(of: Axes, primals: Sequence[Array], tangents: Sequence[Ar
     return log_row_ratio(of, table), masked_reciprocal(row) * row_move - masked_reciprocal(table) * move
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def conditional_entropy(of: Axes, table: Array) -> Array:
     """H(of | the other variables), Σ P·log(row/P): every summand is at least 0."""
-    exact, quick = (functools.partial(f, of) for f in (_conditional_entropy, _quick_conditional_entropy))
-    return fast.measured(_of_tables(exact), (_of_tables(quick),), tuple(range(1, table.ndim)), (table,))
-
-
-def _quick_conditional_entropy(of: Axes, table: Array) -> tuple[Array, Array]:
-    """The same with the logarithm of the quotient, which errs by a unit where a cell holds nearly all of its row."""
-    axes = tuple(range(1, table.ndim))
-    smallest = tiny(table.dtype)
-    row = jnp.maximum(jnp.sum(table, axis=of, keepdims=True), smallest)
-    value = fence(jnp.sum(table * jnp.log(row / jnp.maximum(table, smallest)), axis=axes))
-    # E ≤ 3·Σ P + 2·H, and the sums of rows and of the table add a few units of H.
-    return value, (budget(table) * value > 5.0 * mass(axes, value, table) + 8.0 * value) & (value < jnp.inf)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _conditional_entropy(of: Axes, table: Array) -> Array:
     return total(table * log_row_ratio(of, table))
 
 
-@_conditional_entropy.defjvp
+@conditional_entropy.defjvp
 def _conditional_entropy_jvp(of: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
     (table,), (move,) = primals, tangents
-    return _conditional_entropy(of, table), total(log_row_ratio(of, table) * move)
+    return conditional_entropy(of, table), total(log_row_ratio(of, table) * move)
 
 
 def entropy_of_distribution(margin: Array, table: Array) -> Array:

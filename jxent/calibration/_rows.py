@@ -10,7 +10,8 @@ from jaxtyping import Array
 
 from jxent._checks import as_float, category_axes, class_labels, participation, weights_like
 from jxent._numerics.classification import class_ids
-from jxent._numerics.primitives import is_sharded, tiny
+from jxent._numerics.compiler import is_sharded
+from jxent._numerics.logarithm import tiny
 
 MOST_AXES = 4
 

@@ -10,7 +10,7 @@ from jax.typing import ArrayLike, DTypeLike
 from jaxtyping import Array, Float
 
 from jxent._checks import public
-from jxent._numerics.primitives import is_sharded
+from jxent._numerics.compiler import is_sharded
 from jxent.calibration import _bins, _rows
 from jxent.calibration._bins import BrierDecomposition, ReliabilityCurve, check_bins
 

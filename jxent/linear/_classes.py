@@ -15,7 +15,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics.primitives import fence, is_symbolic_zero, lowest, tiny, varying
+from jxent._numerics.compiler import fence, varying
+from jxent._numerics.logarithm import tiny
+from jxent._numerics.primitives import is_symbolic_zero, lowest
 from jxent.linear._blocks import over_blocks
 
 

@@ -2,7 +2,7 @@
 
 import jax
 
-from jxent._numerics.primitives import is_sharded
+from jxent._numerics.compiler import is_sharded
 from jxent.linear._classes import Operands
 
 # Classes in a block, a multiple of STEP: with two fifths of D + 1024 the loss and its gradient hold less than

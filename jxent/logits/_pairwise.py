@@ -118,4 +118,4 @@ def pairwise_jensen_shannon_divergence(
     """
     first, second = row_pairs("zp", zp, "zq", zq)
     w = parameter("weight", weight, first)
-    return pairwise.jensen_shannon(rows.logits_sum, first, second, w) * log_base_factor(base)
+    return pairwise.jensen_shannon(rows.LOGITS.sum, first, second, w) * log_base_factor(base)

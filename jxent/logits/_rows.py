@@ -9,9 +9,9 @@ from jaxtyping import Array
 from jxent._checks import Axis, as_float, category_axes, log_base_factor, match_rows, participation
 from jxent._numerics import generator as generators
 from jxent._numerics import rows
-from jxent._numerics.fast import trailing
+from jxent._numerics.compiler import trailing
 from jxent._numerics.kernels import Kernel
-from jxent._numerics.renyi import LOGITS, RowMeasure, evaluate
+from jxent._numerics.rows import LOGITS, RowMeasure, evaluate
 
 Axes = tuple[int, ...]
 

@@ -22,7 +22,7 @@ from jxent._checks import (
     weights_of_classes,
 )
 from jxent._numerics.classification import SoftmaxLoss, label_loss, target_divergence, target_loss
-from jxent._numerics.primitives import recompute
+from jxent._numerics.compiler import recompute
 from jxent.logits import _rows
 
 
@@ -147,7 +147,7 @@ def softmax_cross_entropy_with_integer_labels(
         ignored = jnp.expand_dims(ignored, ax)
         z = jnp.where(ignored, 0.0, z)
     ids = jnp.where(in_range, ids, 0)
-    parts = label_loss(z, ids, ax, label_smoothing is not None)
+    parts = label_loss(z, ids, ax)
     weights = weights_of_classes(class_weights, z, (ax,))
     loss = _weighted(parts, z, ids, ax, label_smoothing, weights)
     if z_loss is not None:

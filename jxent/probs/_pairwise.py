@@ -118,4 +118,4 @@ def pairwise_jensen_shannon_divergence(
     """
     first, second = row_pairs("p", p, "q", q)
     w = parameter("weight", weight, first)
-    return pairwise.jensen_shannon(rows.probs_sum, first, second, w) * log_base_factor(base)
+    return pairwise.jensen_shannon(rows.PROBS.sum, first, second, w) * log_base_factor(base)

@@ -57,7 +57,7 @@ def joint_entropy(
     """The entropy of all variables together."""
 
     def whole(table: Array) -> Array:
-        return rows.probs_sum(ENTROPY_KERNEL, (1,), (tables.flattened(table),))
+        return rows.PROBS.sum(ENTROPY_KERNEL, (1,), (tables.flattened(table),))
 
     return listed(whole, p, variables, where=where, base=base, keepdims=keepdims)
 
