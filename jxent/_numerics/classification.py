@@ -56,15 +56,18 @@ class LabelSums(NamedTuple):
     loss: Array
 
 
-def _label_sums(axes: Axes, z: Array, labels: Array) -> LabelSums:
+def _label_sums(z: Array, labels: Array, axis: int) -> LabelSums:
     """With the label left out of the sum, log(1 + others/e_y) keeps the tail of a label that has all the weight."""
-    top = row_maximum(z, axes)
-    is_label = class_ids(z, axes[0]) == labels
-    exps = sm.exp_from(top, z, precise=z.dtype == jnp.float64)
-    others = row_sum(fence(jnp.where(is_label, 0.0, exps)), axes, keepdims=True)
-    at = pick(z, labels, axes[0]) - top
+    top = row_maximum(z, (axis,))
+    others = by_portions(_others, (axis,), z, top, labels, least=COMPACT)
+    at = pick(z, labels, axis) - top
     rest = others + jnp.expm1(at)
     return LabelSums(top, others, 1.0 + rest, jnp.log1p(rest) - at)
+
+
+def _others(axes: Axes, z: Array, top: Array, labels: Array) -> Array:
+    exps = jnp.where(class_ids(z, axes[0]) == labels, 0.0, sm.exp_from(top, z, precise=z.dtype == jnp.float64))
+    return fence(row_sum(fence(exps), axes, keepdims=True))
 
 
 def label_loss(z: Array, labels: Array, axis: int) -> SoftmaxLoss:
@@ -75,7 +78,7 @@ def label_loss(z: Array, labels: Array, axis: int) -> SoftmaxLoss:
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _label_loss(z: Array, labels: Array, axis: int) -> tuple[SoftmaxLoss, LabelSums]:
     """The loss, and beside it the sums, which count as constants: the slope that is formed of them has its own rule."""
-    sums = by_portions(_label_sums, (axis,), z, labels, least=COMPACT)
+    sums = _label_sums(z, labels, axis)
     return SoftmaxLoss(sums.loss, sums.top, jnp.log(sums.total)), sums
 
 
@@ -109,65 +112,58 @@ def _less_label_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) 
     return _less_label(z, labels, row, axis), p * sm.centred(p, dz, (axis,))
 
 
-class TargetSums(NamedTuple):
-    """The sums of a row that the loss of its targets is made of; the class axes are kept."""
-
-    row: sm.RowSums
-    mass: Array  # Σ t
-    first: Array  # Σ t·(z − top)
-
-
-def _target_sums(axes: Axes, z: Array, targets: Array) -> TargetSums:
-    row = sm.row_sums(axes, z)
-    mass = row_sum(targets, axes, keepdims=True)
-    terms = jnp.where(targets == 0.0, 0.0, targets * (z - row.top))
-    return TargetSums(row, mass, row_sum(fence(terms), axes, keepdims=True))
-
-
 def target_loss(z: Array, targets: Array, axes: Axes) -> SoftmaxLoss:
     """−Σ t·log softmax(z) for targets of any non-negative weights, without an array of the size of the logits."""
     return _target_loss(z, targets, axes)[0]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
-def _target_loss(z: Array, targets: Array, axes: Axes) -> tuple[SoftmaxLoss, TargetSums]:
+def _target_loss(z: Array, targets: Array, axes: Axes) -> tuple[SoftmaxLoss, sm.RowSums]:
     """The loss, and beside it the sums as constants, as for labels."""
-    sums = by_portions(_target_sums, axes, z, targets, least=COMPACT)
-    log_sum = sm.log_total(sums.row)
-    return SoftmaxLoss(sums.mass * log_sum - sums.first, sums.row.top, log_sum), sums
+    row = sm.row_sums(z, axes)
+    log_sum = sm.log_total(row)
+    loss = by_portions(_surprise, axes, z, targets, row.top, log_sum, least=COMPACT)
+    return SoftmaxLoss(loss, row.top, log_sum), row
+
+
+def _surprise(axes: Axes, z: Array, targets: Array, top: Array, log_sum: Array) -> Array:
+    """Σ t·(log Σ e^z − z): no summand is negative."""
+    terms = jnp.where(targets == 0.0, 0.0 * log_sum, targets * (log_sum - (z - top)))
+    return row_sum(fence(terms), axes, keepdims=True)
 
 
 @functools.partial(_target_loss.defjvp, symbolic_zeros=True)
 def _target_loss_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     (z, targets), (dz, dt) = primals, tangents
-    parts, sums = _target_loss(z, targets, axes)
+    parts, row = _target_loss(z, targets, axes)
     tangent = zero = jnp.zeros_like(parts.loss)
     dlog_sum = zero
     if not is_symbolic_zero(dz):
-        slope = _less_targets(z, targets, sums, axes)
+        mass = lax.stop_gradient(jnp.sum(targets, axis=axes, keepdims=True))
+        slope = _less_targets(z, targets, row, mass, axes)
         tangent = tangent + fence(jnp.sum(slope * dz, axis=axes, keepdims=True))
-        dlog_sum = fence(jnp.sum(sm.softmax_of(z, sums.row, axes) * dz, axis=axes, keepdims=True))
+        dlog_sum = fence(jnp.sum(sm.softmax_of(z, row, axes) * dz, axis=axes, keepdims=True))
     if not is_symbolic_zero(dt):
         bound = -float(np.log(tiny(z.dtype)))
-        log_p = sm.log_softmax_of(z, sums.row, axes)
+        log_p = sm.log_softmax_of(z, row, axes)
         tangent = tangent + fence(jnp.sum(jnp.where(log_p == -jnp.inf, bound, -log_p) * dt, axis=axes, keepdims=True))
-    return (parts, sums), (SoftmaxLoss(tangent, zero, dlog_sum), jax.tree.map(jnp.zeros_like, sums))
+    return (parts, row), (SoftmaxLoss(tangent, zero, dlog_sum), jax.tree.map(jnp.zeros_like, row))
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
-def _less_targets(z: Array, targets: Array, sums: TargetSums, axes: Axes) -> Array:
+@functools.partial(jax.custom_jvp, nondiff_argnums=(4,))
+def _less_targets(z: Array, targets: Array, row: sm.RowSums, mass: Array, axes: Axes) -> Array:
     """Σt·p − t, written (Σt − t) − Σt·(1 − p) for a class that has most of p, with 1 − p as the sum of the others."""
-    p = sm.softmax_of(z, sums.row, axes)
-    tail = sums.mass * (sums.row.rest / sums.row.total)
-    return jnp.where(p > 0.5, (sums.mass - targets) - tail, sums.mass * p - targets)
+    p = sm.softmax_of(z, row, axes)
+    tail = mass * (row.rest / row.total)
+    return jnp.where(p > 0.5, (mass - targets) - tail, mass * p - targets)
 
 
 @_less_targets.defjvp
 def _less_targets_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
-    (z, targets, sums), (dz, dt, _) = primals, tangents
-    p = sm.softmax_of(z, sums.row, axes)
+    (z, targets, row, _), (dz, dt, _, _) = primals, tangents
+    p = sm.softmax_of(z, row, axes)
     mass, move = (jnp.sum(x, axis=axes, keepdims=True) for x in (targets, dt))
-    return _less_targets(z, targets, sums, axes), mass * (p * sm.centred(p, dz, axes)) + (p * move - dt)
+    return _less_targets(z, targets, row, mass, axes), mass * (p * sm.centred(p, dz, axes)) + (p * move - dt)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))

@@ -8,16 +8,16 @@ a row with one dominating class. Slopes are plain functions of features that hav
 that higher derivatives follow.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.logarithm import relative, relative_entropy_term
+from jxent._numerics.logarithm import at_least_tiny, relative, relative_entropy_term, tiny
 from jxent._numerics.pair import Pair
 from jxent._numerics.primitives import quotient
 
@@ -37,7 +37,8 @@ class Kernel:
         of_logits: the sum from the sums over rows of logits, where those have it.
         mean_p: Σ flow_p of a row, from the sum of the kernel and the sums over rows; likewise mean_q. None where it is
             not known: the derivative then sums it.
-        is_chain: whether the summand is a chain of operations that the vector kernels of a CPU take with its sum.
+        chain: the summand of probabilities as a chain of operations that the vector kernels of a CPU take with its
+            sum, where it is one.
     """
 
     name: str
@@ -51,18 +52,19 @@ class Kernel:
     of_logits: Callable[[Any], Array] | None = None
     mean_p: Callable[[Array, Any], Array] | None = None
     mean_q: Callable[[Array, Any], Array] | None = None
-    is_chain: bool = False
+    chain: Formula | None = None
 
 
-def _bounded_expm1(x: Array) -> Array:
-    # The slope −p/q at the smallest normal q saturates instead of overflowing.
-    bound = float(np.log(float(jnp.finfo(x.dtype).max))) - 1.0
-    return jnp.expm1(jnp.where(x > bound, bound, x))
+@jax.custom_jvp
+def _one_less_ratio(p: Array, q: Array, diff: Array) -> Array:
+    """1 − p/q from diff = q − p, with q below the smallest normal number taken as that number."""
+    return jnp.where(q < tiny(q.dtype), -quotient(p, q), diff / at_least_tiny(q))
 
 
-def _one_less_ratio(s: Pair) -> Array:
-    """1 − p/q. At p = 0 it is linear in p, which the logarithm of the ratio, bounded there, would not show."""
-    return jnp.where(s.no_p & ~s.no_q, 1.0 - quotient(s.p, s.q), -_bounded_expm1(-s.delta))
+@_one_less_ratio.defjvp
+def _one_less_ratio_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (p, q, _), (dp, dq, _) = primals, tangents
+    return _one_less_ratio(*primals), -jax.jvp(quotient, (p, q), (dp, dq))[1]
 
 
 def _relative_entropy(s: Pair) -> Array:
@@ -90,6 +92,7 @@ ENTROPY = Kernel(
     slope_p=lambda s: -(s.log_p + 1.0),
     flow_p=lambda s: -s.p * s.log_p,
     of_logits=lambda sums: sm.log_total(sums.row) - sums.mean,
+    chain=lambda p: -p * jnp.log(jnp.maximum(p, tiny(p.dtype))),
     mean_p=lambda value, _: value,
 )
 
@@ -118,7 +121,7 @@ KL_DIVERGENCE = Kernel(
     term=lambda s: _infinite_where(_q_alone_is_zero(s), _relative_entropy(s)),
     slope_p=lambda s: -s.delta,
     flow_p=lambda s: -s.p * s.delta,
-    slope_q=_one_less_ratio,
+    slope_q=lambda s: _one_less_ratio(s.p, s.q, s.diff),
     flow_q=lambda s: s.diff,
     infinite=_q_alone_is_zero,
     of_logits=lambda sums: sums.divergence,
@@ -130,9 +133,9 @@ KL_DIVERGENCE = Kernel(
 JEFFREYS_DIVERGENCE = Kernel(
     name="jeffreys_divergence",
     term=lambda s: _infinite_where(_one_alone_is_zero(s), s.diff * s.delta),
-    slope_p=lambda s: -s.delta - _bounded_expm1(s.delta),
+    slope_p=lambda s: -s.delta + _one_less_ratio(s.q, s.p, -s.diff),
     flow_p=lambda s: -s.p * s.delta - s.diff,
-    slope_q=lambda s: s.delta + _one_less_ratio(s),
+    slope_q=lambda s: s.delta + _one_less_ratio(s.p, s.q, s.diff),
     flow_q=lambda s: s.q * s.delta + s.diff,
     infinite=_one_alone_is_zero,
 )

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.compiler import by_portions, fence, row_sum
+from jxent._numerics.compiler import by_portions, fence, row_maximum, row_sum
 from jxent._numerics.logarithm import (
     expm1_excess,
     exponential,
@@ -92,31 +93,45 @@ class PairSums(NamedTuple):
     divergence: Array  # KL(p‖q)
 
 
-def pair_sums(axes: Axes, a: Array, b: Array) -> PairSums:
-    """The sums over two rows, and their divergence, of which no summand is negative.
+def pair_sums(a: Array, b: Array, axes: Axes) -> PairSums:
+    """The sums over two rows, and their divergence, of which no summand is negative; as constants.
 
     With t = (b − a) − Σ p·(b − a), KL(p‖q) = log Σ p·e^t = log(1 + Σ p·(e^t − 1 − t)): nothing cancels, however near
     the rows are. Where e^t leaves the range, the sum is formed of e^(t − level).
     """
-    sums_a, weight = sm.row_sums_and_exps(axes, a)
-    sums_b, weight_b = sm.row_sums_and_exps(axes, b)
-    over = 1.0 / sums_a.total
-    difference, no_p, no_q = _difference(a, b, sums_a.top, sums_b.top)
-    mean = row_sum(fence(weight * difference), axes, keepdims=True) * over
+    a, b = lax.stop_gradient(a), lax.stop_gradient(b)
+    most_b = jnp.max(b, axis=axes, keepdims=True)
+    top_a, top_b = row_maximum(a, axes), jnp.maximum(most_b, jnp.finfo(b.dtype).min)
+    total, rest, first = by_portions(_mean_sums, axes, a, b, top_a, top_b)
+    mean = first / total
     level = jnp.maximum(-mean - 20.0, 0.0)
-    t = difference - mean
-    near = (jnp.abs(t) < 1.0) & ~no_p
-    down = exponential(-level)
+    down, over = exponential(-level), 1.0 / total
     # p·e^t where t is not small: e^b over the weights, without p, which may have underflowed.
-    far = weight_b * (exponential(-mean - level) * over)
-    p = weight * (over * down)
-    inside = jnp.where(near, t, 0.0)
-    summand = jnp.where(near, p * (inside * inside) * expm1_excess(inside), far - p * (t + 1.0))
-    excess = row_sum(fence(jnp.where(no_q & ~no_p, jnp.inf, summand)), axes, keepdims=True)
+    to_q = exponential(-mean - level) * over
+    excess = by_portions(_excess, axes, a, b, top_a, top_b, mean, over * down, to_q)
     divergence = jnp.where(level > 0.0, level + jnp.log(excess + down), jnp.log1p(excess))
     # A row of −∞ alone is no distribution.
-    nothing = jnp.max(b, axis=axes, keepdims=True) == -jnp.inf
-    return PairSums(sums_a, sums_b, mean, jnp.where(nothing, jnp.nan, divergence))
+    divergence = jnp.where(most_b == -jnp.inf, jnp.nan, divergence)
+    return PairSums(sm.RowSums(top_a, total, rest), sm.row_sums(b, axes), mean, divergence)
+
+
+def _mean_sums(axes: Axes, a: Array, b: Array, top_a: Array, top_b: Array) -> tuple[Array, Array, Array]:
+    """Σ e^a, the same without the largest, and Σ e^a·(b − a)."""
+    exps = sm.exponentials(a, top_a)
+    difference, _, _ = _difference(a, b, top_a, top_b)
+    return *sm.total_and_rest(exps, axes), fence(row_sum(fence(exps * difference), axes, keepdims=True))
+
+
+def _excess(axes: Axes, a: Array, b: Array, top_a: Array, top_b: Array, mean: Array, to_p: Array, to_q: Array) -> Array:
+    """Σ p·(e^t − 1 − t), for p and q as the exponentials times `to_p` and `to_q`."""
+    difference, no_p, no_q = _difference(a, b, top_a, top_b)
+    t = difference - mean
+    near = (jnp.abs(t) < 1.0) & ~no_p
+    inside = jnp.where(near, t, 0.0)
+    p = sm.exponentials(a, top_a) * to_p
+    far = sm.exponentials(b, top_b) * to_q - p * (t + 1.0)
+    summand = jnp.where(near, p * (inside * inside) * expm1_excess(inside), far)
+    return fence(row_sum(fence(jnp.where(no_q & ~no_p, jnp.inf, summand)), axes, keepdims=True))
 
 
 def _difference(a: Array, b: Array, top_a: Array, top_b: Array) -> tuple[Array, Array, Array]:
@@ -142,16 +157,9 @@ def _difference(a: Array, b: Array, top_a: Array, top_b: Array) -> tuple[Array, 
 
 def from_logits(a: Array, b: Array, axes: Axes, sums: PairSums | None = None) -> Pair:
     """Two rows of logits, of any shift; only −∞ is impossible, and in a row of −∞ alone nothing: it is NaN."""
-    if sums is None:
-        sums = row_sums_of_pair(a, b, axes)
-    f = _logits_features(a, b, sums, axes)
+    f = _logits_features(a, b, pair_sums(a, b, axes) if sums is None else sums, axes)
     no_p, no_q = (a == -jnp.inf) & (f.p == f.p), (b == -jnp.inf) & (f.q == f.q)
     return with_support(f, no_p, no_q)
-
-
-def row_sums_of_pair(a: Array, b: Array, axes: Axes) -> PairSums:
-    """`pair_sums` by portions, as constants: the features that are formed of them have a rule of their own."""
-    return by_portions(pair_sums, axes, *(jax.lax.stop_gradient(x) for x in (a, b)))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(3,))

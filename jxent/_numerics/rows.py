@@ -35,11 +35,18 @@ class Moments(NamedTuple):
     mean: Array
 
 
-def moments(axes: Axes, z: Array) -> Moments:
-    """Sums of exponentials and of exponentials times logits."""
-    row, exps = sm.row_sums_and_exps(axes, z)
-    first = row_sum(exps * jnp.maximum(z - row.top, lowest(z.dtype)), axes, keepdims=True)
-    return Moments(row, first / row.total)
+def moments(z: Array, axes: Axes) -> Moments:
+    """Sums of exponentials and of exponentials times logits, as constants."""
+    z = lax.stop_gradient(z)
+    top = sm.row_maximum(z, axes)
+    total, rest, first = by_portions(_moment_sums, axes, z, top)
+    return Moments(sm.RowSums(top, total, rest), first / total)
+
+
+def _moment_sums(axes: Axes, z: Array, top: Array) -> tuple[Array, Array, Array]:
+    exps = sm.exponentials(z, top)
+    first = row_sum(exps * jnp.maximum(z - top, lowest(z.dtype)), axes, keepdims=True)
+    return *sm.total_and_rest(exps, axes), fence(first)
 
 
 class Room:
@@ -49,22 +56,19 @@ class Room:
         self.normalized = logits
 
     def sums(self, axes: Axes, operands: Operands) -> Any:
-        """The sums over rows that the features are made of; None for probabilities."""
+        """The sums over rows that the features are made of, as constants; None for probabilities."""
         if not self.normalized:
             return None
-        function = moments if len(operands) == 1 else pair_sums
-        return function(axes, *(lax.stop_gradient(x) for x in operands))
+        first, second = operands[0], operands[-1]
+        return moments(first, axes) if len(operands) == 1 else pair_sums(first, second, axes)
 
     def pair(self, operands: Operands, axes: Axes, sums: Any = None) -> Pair:
         """The operands as kernels see them."""
         first, second = operands[0], operands[-1]
         if not self.normalized:
             return one_of_probs(first) if len(operands) == 1 else from_probs(first, second)
-        if sums is None:
-            sums = by_portions(lambda axes, *x: self.sums(axes, x), axes, *operands)
-        if len(operands) == 1:
-            return one_of_logits(first, sums.row, axes)
-        return from_logits(first, second, axes, sums)
+        sums = self.sums(axes, operands) if sums is None else sums
+        return one_of_logits(first, sums.row, axes) if len(operands) == 1 else from_logits(first, second, axes, sums)
 
     def sum(self, kernel: Kernel, axes: Axes, operands: Operands, theta: Operands = ()) -> Array:
         """Σ term over `axes`."""
@@ -78,79 +82,65 @@ class Room:
 PROBS, LOGITS = Room(logits=False), Room(logits=True)
 
 
-class Total(NamedTuple):
-    """The sum of a kernel, and the sums over rows that its features are made of."""
-
-    value: Array
-    sums: Any
-
-
-def _total(room: Room, kernel: Kernel, count: int, axes: Axes, *flat: Array) -> Total:
-    operands, theta = flat[:count], flat[count:]
-    sums = room.sums(axes, operands)
+def _value(room: Room, kernel: Kernel, axes: Axes, sums: Any, operands: Operands, theta: Operands) -> Array:
     if room.normalized and kernel.of_logits is not None:
-        return Total(jnp.squeeze(kernel.of_logits(sums), axes), sums)
-    term = kernel.term(room.pair(operands, axes, sums), *theta)
-    return Total(row_sum(term if kernel.is_chain else fence(term), axes), sums)
+        return jnp.squeeze(kernel.of_logits(sums), axes)
+    if not room.normalized and kernel.chain is not None:
+        return row_sum(kernel.chain(*operands), axes)
 
+    def total(axes: Axes, *flat: Array) -> Array:
+        operands, theta, sums = jax.tree.unflatten(structure, flat)
+        return row_sum(fence(kernel.term(room.pair(operands, axes, sums), *theta)), axes)
 
-def _by_portions(room: Room, kernel: Kernel, axes: Axes, operands: Operands, theta: Operands, *, alone: bool) -> Any:
-    """The total as a constant, or its value alone."""
-
-    def total(axes: Axes, *flat: Array) -> Any:
-        whole = _total(room, kernel, len(operands), axes, *flat)
-        return whole.value if alone else whole
-
-    if kernel.is_chain and not room.normalized:
-        return total(axes, *operands, *theta)
-    return by_portions(total, axes, *operands, *theta)
+    flat, structure = jax.tree.flatten((operands, theta, sums))
+    return by_portions(total, axes, *flat)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def kernel_sum(room: Room, kernel: Kernel, axes: Axes, operands: Operands, theta: Operands) -> Array:
     """Σ term over `axes`."""
-    return _by_portions(room, kernel, axes, operands, theta, alone=True)
+    return _value(room, kernel, axes, room.sums(axes, operands), operands, theta)
 
 
 @functools.partial(kernel_sum.defjvp, symbolic_zeros=True)
 def _kernel_sum_jvp(
     room: Room, kernel: Kernel, axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]
 ) -> tuple[Array, Array]:
-    constants = jax.tree.map(lax.stop_gradient, tuple(primals))
-    total = _by_portions(room, kernel, axes, *constants, alone=False)
-    return _of_total(room, kernel, axes, total, *primals), _tangent(room, kernel, axes, total, primals, tangents)
+    sums = room.sums(axes, primals[0])
+    return _sum_with(room, kernel, axes, sums, *primals), _tangent(room, kernel, axes, sums, primals, tangents)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
-def _of_total(room: Room, kernel: Kernel, axes: Axes, total: Total, operands: Operands, theta: Operands) -> Array:
-    """The value of a total that is formed already, with the same derivative: value and slopes share its sums."""
-    del room, kernel, axes, operands, theta
-    return total.value
+def _sum_with(room: Room, kernel: Kernel, axes: Axes, sums: Any, operands: Operands, theta: Operands) -> Array:
+    """The same with the sums over rows, which value and slopes then share."""
+    return _value(room, kernel, axes, sums, operands, theta)
 
 
-@functools.partial(_of_total.defjvp, symbolic_zeros=True)
-def _of_total_jvp(
+@functools.partial(_sum_with.defjvp, symbolic_zeros=True)
+def _sum_with_jvp(
     room: Room, kernel: Kernel, axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]
 ) -> tuple[Array, Array]:
-    total, *primals = primals
-    return _of_total(room, kernel, axes, total, *primals), _tangent(room, kernel, axes, total, primals, tangents[1:])
+    sums, *primals = primals
+    value = _sum_with(room, kernel, axes, sums, *primals)
+    return value, _tangent(room, kernel, axes, sums, primals, tangents[1:])
 
 
 def _tangent(
-    room: Room, kernel: Kernel, axes: Axes, total: Total, primals: Sequence[Any], tangents: Sequence[Any]
+    room: Room, kernel: Kernel, axes: Axes, sums: Any, primals: Sequence[Any], tangents: Sequence[Any]
 ) -> Array:
     operands, theta = primals
-    pair = room.pair(operands, axes, total.sums)
+    pair = room.pair(operands, axes, sums)
     if room.normalized:
-        value = _of_total(room, kernel, axes, total, operands, theta)
-        parts = _of_logits(kernel, axes, total._replace(value=value), pair, theta, tangents[0])
+        value = expand(_sum_with(room, kernel, axes, sums, operands, theta), axes)
+        parts = _of_logits(kernel, axes, value, pair, sums, theta, tangents[0])
     else:
         parts = _of_probs(kernel, pair, theta, tangents[0])
     for slope, tangent in zip(kernel.slope_theta, tangents[1], strict=True):
         if not is_symbolic_zero(tangent):
             parts.append(slope(pair, *theta) * tangent)
     if not parts:
-        return jnp.zeros_like(total.value)
+        return jnp.zeros(pair.p.shape[: -len(axes)], pair.p.dtype)
+    # Fenced: second derivatives sum what is formed of it (see `softmax.centred`).
     return fence(jnp.sum(sum(parts[1:], start=parts[0]), axis=axes))
 
 
@@ -167,7 +157,7 @@ def _of_probs(kernel: Kernel, pair: Pair, theta: Operands, tangents: Sequence[An
 
 
 def _of_logits(
-    kernel: Kernel, axes: Axes, total: Total, pair: Pair, theta: Operands, tangents: Sequence[Any]
+    kernel: Kernel, axes: Axes, value: Array, pair: Pair, sums: Any, theta: Operands, tangents: Sequence[Any]
 ) -> list[Array]:
     """Slopes in log p and log q times their tangents, which are those of the logits less their means."""
     parts: list[Array] = []
@@ -179,7 +169,7 @@ def _of_logits(
             parts.append(flow(pair, *theta) * sm.centred(p, tangent, axes))
         else:
             # The mean of the tangent, with its sum exchanged: no other pass over the row.
-            parts.append((flow(pair, *theta) - p * mean(expand(total.value, axes), total.sums)) * tangent)
+            parts.append((flow(pair, *theta) - p * mean(value, sums)) * tangent)
     return parts
 
 
@@ -189,6 +179,11 @@ def evaluate(room: Room, measure: Kernel | RowMeasure, axes: Axes, operands: Ope
     if isinstance(measure, Kernel):
         return room.sum(measure, axes, operands, parameters)
     return measure(room, axes, *operands, *parameters)
+
+
+def in_units(row: Array, factor: float) -> Array:
+    """A row in other units; the product is kept out of the sum that it follows."""
+    return row if factor == 1.0 else fence(row) * factor
 
 
 def keep(row: Array, axes: Axes, *, keepdims: bool) -> Array:

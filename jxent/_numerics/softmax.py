@@ -29,16 +29,20 @@ class RowSums(NamedTuple):
     rest: Array  # the same without one of the largest
 
 
-def row_sums(axes: Axes, z: Array) -> RowSums:
-    """Maximum and sums of exponentials."""
-    return row_sums_and_exps(axes, z)[0]
-
-
-def row_sums_and_exps(axes: Axes, z: Array) -> tuple[RowSums, Array]:
-    """The sums, and exp(z − top), in float32 without what the difference was rounded by."""
+def row_sums(z: Array, axes: Axes) -> RowSums:
+    """Maximum and sums of exponentials, as constants: what is formed of them has a derivative rule of its own."""
+    z = lax.stop_gradient(z)
     top = row_maximum(z, axes)
-    exps = fence(exp_from(top, z, precise=z.dtype == jnp.float64))
-    return RowSums(top, *total_and_rest(exps, axes)), exps
+    return RowSums(top, *by_portions(_total_and_rest, axes, z, top))
+
+
+def _total_and_rest(axes: Axes, z: Array, top: Array) -> tuple[Array, Array]:
+    return total_and_rest(exponentials(z, top), axes)
+
+
+def exponentials(z: Array, top: Array) -> Array:
+    """Exp(z − top) for sums: in float32 without what the difference was rounded by."""
+    return fence(exp_from(top, z, precise=z.dtype == jnp.float64))
 
 
 def total_and_rest(exps: Array, axes: Axes) -> tuple[Array, Array]:
@@ -46,9 +50,9 @@ def total_and_rest(exps: Array, axes: Axes) -> tuple[Array, Array]:
 
     Where the sum is above 1.5 that is the difference; below, the largest is alone, and the sum of what is below 1.
     """
-    total = row_sum(exps, axes, keepdims=True)
+    total = fence(row_sum(exps, axes, keepdims=True))
     # sign(e − 1) is 0 for the largest and −1 for the others: the vector kernels have no choice.
-    others = row_sum(-jnp.sign(exps - 1.0) * exps, axes, keepdims=True)
+    others = fence(row_sum(-jnp.sign(exps - 1.0) * exps, axes, keepdims=True))
     return total, jnp.where(total >= 1.5, total - 1.0, others)
 
 
@@ -63,11 +67,6 @@ def exp_from(top: Array, z: Array, *, precise: bool) -> Array:
         return exponential(d)
     _, lost = two_difference(z, top)
     return exponential(d) * (1.0 + jnp.where(jnp.isfinite(lost), lost, 0.0))
-
-
-def sums_of(z: Array, axes: Axes) -> RowSums:
-    """`row_sums` by portions, as constants: what is formed of them has a derivative rule of its own."""
-    return by_portions(row_sums, axes, lax.stop_gradient(z))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
@@ -104,18 +103,18 @@ def log_total(sums: RowSums) -> Array:
 
 def log_softmax(z: Array, axes: Axes) -> Array:
     """Log p from logits."""
-    return log_softmax_of(z, sums_of(z, axes), axes)
+    return log_softmax_of(z, row_sums(z, axes), axes)
 
 
 def softmax(z: Array, axes: Axes) -> Array:
     """P from logits."""
-    return softmax_of(z, sums_of(z, axes), axes)
+    return softmax_of(z, row_sums(z, axes), axes)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def complement(z: Array, axes: Axes) -> Array:
     """1 − p, which for a dominating class is the sum of the others."""
-    sums = sums_of(z, axes)
+    sums = row_sums(z, axes)
     exps = exp_from(sums.top, z, precise=True)
     return jnp.where(z == sums.top, sums.rest, 1.0 + sums.rest - exps) / sums.total
 
@@ -130,7 +129,7 @@ def _complement_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Arr
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def log_sum_exp(z: Array, axes: Axes) -> Array:
     """Log Σ exp z, the reduced axes kept with size 1; −∞ with gradient 0 for a row of only −∞."""
-    sums = sums_of(z, axes)
+    sums = row_sums(z, axes)
     return jnp.where(sums.total == 0.0, -jnp.inf, sums.top + jnp.log1p(sums.rest))
 
 

@@ -32,7 +32,7 @@ def finish(
     row: Array, some: Array | None, axes: Axes, *, keepdims: bool, base: float | None, empty: float = 0.0
 ) -> Array:
     """Units, kept axes, and the value of rows in which nothing takes part."""
-    row = rows.keep(row, axes, keepdims=True) * log_base_factor(base)
+    row = rows.keep(rows.in_units(row, log_base_factor(base)), axes, keepdims=True)
     if some is not None:
         row = jnp.where(some, row, empty)
     return row if keepdims else jnp.squeeze(row, axes)

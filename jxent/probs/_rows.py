@@ -32,7 +32,7 @@ def one(
     if mask is not None and not isinstance(measure, Kernel):
         # A formula of the mass of a row takes the mass of nothing for a lack of 1.
         row = jnp.where(jnp.any(mask, axis=axes), row, 0.0)
-    return rows.keep(row, axes, keepdims=keepdims) * log_base_factor(base)
+    return rows.keep(rows.in_units(row, log_base_factor(base)), axes, keepdims=keepdims)
 
 
 def two(
@@ -52,7 +52,7 @@ def two(
         first, second = jnp.where(mask, first, 0.0), jnp.where(mask, second, 0.0)
     operands, inner = trailing(axes, first, second)
     row = evaluate(PROBS, measure, inner, operands, theta)
-    return rows.keep(row, axes, keepdims=keepdims) * log_base_factor(base)
+    return rows.keep(rows.in_units(row, log_base_factor(base)), axes, keepdims=keepdims)
 
 
 def two_by_generator(
