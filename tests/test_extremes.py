@@ -1,11 +1,14 @@
 """Inputs at the rim of what is allowed: masses far from 1, logits of 1e38, labels beyond int32, weak scalars."""
 
+import functools
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jxent import logits, losses, probs, regression
+from jxent import linear, logits, losses, probs, regression
 from tests import reference as ref
 
 LABEL_LOSS = losses.softmax_cross_entropy_with_integer_labels
@@ -92,3 +95,152 @@ def test_fit_under_a_jit_that_closes_over_its_data(rng):
     assert np.isnan(outcome.history[int(outcome.num_steps) + 1 :]).all()
     with jax.debug_nans(True):
         assert regression.fit(x, y, l2=0.1).converged
+
+
+LOWEST = float(np.finfo(np.float32).min)
+
+
+def test_logits_at_the_most_negative_number_are_possible_classes():
+    """Masks by finfo.min: a row of them is uniform, and beside other logits such a class has no weight."""
+    z, flat = jnp.full(3, LOWEST), jnp.zeros(3)
+    np.testing.assert_allclose(logits.probabilities(z), 1 / 3, rtol=1e-6)
+    np.testing.assert_allclose(logits.entropy(z), np.log(3), rtol=1e-6)
+    np.testing.assert_allclose(logits.fisher_information(z), np.eye(3) / 3 - 1 / 9, rtol=1e-6)
+    np.testing.assert_allclose(LABEL_LOSS(z, 1), np.log(3), rtol=1e-6)
+    np.testing.assert_allclose(
+        jax.grad(losses.softmax_cross_entropy)(z, jnp.eye(3)[0]), [-2 / 3, 1 / 3, 1 / 3], rtol=1e-6
+    )
+    for name in ("kl_divergence", "jensen_shannon_divergence", "jeffreys_divergence"):
+        measure = getattr(logits, name)
+        assert measure(z, flat) == measure(flat, z) == 0
+        np.testing.assert_array_equal(jax.grad(measure)(z, flat), jnp.zeros(3))
+    mixed = jnp.asarray([LOWEST, 0.0, 1.0])
+    np.testing.assert_allclose(logits.entropy(mixed), logits.entropy(mixed[1:]), rtol=1e-6)
+    assert np.all(np.isfinite(jax.grad(logits.entropy)(mixed)))
+
+
+def test_a_linear_head_with_a_bias_at_the_most_negative_number():
+    x, w, labels = jnp.ones((2, 3)), jnp.zeros((3, 3)), jnp.asarray([0, 1])
+    loss = linear.softmax_cross_entropy(x, w, labels, bias=jnp.full(3, LOWEST))
+    np.testing.assert_allclose(loss, np.log(3), rtol=1e-6)
+    masked = jnp.asarray([LOWEST, 0.0, 0.0])
+    np.testing.assert_allclose(linear.softmax_cross_entropy(x, w, labels, bias=masked)[1], np.log(2), rtol=1e-6)
+    for block in (1, 2):
+        found = linear.softmax_cross_entropy(x, w, labels, bias=jnp.full(3, LOWEST), block_size=block)
+        np.testing.assert_allclose(found, loss, rtol=1e-6)
+
+
+TWO_ROWS = (
+    *("cross_entropy", "kl_divergence", "jeffreys_divergence", "jensen_shannon_divergence"),
+    *("total_variation", "chi_squared_divergence", "hellinger_distance", "bhattacharyya_distance"),
+)
+
+
+@pytest.mark.parametrize("name", TWO_ROWS)
+@pytest.mark.parametrize("offset", [(1e4, 0.1), (-1e4, 1e4), (0.0, 3e4)])
+def test_rows_of_different_offsets(name, offset):
+    z = [np.float32(offset[i]) + np.asarray(row, np.float32) for i, row in enumerate(([0, 1, 2, 3], [3, 0, 1, 1]))]
+    exact = float(getattr(ref, name)(*(ref.softmax(ref.exact(x))[0] for x in z)))
+    np.testing.assert_allclose(getattr(logits, name)(*z), exact, rtol=4e-6)
+
+
+def test_options_at_the_end_of_their_intervals():
+    for error in (0.0, 3.0):
+        assert jax.grad(losses.huber_loss)(error, 0.0, delta=jnp.inf) == error
+    for z in (-40.0, -1.0, 0.0, 0.3, 40.0):
+        slope = jax.grad(lambda z: losses.focal_loss(z, 1.0, gamma=jnp.inf))(z)
+        assert losses.focal_loss(z, 1.0, gamma=jnp.inf) == 0
+        assert slope == 0
+    for z, target, slope in ((2e38, 0.0, 1.0), (2e38, 1.0, 0.0), (-2e38, 1.0, -1.0)):
+        assert jax.grad(losses.focal_loss)(z, target) == slope
+
+
+def _with_orders(room):
+    """Every divergence of two rows, by name."""
+    names = (n for n in TWO_ROWS)
+    with_order = {"renyi_divergence": (0.5, 2.0), "alpha_divergence": (0.5, -3.0)}
+    found = {n: getattr(room, n) for n in names}
+    for n, orders in with_order.items():
+        found |= {f"{n}({a})": lambda p, q, n=n, a=a: getattr(room, n)(p, q, a) for a in orders}
+    return found
+
+
+@pytest.mark.parametrize("name", _with_orders(probs))
+def test_nan_beside_an_infinite_term_stays(name):
+    for first, second in (
+        ([np.nan, 1.0], [0.0, 1.0]),
+        ([0.0, 1.0], [np.nan, 1.0]),
+        ([np.nan, 0.5, 0.5], [1.0, 0.0, 0.0]),
+    ):
+        assert np.isnan(_with_orders(probs)[name](first, second))
+
+
+INFINITE = ("kl_divergence", "jeffreys_divergence", "chi_squared_divergence", "cross_entropy", "renyi_divergence(2.0)")
+
+
+@pytest.mark.parametrize("name", INFINITE)
+def test_slopes_of_an_infinite_value_are_infinite_not_nan(name):
+    """A probability that is just a normal number, facing 0."""
+    p, q = jnp.asarray([1.19e-38, 1.0]), jnp.asarray([0.0, 1.0])
+    measure = _with_orders(probs)[name]
+    assert measure(p, q) == np.inf
+    in_p, in_q = jax.grad(measure, (0, 1))(p, q)
+    assert (in_p[0], in_q[0]) == (np.inf, -np.inf)
+    assert np.all(np.isfinite([in_p[1], in_q[1]]))
+
+
+@pytest.mark.parametrize("name", ["kl_divergence", "renyi_divergence(2.0)", "chi_squared_divergence"])
+def test_slopes_in_logits_are_finite_where_the_value_is_not(name):
+    zp = jnp.asarray([-2.37, 38.41, 75.07, -8.41, -20.21, 3.71])
+    zq = jnp.asarray([-56.0, -563.79, -np.inf, 793.34, 351.04, 218.33])
+    measure = _with_orders(logits)[name]
+    assert measure(zp, zq) == np.inf
+    assert np.all(np.isfinite(jax.grad(measure, (0, 1))(zp, zq)))
+
+
+@pytest.mark.parametrize("normalizer", ["arithmetic", "geometric", "min", "max", "joint"])
+def test_normalized_information_is_from_0_to_1(normalizer, rng):
+    measure = functools.partial(probs.normalized_mutual_information, normalizer=normalizer)
+    row = jnp.asarray([[0.6, 0.3, 0.1]])
+    assert str(measure(row)) == "0.0"
+    for table in (row, jnp.concatenate([row, jnp.zeros((1, 3))])):
+        assert np.max(np.abs(jax.grad(measure)(table))) < 10
+    same = jnp.stack([jnp.diag(jnp.asarray(p)) for p in rng.dirichlet(np.full(6, 0.5), size=50)])
+    found = np.asarray(measure(same))
+    assert np.all(found <= 1)
+    np.testing.assert_allclose(found, 1, rtol=4e-6)
+
+
+def test_complex_parameters_are_refused():
+    calls = (
+        lambda: probs.renyi_entropy([0.5, 0.5], 1j),
+        lambda: logits.tsallis_entropy([0.5, 0.5], np.complex64(2)),
+        lambda: probs.jensen_shannon_divergence([0.5, 0.5], [0.5, 0.5], weight=jnp.asarray(1j)),
+        lambda: losses.huber_loss(1.0, 2.0, delta=1j),
+        lambda: losses.softmax_cross_entropy([1.0, 2.0], [1.0, 0.0], z_loss=1j),
+    )
+    for call in calls:
+        with pytest.raises(TypeError, match=r"complex|real"):
+            call()
+
+
+def test_co_information_of_many_variables_is_one_program():
+    """The size of the program grows with the variables, not with their subsets."""
+
+    def operations(n):
+        shape = jax.ShapeDtypeStruct((2,) * n, jnp.float32)
+        return str(jax.make_jaxpr(probs.co_information)(shape)).count(" = ")
+
+    few, more, many = operations(4), operations(7), operations(10)
+    assert many - more == more - few
+
+
+def test_co_information_of_four_variables(x64, rng):
+    p = rng.dirichlet(np.ones(24)).reshape(2, 3, 2, 2)
+    axes = range(4)
+    subsets = itertools.chain.from_iterable(itertools.combinations(axes, r) for r in range(1, 5))
+    exact = -sum(
+        (-1) ** len(s) * float(ref.entropy(ref.exact(p.sum(tuple(set(axes) - set(s))).ravel()))) for s in subsets
+    )
+    np.testing.assert_allclose(probs.co_information(p), exact, rtol=1e-10)
+    np.testing.assert_allclose(probs.co_information(np.stack([p, p]), variables=(1, 2, 3, 4)), [exact] * 2, rtol=1e-10)

@@ -4,6 +4,7 @@ import functools
 import inspect
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -191,6 +192,92 @@ def test_every_measure_of_sharded_arrays_is_the_same():
 def test_sharded_arrays_give_the_same_values():
     """Explicit axes over rows, classes and both, auto axes over both, and shard_map with check_vma, on 4 devices."""
     assert fresh(SHARDED, devices=4).endswith("same")
+
+
+SHARDED_LAYOUTS = """
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, PartitionSpec as P, NamedSharding
+from jxent import probs, logits, losses
+rng = np.random.default_rng(0)
+p, q = (jnp.asarray(rng.dirichlet(np.ones(8), size=4), jnp.float32) for _ in range(2))
+labels, weights = jnp.asarray([0, 3, 5, 7]), jnp.linspace(0.5, 2.0, 8)
+label_loss = losses.softmax_cross_entropy_with_integer_labels
+cases = []
+for room, a, b in ((probs, p, q), (logits, jnp.log(p), jnp.log(q))):
+    names = ("pairwise_kl_divergence", "pairwise_jensen_shannon_divergence", "pairwise_cross_entropy")
+    cases += [(getattr(room, n), (a, b)) for n in names]
+    t = a.reshape(4, 2, 2, 2)
+    names = ("total_correlation", "dual_total_correlation", "o_information", "co_information", "joint_entropy")
+    cases += [(lambda t, r=room, n=n: getattr(r, n)(t, variables=(1, 2, 3)), (t,)) for n in names]
+    cases += [(room.mutual_information, (t,)), (room.conditional_mutual_information, (t,))]
+z = jnp.log(p)
+cases += [(logits.fisher_information, (z,)), (logits.fisher_vector_product, (z, q)),
+          (lambda z, y, w: label_loss(z, y, class_weights=w), (z, labels, weights)),
+          (lambda z, t, w: losses.softmax_cross_entropy(z, t, class_weights=w), (z, q, weights))]
+both = [jax.jit(lambda *x, f=f: (f(*x), jax.grad(lambda *x: f(*x).sum())(*x))) for f, _ in cases]
+alone = [f(*args) for f, (_, args) in zip(both, cases)]
+mesh = jax.make_mesh((2, 2), ("rows", "classes"), axis_types=(AxisType.Explicit, AxisType.Explicit))
+with jax.set_mesh(mesh):
+    for spec in (("rows", None), (None, "classes"), ("rows", "classes")):
+        for (_, args), f, (values, slope) in zip(cases, both, alone):
+            place = lambda x: P(*(spec[:2] if x.ndim > 1 else spec[1:2] if x.dtype == jnp.float32 else spec[:1]))
+            found, g = f(*(jax.device_put(x, NamedSharding(mesh, place(x))) for x in args))
+            np.testing.assert_allclose(found, values, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(g, slope, rtol=1e-4, atol=1e-5)
+print("same")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_compile")
+def test_layouts_that_an_operation_does_not_allow_are_gathered():
+    """All pairs, tables whose variables are sharded, class weights and the Fisher matrix, over explicit mesh axes."""
+    assert fresh(SHARDED_LAYOUTS, devices=4).endswith("same")
+
+
+# A function of each kind, of rows so many that the CPU takes them a portion at a time.
+PLATFORMS = {
+    "probs.kl_divergence": lambda z: probs.kl_divergence(jax.nn.softmax(z), jax.nn.softmax(-z)),
+    "logits.entropy": logits.entropy,
+    "logits.kl_divergence": lambda z: logits.kl_divergence(z, -z),
+    "label loss": lambda z: losses.softmax_cross_entropy_with_integer_labels(z, jnp.zeros(z.shape[0], int)),
+}
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_a_program_for_several_platforms_is_that_of_each(name, rng):
+    """Exported for a CPU and a GPU from a CPU: the choice is made where the program runs."""
+    function = PLATFORMS[name]
+    z = jnp.asarray(rng.normal(size=(4200, 1000)), jnp.float32)
+    program = jax.export.export(jax.jit(function), platforms=("cpu", "cuda"))(jax.ShapeDtypeStruct(z.shape, z.dtype))
+    assert program.platforms == ("cpu", "cuda")
+    whole = function(z)
+    np.testing.assert_allclose(program.call(z), whole, rtol=4e-6)
+    # In portions as alone.
+    np.testing.assert_allclose(whole[-50:], function(z[-50:]), rtol=4e-6)
+
+
+@pytest.mark.parametrize("name", PLATFORMS)
+def test_with_a_default_device_and_without_compilation(name, rng):
+    z = jnp.asarray(rng.normal(size=(6, 100)), jnp.float32)
+    function = PLATFORMS[name]
+    expected, slope = function(z), jax.grad(lambda z: jnp.sum(function(z)))(z)
+    with jax.default_device(jax.devices("cpu")[0]):
+        np.testing.assert_array_equal(function(z), expected)
+    with jax.disable_jit():
+        np.testing.assert_allclose(function(z), expected, rtol=4e-6)
+        np.testing.assert_allclose(jax.grad(lambda z: jnp.sum(function(z)))(z), slope, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("room", [probs, logits])
+@pytest.mark.parametrize("name", ["kl_divergence", "jensen_shannon_divergence", "cross_entropy"])
+def test_pairs_of_symbolic_sizes(room, name, rng):
+    n, m, k = jax.export.symbolic_shape("n, m, k")
+    shapes = [jax.ShapeDtypeStruct((rows, k), jnp.float32) for rows in (n, m)]
+    measure = getattr(room, f"pairwise_{name}")
+    rows = [jnp.asarray(rng.dirichlet(np.ones(4), size=size), jnp.float32) for size in (3, 2)]
+    program = jax.export.export(jax.jit(measure))(*shapes)
+    np.testing.assert_allclose(program.call(*rows), measure(*rows), rtol=4e-6)
 
 
 def test_vmap_over_every_argument_and_axis(rng):

@@ -4,12 +4,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._numerics.compiler import broadcast
+from jxent._numerics.compiler import broadcast, gathered, is_sharded
 
 Axis = int | Sequence[int]
 # What a function outside the compiled boundary takes: it turns lists into arrays itself.
@@ -148,7 +150,8 @@ def row_pairs(first_name: str, first: ArrayLike, second_name: str, second: Array
             f"`{first_name}` has shape {a.shape} and `{second_name}` {b.shape}, expected [N, K] and [M, K] with the "
             f"same K of at least 1; a single row is {first_name}[None, :], and batches go by jax.vmap"
         )
-    return a, b
+    # All pairs of rows that explicit mesh axes shard have no layout that follows from theirs.
+    return gathered(a), gathered(b)
 
 
 def boolean(name: str, value: ArrayLike) -> Array:
@@ -192,7 +195,9 @@ def unit(base: float | int | None) -> str:
 
 
 def scalar(name: str, value: ArrayLike) -> None:
-    """Refuse a parameter that is not one number."""
+    """Refuse a parameter that is not one real number."""
+    if jnp.iscomplexobj(value):
+        raise TypeError(f"`{name}` is complex, expected a real number; take its real part first")
     if jnp.ndim(value) != 0:
         raise ValueError(f"`{name}` has shape {jnp.shape(value)}, expected a scalar; batches go by jax.vmap")
 
@@ -269,7 +274,11 @@ def weights_of_classes(weights: ArrayLike | None, z: Array, axes: tuple[int, ...
     if weights is None:
         return None
     w = per_class("class_weights", weights, tuple(z.shape[a] for a in axes), f"`logits` {z.shape}", z)
-    return w.reshape(tuple(n if a in axes else 1 for a, n in enumerate(z.shape)))
+    w = gathered(w).reshape(tuple(n if a in axes else 1 for a, n in enumerate(z.shape)))
+    if not is_sharded(z):
+        return w
+    spec = jax.typeof(z).sharding.spec
+    return jax.sharding.reshard(w, PartitionSpec(*(name if a in axes else None for a, name in enumerate(spec))))
 
 
 def ignored_rows(labels: ArrayLike, ignore_label: int | None) -> Array | None:

@@ -166,7 +166,8 @@ def static_option(function: str, key: str, value: Any) -> Any:
 def check_domain(function: str, key: str, value: Any, interval: tuple[float, float]) -> None:
     """Refuse a Python number outside its closed interval; arrays are left to the function."""
     low, high = interval
-    if isinstance(value, (bool, int, float, np.generic)) and not low <= float(value) <= high:
+    number = isinstance(value, (bool, int, float, np.generic)) and not np.iscomplexobj(value)
+    if number and not low <= float(value) <= high:
         expected = "a number > 0" if low == POSITIVE[0] else f"a number in [{low:g}, {high:g}]"
         raise ValueError(f"{function}(): `{key}` is {value}, expected {expected}")
 

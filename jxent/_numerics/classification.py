@@ -41,6 +41,13 @@ def pick(z: Array, labels: Array, axis: int) -> Array:
     return jnp.take_along_axis(z, labels, axis=axis)
 
 
+def of_labels(weights: Array, z: Array, labels: Array, axis: int) -> Array:
+    """The weight of each label, for weights of the rank of the logits with size 1 but for the classes."""
+    if is_sharded(z) or is_sharded(labels):
+        return jnp.sum(jnp.where(class_ids(z, axis) == labels, weights, 0.0), axis=axis, keepdims=True)
+    return jnp.take(weights.ravel(), labels)
+
+
 def class_ids(z: Array, axis: int) -> Array:
     """0, 1, … along the class axis, of the shape of the logits and sharded as they are."""
     sharding = jax.typeof(z).sharding if is_sharded(z) else None
@@ -216,22 +223,43 @@ def focal_loss(z: Array, targets: Array, gamma: Array) -> Array:
     return value + lax.stop_gradient(_focal_loss(z, targets, gamma) - value)
 
 
+@jax.custom_jvp
 def _focal_loss(z: Array, targets: Array, gamma: Array) -> Array:
     return _miss_to_the(z, targets, gamma) * sigmoid_loss(z, targets)
 
 
-@jax.custom_jvp
 def _miss_to_the(z: Array, targets: Array, gamma: Array) -> Array:
     """(1 − p_t)^γ: the sum of two products is rounded once, where exp(γ·log) would round a large exponent."""
-    return jnp.power(sm.sigmoid(z) * (1.0 - targets) + sm.sigmoid(-z) * targets, gamma)
+    power = jnp.power(sm.sigmoid(z) * (1.0 - targets) + sm.sigmoid(-z) * targets, gamma)
+    return jnp.where(jnp.isposinf(gamma) & (_log_miss(z, targets) < 0.0), 0.0, power)
 
 
-@_miss_to_the.defjvp
-def _miss_to_the_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+@_focal_loss.defjvp
+def _focal_loss_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
     (z, targets, gamma), (dz, dt, dgamma) = primals, tangents
-    value = _miss_to_the(z, targets, gamma)
-    log_miss, dlog_miss = jax.jvp(_log_miss, (z, targets), (dz, dt))
-    return value, value * (gamma * dlog_miss + log_miss * dgamma)
+    loss, miss = sigmoid_loss(z, targets), _focal_weight(z, targets, gamma)
+    in_z, in_targets = _sigmoid_slopes(z, targets)
+    log_in_z, log_in_targets = _log_miss_slopes(z, targets)
+    # γ times a slope first, which is 0 where the loss is out of range; at γ = ∞ the weight is 0 before it is infinite.
+    finite = jnp.where(jnp.isposinf(gamma), 0.0, gamma)
+    slope_z = in_z + (finite * log_in_z) * loss
+    slope_targets = in_targets + (finite * log_in_targets) * loss
+    slope_gamma = jnp.where(miss == 0.0, 0.0, _log_miss(z, targets)) * loss
+    return _focal_loss(z, targets, gamma), miss * (slope_z * dz + slope_targets * dt + slope_gamma * dgamma)
+
+
+@jax.custom_jvp
+def _focal_weight(z: Array, targets: Array, gamma: Array) -> Array:
+    return _miss_to_the(z, targets, gamma)
+
+
+@_focal_weight.defjvp
+def _focal_weight_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (z, targets, gamma), (dz, dt, dgamma) = primals, tangents
+    weight, log_miss = _focal_weight(z, targets, gamma), _log_miss(z, targets)
+    in_z, in_targets = _log_miss_slopes(z, targets)
+    finite = jnp.where(jnp.isposinf(gamma), 0.0, gamma)
+    return weight, weight * (finite * (in_z * dz + in_targets * dt) + jnp.where(weight == 0.0, 0.0, log_miss) * dgamma)
 
 
 @jax.custom_jvp
@@ -242,13 +270,16 @@ def _log_miss(z: Array, targets: Array) -> Array:
 
 @_log_miss.defjvp
 def _log_miss_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
-    (z, targets), (dz, dt) = primals, tangents
+    in_z, in_targets = _log_miss_slopes(*primals)
+    return _log_miss(*primals), in_z * tangents[0] + in_targets * tangents[1]
+
+
+def _log_miss_slopes(z: Array, targets: Array) -> tuple[Array, Array]:
     log_miss = _log_miss(z, targets)
     in_z = (1.0 - 2.0 * targets) * jnp.exp(-(sm.softplus(z) + sm.softplus(-z) + log_miss))
     # 1/(1 − p_t), of which the square is in range too.
     most = -0.49 * float(np.log(tiny(z.dtype)))
-    in_targets = (sm.sigmoid(-z) - sm.sigmoid(z)) * jnp.exp(jnp.minimum(-log_miss, most))
-    return log_miss, in_z * dz + in_targets * dt
+    return in_z, (sm.sigmoid(-z) - sm.sigmoid(z)) * jnp.exp(jnp.minimum(-log_miss, most))
 
 
 @jax.custom_jvp
@@ -260,8 +291,11 @@ def sigmoid_loss(z: Array, targets: Array) -> Array:
 
 @sigmoid_loss.defjvp
 def _sigmoid_loss_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
-    (z, targets), (dz, dt) = primals, tangents
+    in_z, in_targets = _sigmoid_slopes(*primals)
+    return sigmoid_loss(*primals), in_z * tangents[0] + in_targets * tangents[1]
+
+
+def _sigmoid_slopes(z: Array, targets: Array) -> tuple[Array, Array]:
     bound = -float(np.log(tiny(z.dtype)))
     finite = jnp.where(z == -jnp.inf, -bound, jnp.where(z == jnp.inf, bound, z))
-    slope = (1.0 - targets) * sm.sigmoid(z) - targets * sm.sigmoid(-z)
-    return sigmoid_loss(z, targets), slope * dz - finite * dt
+    return (1.0 - targets) * sm.sigmoid(z) - targets * sm.sigmoid(-z), -finite

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import PartitionSpec
 from jaxtyping import Array
 
 Axes = tuple[int, ...]
@@ -159,6 +160,27 @@ def is_sharded(z: Array) -> bool:
     """Whether the type of the array names mesh axes: only explicit ones do."""
     spec = getattr(getattr(jax.typeof(z), "sharding", None), "spec", ())
     return any(axis is not None for axis in spec)
+
+
+def gathered(x: Array, axes: Axes | None = None) -> Array:
+    """An array that no explicit mesh axis shards along these axes (None: along any), where an operation allows none."""
+    if not is_sharded(x):
+        return x
+    spec = jax.typeof(x).sharding.spec
+    kept = [None if axes is None or i in axes else name for i, name in enumerate(spec)]
+    return jax.sharding.reshard(x, PartitionSpec(*kept))
+
+
+def reshaped(x: Array, shape: tuple[int, ...]) -> Array:
+    """The array in another shape, of which explicit mesh axes may shard the first axis where that stays as it is."""
+    if x.shape == shape:
+        return x
+    if not is_sharded(x):
+        return x.reshape(shape)
+    if not shape or not x.ndim or shape[0] != x.shape[0]:
+        return gathered(x).reshape(shape)
+    x = gathered(x, tuple(range(1, x.ndim)))
+    return lax.reshape(x, shape, out_sharding=PartitionSpec(jax.typeof(x).sharding.spec[0]))
 
 
 def varying(x: Array) -> frozenset[str]:

@@ -66,7 +66,9 @@ def _chi_squared_term(s: Pair) -> Array:
     """(p − q)²/q = (p − q)(p/q − 1); where p/q leaves the range of the dtype p²/q need not."""
     far = (s.delta < _FAR) & ~s.no_q
     inside = jnp.where(far, _square_over(s, far) - 2.0 * s.p + s.q, -s.diff * _ratio_less_one(s))
-    return jnp.where(s.no_q, jnp.where(s.no_p, 0.0, jnp.inf), jnp.where(s.no_p, s.q, inside))
+    # Not a number where a side is none.
+    alone = jnp.inf + 0.0 * (s.p + s.q)
+    return jnp.where(s.no_q, jnp.where(s.no_p, 0.0, alone), jnp.where(s.no_p, s.q, inside))
 
 
 def _square_over(s: Pair, far: Array, *, bounded: bool = False) -> Array:

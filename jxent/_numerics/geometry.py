@@ -4,12 +4,14 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
+from jxent._numerics.compiler import gathered
 from jxent._numerics.logarithm import at_least_tiny
 
 
 def fisher_information(z: Array) -> Array:
     """diag(p) − p·pᵀ, with the diagonal as p(1 − p) and 1 − p as the sum of the others."""
     axes = (z.ndim - 1,)
+    z = gathered(z, axes)
     p, rest = sm.softmax(z, axes), sm.complement(z, axes)
     outside = -p[..., :, None] * p[..., None, :]
     eye = jnp.eye(z.shape[-1], dtype=bool)
@@ -17,11 +19,10 @@ def fisher_information(z: Array) -> Array:
 
 
 def fisher_vector_product(z: Array, v: Array) -> Array:
-    """p(v − Σ p·v), with v measured from its value at a most probable class, whose own term then vanishes."""
-    p = sm.softmax(z, (z.ndim - 1,))
-    top = jnp.argmax(z, axis=-1, keepdims=True)
-    moved = v - jnp.take_along_axis(v, top, axis=-1)
-    return p * sm.centred(p, moved, (z.ndim - 1,))
+    """p(v − Σ p·v)."""
+    axes = (z.ndim - 1,)
+    p = sm.softmax(z, axes)
+    return p * sm.centred(p, v, axes)
 
 
 def natural_gradient(z: Array, gradient: Array) -> Array:

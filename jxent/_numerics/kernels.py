@@ -82,8 +82,9 @@ def _one_alone_is_zero(s: Pair) -> Array:
     return s.no_q ^ s.no_p
 
 
-def _infinite_where(mask: Array, value: Array) -> Array:
-    return jnp.where(mask, jnp.inf, value)
+def infinite_where(mask: Array, s: Pair, value: Array) -> Array:
+    """+∞ where a summand is, and NaN where one of its sides is no number."""
+    return jnp.where(mask, jnp.inf + 0.0 * (s.p + s.q), value)
 
 
 ENTROPY = Kernel(
@@ -98,7 +99,7 @@ ENTROPY = Kernel(
 
 CROSS_ENTROPY = Kernel(
     name="cross_entropy",
-    term=lambda s: _infinite_where(_q_alone_is_zero(s), -s.p * s.log_q),
+    term=lambda s: infinite_where(_q_alone_is_zero(s), s, -s.p * s.log_q),
     slope_p=lambda s: -s.log_q,
     flow_p=lambda s: -s.p * s.log_q,
     slope_q=lambda s: -quotient(s.p, s.q),
@@ -118,7 +119,7 @@ def _mean_log_ratio(value: Array, sums: Any) -> Array:
 # The generalised form Σ p·log(p/q) − p + q: never negative, and flat at p = q.
 KL_DIVERGENCE = Kernel(
     name="kl_divergence",
-    term=lambda s: _infinite_where(_q_alone_is_zero(s), _relative_entropy(s)),
+    term=lambda s: infinite_where(_q_alone_is_zero(s), s, _relative_entropy(s)),
     slope_p=lambda s: -s.delta,
     flow_p=lambda s: -s.p * s.delta,
     slope_q=lambda s: _one_less_ratio(s.p, s.q, s.diff),
@@ -132,7 +133,7 @@ KL_DIVERGENCE = Kernel(
 # KL(p‖q) + KL(q‖p) = Σ (q − p)·log(q/p): a product, so that nothing cancels.
 JEFFREYS_DIVERGENCE = Kernel(
     name="jeffreys_divergence",
-    term=lambda s: _infinite_where(_one_alone_is_zero(s), s.diff * s.delta),
+    term=lambda s: infinite_where(_one_alone_is_zero(s), s, s.diff * s.delta),
     slope_p=lambda s: -s.delta + _one_less_ratio(s.q, s.p, -s.diff),
     flow_p=lambda s: -s.p * s.delta - s.diff,
     slope_q=lambda s: s.delta + _one_less_ratio(s.p, s.q, s.diff),

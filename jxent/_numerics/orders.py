@@ -178,8 +178,9 @@ def _alpha_term(s: Pair, alpha: Array) -> Array:
     p_alone, q_alone = _alone(s)
     gamma = 1.0 - beta
     # One side alone leaves βp/(βγ) or γq/(βγ).
-    at_p = jnp.where(beta > 0.0, s.q / _some(beta), jnp.inf)
-    at_q = jnp.where(gamma > 0.0, s.p / _some(gamma), jnp.inf)
+    infinite = jnp.inf + 0.0 * (s.p + s.q)
+    at_p = jnp.where(beta > 0.0, s.q / _some(beta), infinite)
+    at_q = jnp.where(gamma > 0.0, s.p / _some(gamma), infinite)
     inside = jnp.where(s.no_p & s.no_q, 0.0, _power_term(s, beta))
     return jnp.where(p_alone, at_p, jnp.where(q_alone, at_q, inside))
 
@@ -215,7 +216,7 @@ ALPHA_DIVERGENCE = Kernel(
 def _renyi_term(s: Pair, beta: Array) -> Array:
     p_alone, q_alone = _alone(s)
     gamma = 1.0 - beta
-    at_q = jnp.where(gamma > 0.0, beta * s.p / _some(gamma), jnp.inf)
+    at_q = jnp.where(gamma > 0.0, beta * s.p / _some(gamma), jnp.inf + 0.0 * (s.p + s.q))
     inside = jnp.where(s.no_p & s.no_q, 0.0, beta * _power_term(s, beta))
     return jnp.where(p_alone, s.q, jnp.where(q_alone, at_q, inside))
 

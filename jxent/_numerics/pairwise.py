@@ -15,6 +15,7 @@ from jaxtyping import Array
 
 from jxent._numerics import rows
 from jxent._numerics import softmax as sm
+from jxent._numerics.compiler import are_numbers
 from jxent._numerics.kernels import JENSEN_SHANNON, KL_DIVERGENCE
 from jxent._numerics.logarithm import masked_reciprocal, safe_log, tiny
 
@@ -166,10 +167,9 @@ def _corrected(first: Rows, second: Rows, exact: Exact, a: Array, b: Array) -> A
 
 def jensen_shannon(room_sum: Callable[..., Array], a: Array, b: Array, weight: Array) -> Array:
     """The Jensen–Shannon divergence of all pairs, a block of the second rows at a time."""
-    size = max(1, min(BLOCK // max(1, a.size), b.shape[0]))
-    blocks = -(-b.shape[0] // size)
-    # The last block is filled up with rows that are left out again.
-    filled = jnp.take(b, jnp.arange(blocks * size), axis=0, mode="clip") if blocks * size > b.shape[0] else b
+    # Of symbolic sizes, as under `jax.export`, nothing can be asked: one block.
+    size = max(1, min(BLOCK // max(1, a.size), b.shape[0])) if are_numbers(a, b) else b.shape[0]
+    blocks = -(-b.shape[0] // size) if are_numbers(a, b) else 1
 
     @jax.checkpoint
     def against(some: Array) -> Array:
@@ -177,7 +177,11 @@ def jensen_shannon(room_sum: Callable[..., Array], a: Array, b: Array, weight: A
         pair = (jnp.broadcast_to(a[:, None], shape), jnp.broadcast_to(some[None], shape))
         return room_sum(JENSEN_SHANNON, (2,), pair, (weight,))
 
+    if not are_numbers(a, b):
+        return against(b)
     if not b.shape[0]:
         return jnp.zeros((a.shape[0], 0), a.dtype)
+    # The last block is filled up with rows that are left out again.
+    filled = jnp.take(b, jnp.arange(blocks * size), axis=0, mode="clip") if blocks * size > b.shape[0] else b
     found = lax.map(against, filled.reshape(blocks, size, b.shape[1]))
     return jnp.moveaxis(found, 0, 1).reshape(a.shape[0], blocks * size)[:, : b.shape[0]]

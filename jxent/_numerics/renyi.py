@@ -53,7 +53,7 @@ def _link(t: Array, g: Array, log_z: Array) -> Array:
     some = jnp.where(g == 0.0, 1.0, g)
     by_log = -log_z / some
     # At order 1 there is no log Z to fall back to, and a divergence that is infinite stays so.
-    truly = jnp.isposinf(t) & ((g == 0.0) | jnp.isposinf(log_z))
+    truly = jnp.isposinf(t) & (g == 0.0)
     return jnp.where(truly | jnp.isnan(t), t, jnp.where(near, inside * log1p_ratio(g * inside), by_log))
 
 
@@ -151,6 +151,11 @@ def _log_power_sum_jvp(room: Room, axes: Axes, primals: Sequence[Any], tangents:
     exponent, pair, part, infinite = _exponents(room, axes, operands, order)
     finite = jnp.isfinite(value)
     log_z = jnp.expand_dims(jnp.where(finite, value, 0.0), axes)
+    if room.normalized and len(operands) == 2:
+        # The slopes of an infinite value are those with the smallest normal number for an impossible q.
+        part = part | infinite
+        level = jnp.where(part, lax.stop_gradient(pair.log_p + exponent), -jnp.inf)
+        log_z = jnp.where(jnp.expand_dims(jnp.isposinf(value), axes), sm.log_sum_exp(level, axes), log_z)
     nothing = jnp.expand_dims(jnp.isneginf(value), axes)
     share = jnp.where(part & ~nothing, _weighted_exp(pair, exponent - log_z), 0.0)
     parts: list[Array] = []

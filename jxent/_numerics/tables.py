@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics.compiler import fence, is_sharded, row_sum
+from jxent._numerics.compiler import fence, gathered, is_sharded, reshaped, row_sum
 from jxent._numerics.logarithm import at_least_tiny, log1p, masked_reciprocal, relative_entropy_term, safe_log, tiny
 from jxent._numerics.primitives import deficit, safe_sqrt
 
@@ -37,7 +38,7 @@ class Layout(NamedTuple):
 
     def restore(self, row: Array, *, keepdims: bool) -> Array:
         """One number per table, back in the shape of the batch."""
-        row = _reshaped(row, self.batch)
+        row = reshaped(row, self.batch)
         return jnp.expand_dims(row, tuple(sorted(self.named))) if keepdims else row
 
 
@@ -50,18 +51,13 @@ def arrange(table: Array, groups: Groups) -> tuple[Array, Layout]:
     layout = Layout(table.shape, named)
     batch = tuple(i for i in range(table.ndim) if i not in named)
     sizes = tuple(math.prod(table.shape[a] for a in group) for group in groups)
-    moved = jnp.transpose(table, (*batch, *named))
-    return _reshaped(moved, (math.prod(layout.batch), *sizes)), layout
-
-
-def _reshaped(array: Array, shape: tuple[int, ...]) -> Array:
-    # Left alone where nothing changes: explicit mesh axes forbid most reshapes.
-    return array if array.shape == shape else array.reshape(shape)
+    moved = jnp.transpose(gathered(table, named) if any(len(g) > 1 for g in groups) else table, (*batch, *named))
+    return reshaped(moved, (math.prod(layout.batch), *sizes)), layout
 
 
 def flattened(table: Array) -> Array:
     """[batch, n], all variables in one."""
-    return _reshaped(table, (table.shape[0], math.prod(table.shape[1:])))
+    return reshaped(table, (table.shape[0], math.prod(table.shape[1:])))
 
 
 def margin(table: Array, keep: Axes) -> Array:
@@ -166,7 +162,7 @@ def dual_total_correlation(table: Array) -> Array:
     sizes = table.shape[1:]
     parts = [
         conditional_mutual_information(
-            _reshaped(table, (table.shape[0], math.prod(sizes[:i]), sizes[i], math.prod(sizes[i + 1 :])))
+            reshaped(table, (table.shape[0], math.prod(sizes[:i]), sizes[i], math.prod(sizes[i + 1 :])))
         )
         for i in range(len(sizes) - 1)
     ]
@@ -179,19 +175,24 @@ def o_information(table: Array) -> Array:
 
 
 def co_information(entropy: Entropy, table: Array) -> Array:
-    """Σ over the subsets S of all variables but the first two of (−1)^|S|·I(X₁; X₂ | S); entropy of one variable."""
+    """Σ over the subsets S of all variables but the first two of (−1)^|S|·I(X₁; X₂ | S); entropy of one variable.
+
+    Every variable of the rest gets one more cell, the sum over it: the table then holds the margins of all subsets, and
+    one program evaluates them together.
+    """
     if table.ndim == 2:
         return entropy(table, table)
-    rest = range(3, table.ndim)
-    result = jnp.zeros_like(total(table))
-    for chosen in range(2 ** len(rest)):
-        subset = tuple(a for i, a in enumerate(rest) if chosen >> i & 1)
-        part = jnp.squeeze(margin(table, (1, 2, *subset)), tuple(a for a in rest if a not in subset))
-        # [batch, X₁, X₂, S…] to [batch, S, X₁, X₂]
-        part = jnp.moveaxis(part, (1, 2), (-2, -1))
-        part = _reshaped(part, (part.shape[0], math.prod(part.shape[1:-2]), *part.shape[-2:]))
-        result = result + (-1) ** len(subset) * conditional_mutual_information(part)
-    return result
+    first, second, *rest = table.shape[1:]
+    margins = jnp.moveaxis(gathered(table), (1, 2), (-2, -1))
+    signs = jnp.ones((1,), table.dtype)
+    inner = math.prod(rest) * first * second
+    for n in rest:
+        inner = inner // n
+        margins = reshaped(margins, (margins.size // (n * inner), n, inner))
+        margins = jnp.concatenate([margins, fence(jnp.sum(margins, axis=1, keepdims=True))], axis=1)
+        signs = jnp.concatenate([jnp.repeat(-signs[:, None], n, axis=1), signs[:, None]], axis=1).ravel()
+    each = product_divergence(((1,), (2,)), ((),), reshaped(margins, (margins.size // (first * second), first, second)))
+    return jnp.sum(reshaped(each, (table.shape[0], signs.size)) * signs[None], axis=1)
 
 
 def interaction_information(entropy: Entropy, table: Array) -> Array:
@@ -268,18 +269,26 @@ NORMALIZERS = ("arithmetic", "geometric", "min", "max", "joint")
 
 
 def normalized_mutual_information(normalizer: str, entropy: Entropy, table: Array) -> Array:
-    """I(X; Y) over a mean of the entropies; 0, with gradient 0, where that mean is 0."""
+    """I(X; Y) over a mean of the entropies, from 0 to 1; 0, with gradient 0, where that mean is 0."""
     if normalizer not in NORMALIZERS:
         raise ValueError(f"normalizer={normalizer!r} is not known; expected one of {', '.join(NORMALIZERS)}")
+
+    def uncertainty(margin: Array) -> Array:
+        # The entropy of a single cell that is rounded off 1 may be on either side of 0.
+        single = conditional_entropy((1,), margin) == 0.0
+        return jnp.where(single, 0.0, jnp.maximum(entropy(margin, table), 0.0))
+
     if normalizer == "joint":
-        scale = entropy(flattened(table), table)
+        scale = uncertainty(flattened(table))
     else:
-        of_x, of_y = (entropy(jnp.sum(table, axis=other), table) for other in (2, 1))
+        of_x, of_y = (uncertainty(jnp.sum(table, axis=other)) for other in (2, 1))
         scale = {
             "arithmetic": lambda: 0.5 * (of_x + of_y),
             "geometric": lambda: safe_sqrt(of_x) * safe_sqrt(of_y),
             "min": lambda: jnp.minimum(of_x, of_y),
             "max": lambda: jnp.maximum(of_x, of_y),
         }[normalizer]()
-    some = jnp.where(scale == 0.0, 1.0, scale)
-    return jnp.where(scale == 0.0, 0.0, mutual_information(table)) / some
+    nothing = scale == 0.0
+    ratio = jnp.where(nothing, 0.0, mutual_information(table)) / jnp.where(nothing, 1.0, scale)
+    # Of identical labellings rounding may make more than 1.
+    return ratio - lax.stop_gradient(jnp.maximum(ratio - 1.0, 0.0))

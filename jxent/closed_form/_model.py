@@ -36,7 +36,10 @@ def softmax_jacobian(z: ArrayLike) -> Float[Array, "..."]:
     """
     z, axes, mask = _shared.row("z", z, -1, None)
     p, _ = _shared.softmax(z, axes, mask)
-    return p[..., :, None] * jnp.eye(z.shape[-1], dtype=z.dtype) - p[..., :, None] * p[..., None, :]
+    # The rows sum to 0: pᵢ(1 − pᵢ) as the sum of the others, of which 1 − pᵢ may have lost all digits.
+    eye = jnp.eye(z.shape[-1], dtype=bool)
+    outside = jnp.where(eye, 0.0, -p[..., :, None] * p[..., None, :])
+    return jnp.where(eye, -jnp.sum(outside, axis=-1, keepdims=True), outside)
 
 
 @public()

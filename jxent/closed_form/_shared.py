@@ -108,15 +108,3 @@ def finite(slope: Array) -> Array:
     """On the logits path every derivative is finite: an infinite slope stands at the largest number."""
     largest = 0.5 * float(jnp.finfo(slope.dtype).max)
     return jnp.clip(slope, -largest, largest)
-
-
-def pair_through_softmax(
-    pair: tuple[Array, Array],
-    slopes: tuple[Array, Array],
-    axes: Axes,
-    shapes: tuple[tuple[int, ...], ...],
-    base: float | None,
-) -> tuple[Array, Array]:
-    """Gradients in two rows of logits, in units of the base and of the shapes of their arguments."""
-    in_first, in_second = (through_softmax(p, finite(s), axes) for p, s in zip(pair, slopes, strict=True))
-    return in_units(in_first, in_second, shapes, base)

@@ -17,7 +17,7 @@ from jaxtyping import Array
 
 from jxent._numerics.compiler import fence, varying
 from jxent._numerics.logarithm import tiny
-from jxent._numerics.primitives import is_symbolic_zero, lowest
+from jxent._numerics.primitives import is_symbolic_zero
 from jxent.linear._blocks import over_blocks
 
 
@@ -162,7 +162,7 @@ class _State(NamedTuple):
 def _start(plan: Plan, b: Operands) -> _State:
     """The state of one block."""
     z = logits_of(b)
-    top = jnp.maximum(jnp.max(z, axis=-1), lowest(z.dtype))
+    top = jnp.max(z, axis=-1, initial=jnp.finfo(z.dtype).min)
     d = z - top[..., None]
     # One largest is kept apart from the others, whose sum is the loss of a row that is nearly certain.
     others = -jnp.sum(jnp.sign(d) * jnp.exp(d), axis=-1)
@@ -172,10 +172,15 @@ def _start(plan: Plan, b: Operands) -> _State:
     return _State(top, others + (ties - 1.0), gaps, tuple(jnp.sum(c, axis=-1) for c in sets))
 
 
+def _fall(top: Array, highest: Array) -> Array:
+    """The difference of two maxima, finite: a block without any possible class has the most negative number."""
+    return jnp.maximum(top - highest, jnp.finfo(top.dtype).min)
+
+
 def _merge(a: _State, b: _State) -> _State:
     """The state of two blocks together; one without any possible class adds 1 + rest = 0."""
     top = jnp.maximum(a.top, b.top)
-    fall_a, fall_b = a.top - top, b.top - top
+    fall_a, fall_b = _fall(a.top, top), _fall(b.top, top)
     rest = jnp.where(
         b.top > a.top, b.rest + (1.0 + a.rest) * jnp.exp(fall_a), a.rest + (1.0 + b.rest) * jnp.exp(fall_b)
     )
@@ -189,7 +194,7 @@ def _merge(a: _State, b: _State) -> _State:
 def _across(state: _State, axis_name: str) -> _State:
     """The state of all devices: one maximum and one sum."""
     top = lax.pmax(state.top, axis_name)
-    fall = state.top - top
+    fall = _fall(state.top, top)
     leads = fall == 0.0
     part = jnp.where(leads, state.rest, (1.0 + state.rest) * jnp.exp(fall))
     gaps = [gap - mass * fall for gap, mass in zip(state.gaps, state.masses, strict=True)]

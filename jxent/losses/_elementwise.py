@@ -195,4 +195,6 @@ def huber_loss(
     bound = jnp.asarray(delta, size.dtype)
     within = size <= bound
     inner = jnp.where(within, error, 0.0)
-    return _keep(jnp.where(within, 0.5 * inner * inner, bound * (size - 0.5 * bound)), mask)
+    # Neither δ nor the error is infinite where the other form is taken: ∞ − ∞ has no slope.
+    outer, slope = jnp.where(within, 0.0, size), jnp.where(within, 0.0, bound)
+    return _keep(jnp.where(within, 0.5 * inner * inner, slope * (outer - 0.5 * slope)), mask)

@@ -21,7 +21,7 @@ from jxent._checks import (
     rows_beside,
     weights_of_classes,
 )
-from jxent._numerics.classification import SoftmaxLoss, label_loss, target_divergence, target_loss
+from jxent._numerics.classification import SoftmaxLoss, label_loss, of_labels, target_divergence, target_loss
 from jxent._numerics.compiler import recompute
 from jxent.logits import _rows
 
@@ -166,7 +166,7 @@ def _weighted(
     parts: SoftmaxLoss, z: Array, ids: Array, axis: int, label_smoothing: ArrayLike | None, weights: Array | None
 ) -> Array:
     """(1 − ε)·w_y·(−log p_y) + ε/K·Σ w·(−log p) over the classes that are possible."""
-    factor = None if weights is None else jnp.take(weights.ravel(), ids)
+    factor = None if weights is None else of_labels(weights, z, ids, axis)
     if label_smoothing is not None:
         smoothing = parameter("label_smoothing", label_smoothing, z)
         factor = (1.0 - smoothing) * (jnp.ones_like(parts.loss) if factor is None else factor)
