@@ -2,6 +2,7 @@
 
 import argparse
 import platform
+import sys
 
 import jax
 import numpy as np
@@ -39,7 +40,12 @@ def main() -> None:
     measures = [m for m in grid.MEASURES if options.only in m.name]
     print(", ".join(f"{k} {v}" for k, v in versions().items()) + ", float32", flush=True)
     if options.part in (None, "grid"):
-        cells = list(grid.cells(measures, options.shapes, options.rounds))
+        cells: list[grid.Cell] = []
+        for cell in grid.cells(measures, options.shapes, options.rounds):
+            print(
+                cell.measure, cell.shape, cell.rows, cell.mode, f"{cell.speed:.2f} {cell.compile:.2f}", file=sys.stderr
+            )
+            cells.append(cell)
         print("\n".join(["", *grid.table(cells), "", *grid.summary(cells)]), flush=True)
     if options.part in (None, "first"):
         print("\n".join(["", *grid.table_of_first_calls(measures)]), flush=True)

@@ -24,8 +24,9 @@ Axes = tuple[int, ...]
 # Numbers of an operand from which on rows are evaluated a portion at a time, where temporaries cost time and where they
 # are promised to be small.
 LARGE, COMPACT = 1 << 22, 1 << 20
-# The share of those that is a portion: its temporaries stay in the cache of a core.
-PORTION = 1 / 16
+# Portions that large operands are cut into, few enough for the way to another thread not to count; and the most numbers
+# of one, so that its temporaries stay in a cache.
+PORTIONS, PORTION = 32, 1 << 20
 # Numbers from which on it pays to write an array out with its categories last.
 SMALL = 1 << 12
 
@@ -73,12 +74,14 @@ def row_sum(x: Array, axes: Axes, *, keepdims: bool = False) -> Array:
     return total[..., None] if keepdims else total
 
 
-def by_portions(rowwise: Callable[..., Any], axes: Axes, *operands: Array, least: int = LARGE) -> Any:
+def by_portions(
+    rowwise: Callable[..., Any], axes: Axes, *operands: Array, least: int = LARGE, temporaries: int = 1
+) -> Any:
     """`rowwise(axes, *operands)`, on a CPU for large operands a portion of the rows at a time.
 
     The operands have the rows of the first and its categories, or one, or no axes at all; the results have the axes of
-    the rows. Temporaries of the size of the operands would be fresh pages in every call: 2 to 5 times the time of the
-    arithmetic on two cores.
+    the rows. As many temporaries of the size of a portion have to stay in a cache together. Those of the size of the
+    operands would be fresh pages in every call: 2 to 5 times the time of the arithmetic on two cores.
     """
     first = operands[0]
     last = tuple(range(first.ndim - len(axes), first.ndim))
@@ -91,7 +94,7 @@ def by_portions(rowwise: Callable[..., Any], axes: Axes, *operands: Array, least
     ):
         return rowwise(axes, *operands)
     rows = math.prod(first.shape[: -len(axes)])
-    size = _portion_of(rows, max(1, int(PORTION * least * rows / first.size)))
+    size = _portion_of(rows, max(1, min(rows // PORTIONS, PORTION // temporaries * rows // first.size)))
     portions = -(-rows // size)
 
     def portioned(*operands: Array) -> Any:

@@ -102,13 +102,13 @@ def pair_sums(a: Array, b: Array, axes: Axes) -> PairSums:
     a, b = lax.stop_gradient(a), lax.stop_gradient(b)
     most_b = jnp.max(b, axis=axes, keepdims=True)
     top_a, top_b = row_maximum(a, axes), jnp.maximum(most_b, jnp.finfo(b.dtype).min)
-    total, rest, first = by_portions(_mean_sums, axes, a, b, top_a, top_b)
+    total, rest, first = by_portions(_mean_sums, axes, a, b, top_a, top_b, temporaries=4)
     mean = first / total
     level = jnp.maximum(-mean - 20.0, 0.0)
     down, over = exponential(-level), 1.0 / total
     # p·e^t where t is not small: e^b over the weights, without p, which may have underflowed.
     to_q = exponential(-mean - level) * over
-    excess = by_portions(_excess, axes, a, b, top_a, top_b, mean, over * down, to_q)
+    excess = by_portions(_excess, axes, a, b, top_a, top_b, mean, over * down, to_q, temporaries=4)
     divergence = jnp.where(level > 0.0, level + jnp.log(excess + down), jnp.log1p(excess))
     # A row of −∞ alone is no distribution.
     divergence = jnp.where(most_b == -jnp.inf, jnp.nan, divergence)

@@ -39,7 +39,7 @@ def moments(z: Array, axes: Axes) -> Moments:
     """Sums of exponentials and of exponentials times logits, as constants."""
     z = lax.stop_gradient(z)
     top = sm.row_maximum(z, axes)
-    total, rest, first = by_portions(_moment_sums, axes, z, top)
+    total, rest, first = by_portions(_moment_sums, axes, z, top, temporaries=4)
     return Moments(sm.RowSums(top, total, rest), first / total)
 
 

@@ -33,7 +33,7 @@ def row_sums(z: Array, axes: Axes) -> RowSums:
     """Maximum and sums of exponentials, as constants: what is formed of them has a derivative rule of its own."""
     z = lax.stop_gradient(z)
     top = row_maximum(z, axes)
-    return RowSums(top, *by_portions(_total_and_rest, axes, z, top))
+    return RowSums(top, *by_portions(_total_and_rest, axes, z, top, temporaries=4))
 
 
 def _total_and_rest(axes: Axes, z: Array, top: Array) -> tuple[Array, Array]:
