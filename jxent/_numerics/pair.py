@@ -172,7 +172,9 @@ def _logits_features(a: Array, b: Array, sums: PairSums, axes: Axes) -> Features
     difference, _, _ = _difference(a, b, sums.a.top, sums.b.top)
     close = sums.divergence < 0.5
     mean, divergence = (jnp.where(close, x, 0.0) for x in (sums.mean, sums.divergence))
-    delta = jnp.where(close, (difference - mean) - divergence, log_q - log_p)
+    # Not log q − log p, each of which is rounded in proportion to itself.
+    to_b = sm.log_total(sums.b) - sm.log_total(sums.a)
+    delta = jnp.where(close, (difference - mean) - divergence, difference - to_b)
     near = jnp.abs(delta) < 1.0
     inside = jnp.where(near, delta, 0.0)
     diff = jnp.where(near, p * (inside + inside * inside * expm1_excess(inside)), q - p)
