@@ -58,7 +58,7 @@ class LabelSums(NamedTuple):
     """The sums of a row that the loss of its label is made of; the class axis is kept."""
 
     top: Array
-    others: Array  # Σ exp(z − top) over all classes but the label
+    other_classes: Array  # Σ exp(z − top) over all classes but the label
     total: Array
     loss: Array
 
@@ -66,13 +66,13 @@ class LabelSums(NamedTuple):
 def _label_sums(z: Array, labels: Array, axis: int) -> LabelSums:
     """With the label left out of the sum, log(1 + others/e_y) keeps the tail of a label that has all the weight."""
     top = row_maximum(z, (axis,))
-    others = by_portions(_others, (axis,), z, top, labels, least=COMPACT)
+    other_classes = by_portions(_sum_of_other_classes, (axis,), z, top, labels, least=COMPACT)
     at = pick(z, labels, axis) - top
-    rest = others + jnp.expm1(at)
-    return LabelSums(top, others, 1.0 + rest, jnp.log1p(rest) - at)
+    rest = other_classes + jnp.expm1(at)
+    return LabelSums(top, other_classes, 1.0 + rest, jnp.log1p(rest) - at)
 
 
-def _others(axes: Axes, z: Array, top: Array, labels: Array) -> Array:
+def _sum_of_other_classes(axes: Axes, z: Array, top: Array, labels: Array) -> Array:
     exps = jnp.where(class_ids(z, axes[0]) == labels, 0.0, sm.exp_from(top, z, precise=z.dtype == jnp.float64))
     return fence(row_sum(fence(exps), axes, keepdims=True))
 
@@ -97,7 +97,7 @@ def _label_loss_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) 
     zero = jnp.zeros_like(parts.loss)
     if is_symbolic_zero(dz):
         return (parts, sums), (SoftmaxLoss(zero, zero, zero), still)
-    row = sm.RowSums(sums.top, sums.total, sums.others)
+    row = sm.RowSums(sums.top, sums.total, sums.other_classes)
     slope = _less_label(z, labels, row, axis)
     # Fenced: a loss and its z-loss are two sums over one batch (see `centred`).
     dloss = fence(jnp.sum(slope * dz, axis=axis, keepdims=True))

@@ -69,9 +69,9 @@ def log1p(x: Array) -> Array:
 
 def polynomial(coefficients: Sequence[float], x: Array) -> Array:
     """c₀ + c₁·x + … in the dtype of x."""
-    *others, value = (x.dtype.type(c) for c in coefficients)
+    *lower, value = (x.dtype.type(c) for c in coefficients)
     total = jnp.asarray(value)
-    for c in reversed(others):
+    for c in reversed(lower):
         total = total * x + c
     return total
 
