@@ -45,15 +45,18 @@ def log1p_ratio(x: Array) -> Array:
 LARGE = 1000.0
 
 
-def _link(t: Array, g: Array, log_z: Array) -> Array:
-    """−log(1 − g·t)/g, from log Z where that is the more accurate."""
+def _link(t: Array, g: Array, log_z: Array, *, normalized: bool) -> Array:
+    """−log(1 − g·t)/g, from log Z where that is the more accurate.
+
+    Where both are infinite, so are the slopes of t in probabilities; in logits those of log Z are finite.
+    """
     product = g * jnp.where(jnp.isfinite(t), t, 0.0)
     near = jnp.isfinite(t) & (product <= 0.5) & (product > -LARGE)
     inside = jnp.where(near, t, 0.0)
     some = jnp.where(g == 0.0, 1.0, g)
     by_log = -log_z / some
     # At order 1 there is no log Z to fall back to, and a divergence that is infinite stays so.
-    truly = jnp.isposinf(t) & (g == 0.0)
+    truly = jnp.isposinf(t) & ((g == 0.0) | (jnp.isposinf(log_z) & (not normalized)))
     return jnp.where(truly | jnp.isnan(t), t, jnp.where(near, inside * log1p_ratio(g * inside), by_log))
 
 
@@ -65,7 +68,9 @@ def _finite(order: Array) -> Array:
 def entropy(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
     """Rényi entropy of a row, for order 0 to ∞."""
     a = _finite(order)
-    value = _link(_tsallis(room, axes, operand, a), a - 1.0, log_power_sum(room, axes, (operand,), a))
+    value = _link(
+        _tsallis(room, axes, operand, a), a - 1.0, log_power_sum(room, axes, (operand,), a), normalized=room.normalized
+    )
     return jnp.where(jnp.isinf(order), -jnp.max(room.log(operand, axes), axis=axes), value)
 
 
@@ -97,7 +102,12 @@ def divergence(room: Room, axes: Axes, first: Array, second: Array, order: Array
     """Rényi divergence of a row, for order 0 to ∞."""
     operands = (first, second)
     b, at_infinity = _finite(order), jnp.isinf(order)
-    value = _link(room.sum(RENYI, axes, operands, (b,)), 1.0 - b, log_power_sum(room, axes, operands, b))
+    value = _link(
+        room.sum(RENYI, axes, operands, (b,)),
+        1.0 - b,
+        log_power_sum(room, axes, operands, b),
+        normalized=room.normalized,
+    )
     # Equal sides where the limit is not asked for: its second derivatives 1/q² may overflow, and 0·∞ is NaN.
     limit = _largest_log_ratio(room, axes, tuple(jnp.where(at_infinity, x, 1.0) for x in operands))
     return jnp.where(at_infinity, limit, value)
@@ -107,7 +117,9 @@ def bhattacharyya(room: Room, axes: Axes, first: Array, second: Array) -> Array:
     """−log Σ √(pq), half the Rényi divergence of order ½: 1 − Σ √(pq) is the squared Hellinger distance."""
     square = room.sum(HELLINGER, axes, (first, second), ())
     half = jnp.full((), 0.5, first.dtype)
-    return _link(square, jnp.ones((), first.dtype), log_power_sum(room, axes, (first, second), half))
+    return _link(
+        square, jnp.ones((), first.dtype), log_power_sum(room, axes, (first, second), half), normalized=room.normalized
+    )
 
 
 def hellinger(room: Room, axes: Axes, first: Array, second: Array) -> Array:
