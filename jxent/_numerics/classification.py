@@ -15,7 +15,18 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.compiler import COMPACT, by_portions, fence, is_sharded, row_maximum, row_sum
+from jxent._numerics.compiler import (
+    COMPACT,
+    are_few,
+    by_portions,
+    fence,
+    formed_once,
+    is_sharded,
+    materialized,
+    row_sum,
+    row_sums,
+    top_of_row,
+)
 from jxent._numerics.kernels import KL_DIVERGENCE
 from jxent._numerics.logarithm import at_least_tiny, log1p, safe_log, tiny
 from jxent._numerics.pair import Features, Pair, with_support
@@ -57,24 +68,35 @@ def class_ids(z: Array, axis: int) -> Array:
 class LabelSums(NamedTuple):
     """The sums of a row that the loss of its label is made of; the class axis is kept."""
 
-    top: Array
+    row: sm.RowSums
     other_classes: Array  # Σ exp(z − top) over all classes but the label
-    total: Array
     loss: Array
 
 
 def _label_sums(z: Array, labels: Array, axis: int) -> LabelSums:
     """With the label left out of the sum, log(1 + others/e_y) keeps the tail of a label that has all the weight."""
-    top = row_maximum(z, (axis,))
-    other_classes = by_portions(_sum_of_other_classes, (axis,), z, top, labels, least=COMPACT)
-    at = pick(z, labels, axis) - top
-    rest = other_classes + jnp.expm1(at)
-    return LabelSums(top, other_classes, 1.0 + rest, jnp.log1p(rest) - at)
+    top = top_of_row(z, (axis,))
+    if are_few(z, (axis,)):
+        summands = (_exp_of_other_class, _logit_of_label)
+        other_classes, label = row_sums((axis,), summands, z, top, labels, class_ids(z, axis))
+        other_classes = formed_once(other_classes)
+    else:
+        other_classes = by_portions(_sum_of_other_classes, (axis,), z, top, labels, least=COMPACT)
+        label = pick(z, labels, axis)
+    rest = other_classes + jnp.expm1(label - top)
+    return LabelSums(sm.RowSums(top, rest), other_classes, jnp.log1p(rest) - (label - top))
 
 
 def _sum_of_other_classes(axes: Axes, z: Array, top: Array, labels: Array) -> Array:
-    exps = jnp.where(class_ids(z, axes[0]) == labels, 0.0, sm.exp_from(top, z, precise=z.dtype == jnp.float64))
-    return fence(row_sum(fence(exps), axes, keepdims=True))
+    return fence(row_sum(_exp_of_other_class(z, top, labels, class_ids(z, axes[0])), axes, keepdims=True))
+
+
+def _exp_of_other_class(z: Array, top: Array, labels: Array, ids: Array) -> Array:
+    return fence(jnp.where(ids == labels, 0.0, sm.exp_from(top, z, precise=z.dtype == jnp.float64)))
+
+
+def _logit_of_label(z: Array, _: Array, labels: Array, ids: Array) -> Array:
+    return jnp.where(ids == labels, z, 0.0)
 
 
 def label_loss(z: Array, labels: Array, axis: int) -> SoftmaxLoss:
@@ -86,7 +108,7 @@ def label_loss(z: Array, labels: Array, axis: int) -> SoftmaxLoss:
 def _label_loss(z: Array, labels: Array, axis: int) -> tuple[SoftmaxLoss, LabelSums]:
     """The loss, and beside it the sums, which count as constants: the slope that is formed of them has its own rule."""
     sums = _label_sums(z, labels, axis)
-    return SoftmaxLoss(sums.loss, sums.top, jnp.log(sums.total)), sums
+    return SoftmaxLoss(sums.loss, sums.row.top, jnp.log(sums.row.total)), sums
 
 
 @functools.partial(_label_loss.defjvp, symbolic_zeros=True)
@@ -97,26 +119,25 @@ def _label_loss_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) 
     zero = jnp.zeros_like(parts.loss)
     if is_symbolic_zero(dz):
         return (parts, sums), (SoftmaxLoss(zero, zero, zero), still)
-    row = sm.RowSums(sums.top, sums.total, sums.other_classes)
-    slope = _less_label(z, labels, row, axis)
+    slope = _less_label(z, labels, sums.row, sums.other_classes, axis)
     # Fenced: a loss and its z-loss are two sums over one batch (see `centred`).
     dloss = fence(jnp.sum(slope * dz, axis=axis, keepdims=True))
-    dlog_sum = fence(jnp.sum(sm.softmax_of(z, row, (axis,)) * dz, axis=axis, keepdims=True))
+    dlog_sum = fence(jnp.sum(sm.softmax_of(z, sums.row, (axis,)) * dz, axis=axis, keepdims=True))
     return (parts, sums), (SoftmaxLoss(dloss, zero, dlog_sum), still)
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(3,))
-def _less_label(z: Array, labels: Array, row: sm.RowSums, axis: int) -> Array:
-    """Softmax(z) − onehot(label), of which the entry of the label is −Σ of the others; `row.rest` is their sum."""
+@functools.partial(jax.custom_jvp, nondiff_argnums=(4,))
+def _less_label(z: Array, labels: Array, row: sm.RowSums, other_classes: Array, axis: int) -> Array:
+    """Softmax(z) − onehot(label), of which the entry of the label is −Σ of the others."""
     over = 1.0 / row.total
-    return jnp.where(class_ids(z, axis) == labels, -row.rest * over, sm.exp_from(row.top, z, precise=True) * over)
+    return jnp.where(class_ids(z, axis) == labels, -other_classes * over, sm.exp_from(row.top, z, precise=True) * over)
 
 
 @_less_label.defjvp
 def _less_label_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
-    (z, labels, row), (dz, _, _) = primals, tangents
+    (z, labels, row, other_classes), (dz, *_) = primals, tangents
     p = sm.softmax_of(z, row, (axis,))
-    return _less_label(z, labels, row, axis), p * sm.centred(p, dz, (axis,))
+    return _less_label(z, labels, row, other_classes, axis), p * sm.centred(p, dz, (axis,))
 
 
 def target_loss(z: Array, targets: Array, axes: Axes) -> SoftmaxLoss:
@@ -129,14 +150,16 @@ def _target_loss(z: Array, targets: Array, axes: Axes) -> tuple[SoftmaxLoss, sm.
     """The loss, and beside it the sums as constants, as for labels."""
     row = sm.row_sums(z, axes)
     log_sum = sm.log_total(row)
-    loss = by_portions(_surprise, axes, z, targets, row.top, log_sum, least=COMPACT)
+    (loss,) = row_sums(axes, (_surprise,), z, targets, *materialized(row.top, log_sum))
     return SoftmaxLoss(loss, row.top, log_sum), row
 
 
-def _surprise(axes: Axes, z: Array, targets: Array, top: Array, log_sum: Array) -> Array:
-    """Σ t·(log Σ e^z − z): no summand is negative."""
-    terms = jnp.where(targets == 0.0, 0.0 * log_sum, targets * (log_sum - (z - top)))
-    return row_sum(fence(terms), axes, keepdims=True)
+def _surprise(z: Array, targets: Array, top: Array, log_sum: Array) -> Array:
+    """t·(log Σ e^z − z), never negative: 0 for a target of 0, and infinite for another where the logit is −∞."""
+    # The vector kernels of a CPU have no choice: the least difference is −∞ unless the target is 0. No other program
+    # has these constants, see `chained_sums`.
+    bound = float(jnp.finfo(z.dtype).min) * (0.7 + jnp.minimum(targets * (0.3 / tiny(z.dtype)), 3.3))
+    return targets * (log_sum - jnp.maximum(z - top, bound))
 
 
 @functools.partial(_target_loss.defjvp, symbolic_zeros=True)

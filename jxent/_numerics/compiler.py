@@ -8,8 +8,9 @@ without a second formula. Upstream: jax issues 37465, 39257 and 40412; `python -
 shows when this is no longer needed.
 """
 
+import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -26,9 +27,11 @@ Axes = tuple[int, ...]
 LARGE, COMPACT = 1 << 22, 1 << 20
 # Portions that large operands are cut into, few enough for the way to another thread not to count; and the most numbers
 # of one, so that its temporaries stay in a cache.
-PORTIONS, PORTION = 32, 1 << 20
+PORTIONS, PORTION = 16, 1 << 20
 # Numbers from which on it pays to write an array out with its categories last.
 SMALL = 1 << 12
+# Categories up to which a sum is written out.
+FEW = 16
 
 
 def fence(x: Array) -> Array:
@@ -53,6 +56,68 @@ def row_maximum(z: Array, axes: Axes) -> Array:
     No −∞ − (−∞), which `jax_debug_nans` would report, and no choice behind the reduction.
     """
     return jnp.max(z, axis=axes, keepdims=True, initial=jnp.finfo(z.dtype).min)
+
+
+def row_sums(axes: Axes, summands: Sequence[Callable[..., Array]], *operands: Array) -> list[Array]:
+    """Σ of each of the `summands`, which are elementwise in the operands, over the categories; their axes are kept.
+
+    The operands have the categories of the first, or one. Few categories are written out: of that XLA:CPU makes one
+    loop over the rows, 3 times as fast as its sums over a short axis.
+    """
+    first, (axis, *_) = operands[0], axes
+    if not are_few(first, axes):
+        return chained_sums(axes, summands, *operands)
+    sums: list[Array] = []
+    for summand in map(jax.jit, summands):
+        terms = (summand(*(_category(x, k, axis) for x in operands)) for k in range(first.shape[axis]))
+        sums.append(fence(functools.reduce(jnp.add, terms)))
+    return sums
+
+
+def chained_sums(axes: Axes, summands: Sequence[Callable[..., Array]], *operands: Array) -> list[Array]:
+    """The same by the vector kernels of a CPU, each with its chain of operations.
+
+    What two of them share on whole rows XLA:CPU writes to memory, be it a constant (jaxlib 0.10 to 0.12). So each gets
+    the numbers of a row apart, and the summands have constants of their own. Nor is anything done on the numbers of a
+    row between a maximum and a sum: below 4096 rows that cuts the kernel in two.
+    """
+    first = operands[0]
+    sums: list[Array] = []
+    for summand in summands:
+        sums.append(row_sum(summand(*operands), axes, keepdims=True))
+        apart = iter(materialized(*(x for x in operands if x.shape != first.shape)))
+        operands = tuple(x if x.shape == first.shape else next(apart) for x in operands)
+    return sums
+
+
+def are_few(x: Array, axes: Axes) -> bool:
+    """Whether a sum over these axes is written out."""
+    return len(axes) == 1 and are_numbers(x) and 1 < x.shape[axes[0]] <= FEW and not is_sharded(x)
+
+
+def _category(x: Array, k: int, axis: int) -> Array:
+    """One category of x, or x where it has one for all."""
+    return x if x.shape[axis] == 1 else lax.slice_in_dim(x, k, k + 1, axis=axis)
+
+
+def top_of_row(z: Array, axes: Axes) -> Array:
+    """The largest entry, the reduced axes kept, and −∞ for a row of only −∞.
+
+    A plain reduction: an operation on its result would keep the sums behind it out of the kernel of the maximum.
+    """
+    if not are_few(z, axes):
+        return jnp.expand_dims(lax.reduce_max(z, axes), axes)
+    categories = (_category(z, k, axes[0]) for k in range(z.shape[axes[0]]))
+    return formed_once(functools.reduce(jnp.maximum, categories))
+
+
+def formed_once(x: Array) -> Array:
+    """The same numbers, divided by 1.
+
+    XLA:CPU forms cheap operations anew in every loop that uses their result, and with them all that they are made of;
+    a division it does not. It does not know that the divisor is 1.
+    """
+    return x / (1.0 + jnp.minimum(jnp.abs(x), 0.0))
 
 
 def row_sum(x: Array, axes: Axes, *, keepdims: bool = False) -> Array:
@@ -133,17 +198,17 @@ def trailing(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
     small = not are_numbers(*operands) or max(x.size for x in operands) < SMALL
     if axes == last or small or any(is_sharded(x) for x in operands):
         return operands, axes
-    return tuple(materialized(jnp.moveaxis(x, axes, last)) for x in operands), last
+    return materialized(*(jnp.moveaxis(x, axes, last) for x in operands)), last
 
 
 def broadcast(x: Array, shape: tuple[Any, ...]) -> Array:
     """`x` broadcast to a shape, on a CPU written out: its vector kernels read only what lies in memory."""
-    return x if x.shape == shape else materialized(jnp.broadcast_to(x, shape))
+    return x if x.shape == shape else materialized(jnp.broadcast_to(x, shape))[0]
 
 
-def materialized(x: Array) -> Array:
-    """The same array, on a CPU written to memory; elsewhere that would cost a pass."""
-    return lax.platform_dependent(x, cpu=lax.optimization_barrier, default=lambda x: x)
+def materialized(*arrays: Array) -> tuple[Array, ...]:
+    """The same arrays, on a CPU written to memory; elsewhere that would cost a pass."""
+    return lax.platform_dependent(*arrays, cpu=lambda *x: tuple(lax.optimization_barrier(x)), default=lambda *x: x)
 
 
 def recompute(after: Array, *operands: Array) -> tuple[Array, ...]:

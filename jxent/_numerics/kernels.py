@@ -16,7 +16,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jxent._numerics import softmax as sm
 from jxent._numerics.logarithm import at_least_tiny, relative, relative_entropy_term, tiny
 from jxent._numerics.pair import Pair
 from jxent._numerics.primitives import quotient
@@ -92,7 +91,7 @@ ENTROPY = Kernel(
     term=lambda s: -s.p * s.log_p,
     slope_p=lambda s: -(s.log_p + 1.0),
     flow_p=lambda s: -s.p * s.log_p,
-    of_logits=lambda sums: sm.log_total(sums.row) - sums.mean,
+    of_logits=lambda sums: sums.entropy,
     chain=lambda p: -p * jnp.log(jnp.maximum(p, tiny(p.dtype))),
     mean_p=lambda value, _: value,
 )

@@ -6,7 +6,7 @@ both.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.compiler import by_portions, fence, row_maximum, row_sum
+from jxent._numerics.compiler import by_portions, chained_sums, fence, materialized, row_sum
 from jxent._numerics.logarithm import (
     expm1_excess,
     exponential,
@@ -100,59 +100,57 @@ def pair_sums(a: Array, b: Array, axes: Axes) -> PairSums:
     the rows are. Where e^t leaves the range, the sum is formed of e^(t − level).
     """
     a, b = lax.stop_gradient(a), lax.stop_gradient(b)
-    most_b = jnp.max(b, axis=axes, keepdims=True)
-    top_a, top_b = row_maximum(a, axes), jnp.maximum(most_b, jnp.finfo(b.dtype).min)
-    total, rest, first = by_portions(_mean_sums, axes, a, b, top_a, top_b, temporaries=4)
+    top_a, top_b = (jnp.max(z, axis=axes, keepdims=True, initial=-jnp.inf) for z in (a, b))
+    (total,) = chained_sums(axes, (sm.exponentials,), a, top_a)
+    # The sums share nothing on whole rows: XLA:CPU would write it to memory.
+    first = by_portions(_sum_of(_weighted_difference), axes, a, b, *materialized(top_a, top_b))
     mean = first / total
     level = jnp.maximum(-mean - 20.0, 0.0)
     down, over = exponential(-level), 1.0 / total
     # p·e^t where t is not small: e^b over the weights, without p, which may have underflowed.
     to_q = exponential(-mean - level) * over
-    excess = by_portions(_excess, axes, a, b, top_a, top_b, mean, over * down, to_q, temporaries=4)
+    excess = by_portions(_sum_of(_excess), axes, a, b, *materialized(top_a, top_b, mean, over * down, to_q))
     divergence = jnp.where(level > 0.0, level + jnp.log(excess + down), jnp.log1p(excess))
     # A row of −∞ alone is no distribution.
-    divergence = jnp.where(most_b == -jnp.inf, jnp.nan, divergence)
-    return PairSums(sm.RowSums(top_a, total, rest), sm.row_sums(b, axes), mean, divergence)
+    divergence = jnp.where(top_b == -jnp.inf, jnp.nan, divergence)
+    of_a, of_b = (sm.sums_below(chained_sums, z, *materialized(top), axes) for z, top in ((a, top_a), (b, top_b)))
+    return PairSums(of_a, of_b, mean, divergence)
 
 
-def _mean_sums(axes: Axes, a: Array, b: Array, top_a: Array, top_b: Array) -> tuple[Array, Array, Array]:
-    """Σ e^a, the same without the largest, and Σ e^a·(b − a)."""
-    exps = sm.exponentials(a, top_a)
-    difference, _, _ = _difference(a, b, top_a, top_b)
-    return *sm.total_and_rest(exps, axes), fence(row_sum(fence(exps * difference), axes, keepdims=True))
+def _sum_of(summand: Callable[..., Array]) -> Callable[..., Array]:
+    return lambda axes, *operands: fence(row_sum(fence(summand(*operands)), axes, keepdims=True))
 
 
-def _excess(axes: Axes, a: Array, b: Array, top_a: Array, top_b: Array, mean: Array, to_p: Array, to_q: Array) -> Array:
-    """Σ p·(e^t − 1 − t), for p and q as the exponentials times `to_p` and `to_q`."""
-    difference, no_p, no_q = _difference(a, b, top_a, top_b)
-    t = difference - mean
-    near = (jnp.abs(t) < 1.0) & ~no_p
+def _weighted_difference(a: Array, b: Array, top_a: Array, top_b: Array) -> Array:
+    """E^a·(b − a), of the logits less the maximum of each row."""
+    return sm.exp_of_loop(a, top_a) * _difference(a, b, top_a, top_b)
+
+
+def _excess(a: Array, b: Array, top_a: Array, top_b: Array, mean: Array, to_p: Array, to_q: Array) -> Array:
+    """p·(e^t − 1 − t), for p and q as the exponentials times `to_p` and `to_q`."""
+    t = _difference(a, b, top_a, top_b) - mean
+    near = jnp.abs(t) < 1.0
     inside = jnp.where(near, t, 0.0)
-    p = sm.exponentials(a, top_a) * to_p
-    far = sm.exponentials(b, top_b) * to_q - p * (t + 1.0)
+    p = sm.exp_of_loop(a, top_a) * to_p
+    far = sm.exp_of_loop(b, top_b) * to_q - p * (t + 1.0)
     summand = jnp.where(near, p * (inside * inside) * expm1_excess(inside), far)
-    return fence(row_sum(fence(jnp.where(no_q & ~no_p, jnp.inf, summand)), axes, keepdims=True))
+    return jnp.where((b == -jnp.inf) & (a != -jnp.inf), jnp.inf, summand)
 
 
-def _difference(a: Array, b: Array, top_a: Array, top_b: Array) -> tuple[Array, Array, Array]:
-    """(b − top b) − (a − top a) to rounding of the result, and where either is impossible.
+def _difference(a: Array, b: Array, top_a: Array, top_b: Array) -> Array:
+    """(b − top b) − (a − top a) to rounding of the result.
 
     Where the rows are nearly equal, the rounding of each row's own shift is as large as the difference; where their
     offsets differ, that of b − a is. Therefore b − a with what it was rounded by, and the offset likewise. An
-    impossible class counts as the smallest normal number.
+    impossible class of b counts as the smallest normal number, and of a as a number of which the exponential is 0.
     """
-    no_a, no_b = a == -jnp.inf, b == -jnp.inf
-    some_a, some_b = jnp.where(no_a, top_a, a), jnp.where(no_b, top_b, b)
-    r, lost = two_difference(some_b, some_a)
+    r, lost = two_difference(b, a)
     offset, lost_of_offset = two_difference(top_b, top_a)
     exact = (r - offset) + (lost - lost_of_offset)
     # Beyond the range b − a is no number, or what it lost is none.
-    exact = jnp.where(jnp.isfinite(exact), exact, jnp.clip(some_b - top_b, lowest(a.dtype)) - (some_a - top_a))
-    low = float(np.log(tiny(a.dtype)))
-    toward = jnp.where(no_b, low, jnp.maximum(some_b - top_b, lowest(a.dtype)))
-    from_ = jnp.where(no_a, low, jnp.maximum(some_a - top_a, lowest(a.dtype)))
-    difference = jnp.where(no_a & no_b, 0.0, jnp.where(no_a | no_b, toward - from_, exact))
-    return difference, no_a, no_b
+    least, low = lowest(a.dtype), float(np.log(tiny(a.dtype)))
+    shifted = jnp.where(b == -jnp.inf, low, jnp.maximum(b - top_b, least)) - jnp.maximum(a - top_a, least)
+    return jnp.where(jnp.isfinite(exact), exact, shifted)
 
 
 def from_logits(a: Array, b: Array, axes: Axes, sums: PairSums | None = None) -> Pair:
@@ -169,7 +167,7 @@ def _logits_features(a: Array, b: Array, sums: PairSums, axes: Axes) -> Features
     # −∞ becomes a finite stand-in, so that differences of impossible classes are numbers.
     logs = sm.log_softmax_of(a, sums.a, axes), sm.log_softmax_of(b, sums.b, axes)
     log_p, log_q = (jnp.where(x == -jnp.inf, low, x) for x in logs)
-    difference, _, _ = _difference(a, b, sums.a.top, sums.b.top)
+    difference = _difference(a, b, sums.a.top, sums.b.top)
     close = sums.divergence < 0.5
     mean, divergence = (jnp.where(close, x, 0.0) for x in (sums.mean, sums.divergence))
     # Not log q − log p, each of which is rounded in proportion to itself.

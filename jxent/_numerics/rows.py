@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.compiler import by_portions, fence, row_sum
+from jxent._numerics.compiler import by_portions, fence, materialized, row_sum, row_sums
 from jxent._numerics.kernels import Kernel
 from jxent._numerics.pair import (
     Pair,
@@ -29,24 +29,23 @@ RowMeasure = Callable[..., Array]
 
 
 class Moments(NamedTuple):
-    """The sums over a row of logits, and the mean of the logits less their maximum."""
+    """The sums over a row of logits, and the entropy of its softmax."""
 
     row: sm.RowSums
-    mean: Array
+    entropy: Array
 
 
 def moments(z: Array, axes: Axes) -> Moments:
-    """Sums of exponentials and of exponentials times logits, as constants."""
+    """Sums of exponentials, and of exponentials times logits; as constants."""
     z = lax.stop_gradient(z)
-    top = sm.row_maximum(z, axes)
-    total, rest, first = by_portions(_moment_sums, axes, z, top, temporaries=4)
-    return Moments(sm.RowSums(top, total, rest), first / total)
+    row = sm.row_sums(z, axes)
+    (first,) = row_sums(axes, (_weighted_logit,), z, *materialized(row.top))
+    # Both summands are at least 0.
+    return Moments(row, sm.log_total(row) - fence(first) / row.total)
 
 
-def _moment_sums(axes: Axes, z: Array, top: Array) -> tuple[Array, Array, Array]:
-    exps = sm.exponentials(z, top)
-    first = row_sum(exps * jnp.maximum(z - top, lowest(z.dtype)), axes, keepdims=True)
-    return *sm.total_and_rest(exps, axes), fence(first)
+def _weighted_logit(z: Array, top: Array) -> Array:
+    return sm.exponentials(z, top) * jnp.maximum(z - top, lowest(z.dtype))
 
 
 class Room:

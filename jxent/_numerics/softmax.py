@@ -6,7 +6,7 @@ then has log p = −9.4e-14, not 0.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics.compiler import by_portions, fence, row_maximum, row_sum
+from jxent._numerics import compiler
+from jxent._numerics.compiler import are_few, fence, formed_once, materialized, row_maximum, top_of_row
 from jxent._numerics.logarithm import exponential
 from jxent._numerics.primitives import two_difference
 
@@ -25,35 +26,49 @@ class RowSums(NamedTuple):
     """What the softmax of a row is made of; the reduced axes are kept."""
 
     top: Array
-    total: Array  # Σ exp(z − top)
-    rest: Array  # the same without one of the largest
+    rest: Array  # Σ exp(z − top) without one of the largest
+
+    @property
+    def total(self) -> Array:
+        """Σ exp(z − top)."""
+        return 1.0 + self.rest
 
 
 def row_sums(z: Array, axes: Axes) -> RowSums:
     """Maximum and sums of exponentials, as constants: what is formed of them has a derivative rule of its own."""
     z = lax.stop_gradient(z)
-    top = row_maximum(z, axes)
-    return RowSums(top, *by_portions(_total_and_rest, axes, z, top, temporaries=4))
+    row = sums_below(compiler.row_sums, z, top_of_row(z, axes), axes)
+    return RowSums(row.top, formed_once(row.rest)) if are_few(z, axes) else row
 
 
-def _total_and_rest(axes: Axes, z: Array, top: Array) -> tuple[Array, Array]:
-    return total_and_rest(exponentials(z, top), axes)
+def sums_below(reducer: Callable[..., list[Array]], z: Array, top: Array, axes: Axes) -> RowSums:
+    """The same with a known maximum, by `row_sums` or `chained_sums`."""
+    below, at_top = reducer(axes, (exp_below, is_at_top), z, top)
+    return RowSums(*materialized(top, below + (at_top - 1.0)))
 
 
 def exponentials(z: Array, top: Array) -> Array:
-    """Exp(z − top) for sums: in float32 without what the difference was rounded by."""
+    """Exp(z − top) for chained sums: in float32 without what the difference was rounded by."""
+    return exp_from(top, z, precise=True) if z.dtype == jnp.float64 else jnp.exp(z - top)
+
+
+def exp_of_loop(z: Array, top: Array) -> Array:
+    """The same for sums that are formed by loops, written to memory if several share it."""
     return fence(exp_from(top, z, precise=z.dtype == jnp.float64))
 
 
-def total_and_rest(exps: Array, axes: Axes) -> tuple[Array, Array]:
-    """Σ e, of which the largest is 1, and the same without it.
+def exp_below(z: Array, top: Array) -> Array:
+    """Exp(z − top), and 0 where that is 1: the sum has the digits of what one dominating class leaves.
 
-    Where the sum is above 1.5 that is the difference; below, the largest is alone, and the sum of what is below 1.
+    Formed without a choice, which the vector kernels of a CPU have not.
     """
-    total = fence(row_sum(exps, axes, keepdims=True))
-    # sign(e − 1) is 0 for the largest and −1 for the others: the vector kernels have no choice.
-    others = fence(row_sum(-jnp.sign(exps - 1.0) * exps, axes, keepdims=True))
-    return total, jnp.where(total >= 1.5, total - 1.0, others)
+    exps = exponentials(z, top)
+    return exps - jnp.floor(exps)
+
+
+def is_at_top(z: Array, top: Array) -> Array:
+    """1 where exp(z − top) is 1, and 0 below."""
+    return jnp.floor(exponentials(z, top))
 
 
 def exp_from(top: Array, z: Array, *, precise: bool) -> Array:
@@ -98,7 +113,7 @@ def _log_softmax_of_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[A
 
 def log_total(sums: RowSums) -> Array:
     """Log Σ exp(z − top), NaN for a row of −∞ alone."""
-    return jnp.where(sums.total == 0.0, jnp.nan, jnp.log1p(sums.rest))
+    return jnp.log1p(sums.rest)
 
 
 def log_softmax(z: Array, axes: Axes) -> Array:
@@ -130,7 +145,7 @@ def _complement_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Arr
 def log_sum_exp(z: Array, axes: Axes) -> Array:
     """Log Σ exp z, the reduced axes kept with size 1; −∞ with gradient 0 for a row of only −∞."""
     sums = row_sums(z, axes)
-    return jnp.where(sums.total == 0.0, -jnp.inf, sums.top + jnp.log1p(sums.rest))
+    return jnp.where(sums.top == -jnp.inf, -jnp.inf, sums.top + log_total(sums))
 
 
 @log_sum_exp.defjvp
