@@ -83,3 +83,13 @@ def test_a_target_at_an_impossible_class_is_an_infinite_loss(classes, target, dt
     np.testing.assert_allclose(
         losses.softmax_cross_entropy(z, targets), (1.0 - target) * np.log(classes - 1), rtol=1e-6
     )
+
+
+def test_more_rows_than_one_kernel_takes(rng):
+    """A portion of them at a time, of which the last overlaps the one before."""
+    z = rng.normal(size=(500, compiler.FEW + 1)).astype(np.float32)
+    many = np.resize(z, (compiler.CHAINED_ROWS + 7, z.shape[1]))
+    targets = np.abs(many)
+    for of, args in ((logits.entropy, (many,)), (losses.softmax_cross_entropy, (many, targets))):
+        found = of(*args)
+        np.testing.assert_allclose(found, np.resize(of(*(x[:500] for x in args)), found.shape), rtol=1e-6)

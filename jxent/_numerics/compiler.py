@@ -32,6 +32,9 @@ PORTIONS, PORTION = 16, 1 << 20
 SMALL = 1 << 12
 # Categories up to which a sum is written out.
 FEW = 16
+# Rows up to which the vector kernels take chains at once: of a few more they take 5 to 10 times as long for each number
+# (jaxlib 0.10 to 0.12; 33000 rows of 100 or 1000 numbers, say).
+CHAINED_ROWS = 1 << 15
 
 
 def fence(x: Array) -> Array:
@@ -81,6 +84,13 @@ def chained_sums(axes: Axes, summands: Sequence[Callable[..., Array]], *operands
     the numbers of a row apart, and the summands have constants of their own. Nor is anything done on the numbers of a
     row between a maximum and a sum: below 4096 rows that cuts the kernel in two.
     """
+    rows = (n for i, n in enumerate(operands[0].shape) if i not in axes)
+    if not are_numbers(*operands) or math.prod(rows) <= CHAINED_ROWS:
+        return _chained_sums(summands, axes, *operands)
+    return by_portions(functools.partial(_chained_sums, summands), axes, *operands, least=0)
+
+
+def _chained_sums(summands: Sequence[Callable[..., Array]], axes: Axes, *operands: Array) -> list[Array]:
     first = operands[0]
     sums: list[Array] = []
     for summand in summands:

@@ -93,28 +93,33 @@ class PairSums(NamedTuple):
     divergence: Array  # KL(p‖q)
 
 
-def pair_sums(a: Array, b: Array, axes: Axes) -> PairSums:
+def pair_sums(a: Array, b: Array, axes: Axes, *, value_alone: bool = False) -> PairSums:
     """The sums over two rows, and their divergence, of which no summand is negative; as constants.
 
     With t = (b − a) − Σ p·(b − a), KL(p‖q) = log Σ p·e^t = log(1 + Σ p·(e^t − 1 − t)): nothing cancels, however near
-    the rows are. Where e^t leaves the range, the sum is formed of e^(t − level).
+    the rows are. Where e^t leaves the range, the sum is formed of e^(t − level). For the value alone it pays to take
+    large operands a portion at a time; beside the slopes, which are as large, it does not.
     """
     a, b = lax.stop_gradient(a), lax.stop_gradient(b)
+    reduce = by_portions if value_alone else _at_once
     top_a, top_b = (jnp.max(z, axis=axes, keepdims=True, initial=-jnp.inf) for z in (a, b))
     (total,) = chained_sums(axes, (sm.exponentials,), a, top_a)
     # The sums share nothing on whole rows: XLA:CPU would write it to memory.
-    first = by_portions(_sum_of(_weighted_difference), axes, a, b, *materialized(top_a, top_b))
-    mean = first / total
+    mean = reduce(_sum_of(_weighted_difference), axes, a, b, *materialized(top_a, top_b)) / total
     level = jnp.maximum(-mean - 20.0, 0.0)
     down, over = exponential(-level), 1.0 / total
     # p·e^t where t is not small: e^b over the weights, without p, which may have underflowed.
     to_q = exponential(-mean - level) * over
-    excess = by_portions(_sum_of(_excess), axes, a, b, *materialized(top_a, top_b, mean, over * down, to_q))
+    excess = reduce(_sum_of(_excess), axes, a, b, *materialized(top_a, top_b, mean, over * down, to_q))
     divergence = jnp.where(level > 0.0, level + jnp.log(excess + down), jnp.log1p(excess))
     # A row of −∞ alone is no distribution.
     divergence = jnp.where(top_b == -jnp.inf, jnp.nan, divergence)
-    of_a, of_b = (sm.sums_below(chained_sums, z, *materialized(top), axes) for z, top in ((a, top_a), (b, top_b)))
+    of_a, of_b = (sm.sums_below(chained_sums, z, materialized(top)[0], axes) for z, top in ((a, top_a), (b, top_b)))
     return PairSums(of_a, of_b, mean, divergence)
+
+
+def _at_once(rowwise: Callable[..., Array], axes: Axes, *operands: Array) -> Array:
+    return rowwise(axes, *operands)
 
 
 def _sum_of(summand: Callable[..., Array]) -> Callable[..., Array]:

@@ -54,12 +54,12 @@ class Room:
     def __init__(self, *, logits: bool) -> None:
         self.normalized = logits
 
-    def sums(self, axes: Axes, operands: Operands) -> Any:
+    def sums(self, axes: Axes, operands: Operands, *, value_alone: bool = False) -> Any:
         """The sums over rows that the features are made of, as constants; None for probabilities."""
         if not self.normalized:
             return None
         first, second = operands[0], operands[-1]
-        return moments(first, axes) if len(operands) == 1 else pair_sums(first, second, axes)
+        return moments(first, axes) if len(operands) == 1 else pair_sums(first, second, axes, value_alone=value_alone)
 
     def pair(self, operands: Operands, axes: Axes, sums: Any = None) -> Pair:
         """The operands as kernels see them."""
@@ -98,7 +98,7 @@ def _value(room: Room, kernel: Kernel, axes: Axes, sums: Any, operands: Operands
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def kernel_sum(room: Room, kernel: Kernel, axes: Axes, operands: Operands, theta: Operands) -> Array:
     """Σ term over `axes`."""
-    return _value(room, kernel, axes, room.sums(axes, operands), operands, theta)
+    return _value(room, kernel, axes, room.sums(axes, operands, value_alone=True), operands, theta)
 
 
 @functools.partial(kernel_sum.defjvp, symbolic_zeros=True)
