@@ -72,7 +72,7 @@ def test_few_classes_along_any_axis(axis, rng):
 
 
 @pytest.mark.parametrize("classes", [3, compiler.FEW + 1])
-@pytest.mark.parametrize("target", [1.0, 0.3, 1e-6, 1e-30])
+@pytest.mark.parametrize("target", [1.0, 0.3, 1e-6, 1e-30, float(np.finfo(np.float32).tiny)])
 def test_a_target_at_an_impossible_class_is_an_infinite_loss(classes, target, dtype):
     z = np.zeros(classes, dtype)
     z[0] = -INF
@@ -93,3 +93,10 @@ def test_more_rows_than_one_kernel_takes(rng):
     for of, args in ((logits.entropy, (many,)), (losses.softmax_cross_entropy, (many, targets))):
         found = of(*args)
         np.testing.assert_allclose(found, np.resize(of(*(x[:500] for x in args)), found.shape), rtol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [3, compiler.FEW + 1])
+def test_negative_targets_are_taken_as_they_are(classes, dtype, rng):
+    z, targets = rng.normal(size=(2, 5, classes)).astype(dtype)
+    expected = -np.sum(targets * jax.nn.log_softmax(z), axis=1)
+    np.testing.assert_allclose(losses.softmax_cross_entropy(z, targets), expected, rtol=1e-4, atol=1e-5)

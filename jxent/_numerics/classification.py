@@ -141,7 +141,7 @@ def _less_label_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) 
 
 
 def target_loss(z: Array, targets: Array, axes: Axes) -> SoftmaxLoss:
-    """−Σ t·log softmax(z) for targets of any non-negative weights, without an array of the size of the logits."""
+    """−Σ t·log softmax(z) for targets of any weights, without an array of the size of the logits."""
     return _target_loss(z, targets, axes)[0]
 
 
@@ -155,10 +155,11 @@ def _target_loss(z: Array, targets: Array, axes: Axes) -> tuple[SoftmaxLoss, sm.
 
 
 def _surprise(z: Array, targets: Array, top: Array, log_sum: Array) -> Array:
-    """t·(log Σ e^z − z), never negative: 0 for a target of 0, and infinite for another where the logit is −∞."""
-    # The vector kernels of a CPU have no choice: the least difference is −∞ unless the target is 0. No other program
-    # has these constants, see `chained_sums`.
-    bound = float(jnp.finfo(z.dtype).min) * (0.7 + jnp.minimum(targets * (0.3 / tiny(z.dtype)), 3.3))
+    """t·(log Σ e^z − z): 0 for a target of 0, and infinite for another where the logit is −∞."""
+    # The vector kernels of a CPU cannot select: the least difference is −∞ unless the target is 0. These constants must
+    # differ from those of other summands, see `chained_sums`.
+    weight = jnp.minimum(jnp.abs(targets) * (1.9 / tiny(z.dtype)), 3.3)
+    bound = float(jnp.finfo(z.dtype).min) * (0.7 + weight)
     return targets * (log_sum - jnp.maximum(z - top, bound))
 
 

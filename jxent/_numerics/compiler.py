@@ -32,8 +32,8 @@ PORTIONS, PORTION = 16, 1 << 20
 SMALL = 1 << 12
 # Categories up to which a sum is written out.
 FEW = 16
-# Rows up to which the vector kernels take chains at once: of a few more they take 5 to 10 times as long for each number
-# (jaxlib 0.10 to 0.12; 33000 rows of 100 or 1000 numbers, say).
+# Rows up to which the vector kernels take chains at once. Just above, each number takes 5 to 10 times as long (jaxlib
+# 0.10 to 0.12; 33000 rows of 100 or of 1000 numbers).
 CHAINED_ROWS = 1 << 15
 
 
@@ -78,11 +78,12 @@ def row_sums(axes: Axes, summands: Sequence[Callable[..., Array]], *operands: Ar
 
 
 def chained_sums(axes: Axes, summands: Sequence[Callable[..., Array]], *operands: Array) -> list[Array]:
-    """The same by the vector kernels of a CPU, each with its chain of operations.
+    """The sums of `row_sums` by the vector kernels of a CPU, each with its chain of operations.
 
-    What two of them share on whole rows XLA:CPU writes to memory, be it a constant (jaxlib 0.10 to 0.12). So each gets
-    the numbers of a row apart, and the summands have constants of their own. Nor is anything done on the numbers of a
-    row between a maximum and a sum: below 4096 rows that cuts the kernel in two.
+    XLA:CPU writes to memory what two kernels share on whole rows, even a constant (jaxlib 0.10 to 0.12). So each sum
+    gets its own copy of the numbers of a row, and the literals of one summand must differ from those of the others. Nor
+    is anything computed on the numbers of a row between a maximum and a sum: below 4096 rows XLA then compiles two
+    kernels. Delete when the grid is as fast without it.
     """
     rows = (n for i, n in enumerate(operands[0].shape) if i not in axes)
     if not are_numbers(*operands) or math.prod(rows) <= CHAINED_ROWS:
@@ -124,8 +125,8 @@ def top_of_row(z: Array, axes: Axes) -> Array:
 def formed_once(x: Array) -> Array:
     """The same numbers, divided by 1.
 
-    XLA:CPU forms cheap operations anew in every loop that uses their result, and with them all that they are made of;
-    a division it does not. It does not know that the divisor is 1.
+    XLA:CPU recomputes cheap operations in every loop that uses their result, and with them all that they are made of; a
+    division it stores. It does not know that the divisor is 1. Delete when the grid is as fast without it.
     """
     return x / (1.0 + jnp.minimum(jnp.abs(x), 0.0))
 

@@ -97,8 +97,8 @@ def pair_sums(a: Array, b: Array, axes: Axes, *, value_alone: bool = False) -> P
     """The sums over two rows, and their divergence, of which no summand is negative; as constants.
 
     With t = (b − a) − Σ p·(b − a), KL(p‖q) = log Σ p·e^t = log(1 + Σ p·(e^t − 1 − t)): nothing cancels, however near
-    the rows are. Where e^t leaves the range, the sum is formed of e^(t − level). For the value alone it pays to take
-    large operands a portion at a time; beside the slopes, which are as large, it does not.
+    the rows are. Where e^t leaves the range, the sum is formed of e^(t − level). Large operands are taken a
+    portion at a time for the value alone: slopes need arrays of their size anyway.
     """
     a, b = lax.stop_gradient(a), lax.stop_gradient(b)
     reduce = by_portions if value_alone else _at_once

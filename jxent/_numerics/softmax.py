@@ -42,7 +42,7 @@ def row_sums(z: Array, axes: Axes) -> RowSums:
 
 
 def sums_below(reducer: Callable[..., list[Array]], z: Array, top: Array, axes: Axes) -> RowSums:
-    """The same with a known maximum, by `row_sums` or `chained_sums`."""
+    """The sums of a row whose maximum is known, by `row_sums` or `chained_sums`."""
     below, at_top = reducer(axes, (exp_below, is_at_top), z, top)
     return RowSums(*materialized(top, below + (at_top - 1.0)))
 
@@ -53,14 +53,14 @@ def exponentials(z: Array, top: Array) -> Array:
 
 
 def exp_of_loop(z: Array, top: Array) -> Array:
-    """The same for sums that are formed by loops, written to memory if several share it."""
+    """Exp(z − top) for sums that XLA:CPU compiles as loops; stored once where several use it."""
     return fence(exp_from(top, z, precise=z.dtype == jnp.float64))
 
 
 def exp_below(z: Array, top: Array) -> Array:
-    """Exp(z − top), and 0 where that is 1: the sum has the digits of what one dominating class leaves.
+    """Exp(z − top), and 0 where that is 1, so that small terms beside a dominating class keep their digits.
 
-    Formed without a choice, which the vector kernels of a CPU have not.
+    Without `where`, which the vector kernels of a CPU cannot take.
     """
     exps = exponentials(z, top)
     return exps - jnp.floor(exps)
