@@ -60,6 +60,35 @@ def test_classes_that_are_impossible_change_nothing(name, dtype):
             np.testing.assert_allclose(few_row, many_row[:4], rtol=close["rtol"], atol=close["rtol"] * scale)
 
 
+# Rows of finite values and slopes.
+SMOOTH = [0, 1, 2, 5]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", [jax.jacfwd, jax.jacrev])
+@pytest.mark.parametrize("name", MEASURES)
+def test_second_derivatives_of_few_and_many_classes(name, mode, x64):
+    few = tuple(np.asarray(rows)[SMOOTH] for rows in zip(*ROWS, strict=True))
+    many = tuple(np.pad(x, ((0, 0), (0, compiler.FEW)), constant_values=-INF) for x in few)
+    curvature = jax.jit(jax.vmap(mode(jax.grad(MEASURES[name], (0, 1)), (0, 1))))
+    for short, long in zip(jax.tree.leaves(curvature(*few)), jax.tree.leaves(curvature(*many)), strict=True):
+        np.testing.assert_allclose(short, long[:, :4, :4], rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("classes", [1, 2, compiler.FEW, compiler.FEW + 1, 1000])
+def test_ties_at_the_top_up_to_the_last_bit(classes, dtype, rng):
+    """Exponentials that round to 1 count as the largest in both sums, or in neither."""
+    top = rng.uniform(0.1, 8.0, size=(200, 1)).astype(dtype)
+    gaps = rng.integers(0, 3, size=(200, classes))
+    z = (top - gaps * np.spacing(top)).astype(dtype)
+    np.testing.assert_allclose(logits.entropy(z), np.log(classes), rtol=1e-6, atol=1e-6)
+    labels = rng.integers(0, classes, size=200)
+    loss = losses.softmax_cross_entropy_with_integer_labels(z, labels)
+    np.testing.assert_allclose(loss, np.log(classes), rtol=1e-5, atol=1e-5)
+    uniform = np.full_like(z, 1.0 / classes)
+    np.testing.assert_allclose(losses.softmax_cross_entropy(z, uniform), np.log(classes), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_few_classes_along_any_axis(axis, rng):
     z = rng.normal(size=(3, 4, 5)).astype(np.float32)
@@ -93,6 +122,16 @@ def test_more_rows_than_one_kernel_takes(rng):
     for of, args in ((logits.entropy, (many,)), (losses.softmax_cross_entropy, (many, targets))):
         found = of(*args)
         np.testing.assert_allclose(found, np.resize(of(*(x[:500] for x in args)), found.shape), rtol=1e-6)
+
+
+def test_few_long_rows(rng):
+    """A row in pieces."""
+    z = rng.normal(size=(3, compiler.LONG)).astype(np.float32)
+    log_p = z - np.logaddexp.reduce(z.astype(np.float64), axis=1, keepdims=True)
+    np.testing.assert_allclose(logits.entropy(z), -np.sum(np.exp(log_p) * log_p, axis=1), rtol=1e-6)
+    targets = jax.nn.softmax(2.0 * z)
+    expected = -np.sum(np.asarray(targets, np.float64) * log_p, axis=1)
+    np.testing.assert_allclose(losses.softmax_cross_entropy(z, targets), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("classes", [3, compiler.FEW + 1])

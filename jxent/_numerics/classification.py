@@ -5,7 +5,7 @@ written expm1(log pₖ): the loss itself has that logarithm to full accuracy.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,12 +19,12 @@ from jxent._numerics.compiler import (
     COMPACT,
     are_few,
     by_portions,
+    category_sums,
     fence,
     formed_once,
     is_sharded,
     materialized,
     row_sum,
-    row_sums,
     top_of_row,
 )
 from jxent._numerics.kernels import KL_DIVERGENCE
@@ -77,8 +77,8 @@ def _label_sums(z: Array, labels: Array, axis: int) -> LabelSums:
     """With the label left out of the sum, log(1 + others/e_y) keeps the tail of a label that has all the weight."""
     top = top_of_row(z, (axis,))
     if are_few(z, (axis,)):
-        summands = (_exp_of_other_class, _logit_of_label)
-        other_classes, label = row_sums((axis,), summands, z, top, labels, class_ids(z, axis))
+        summands = (functools.partial(_exp_of_other_class, sm.exponentials), _logit_of_label)
+        other_classes, label = category_sums((axis,), summands, z, top, labels, class_ids(z, axis))
         other_classes = formed_once(other_classes)
     else:
         other_classes = by_portions(_sum_of_other_classes, (axis,), z, top, labels, least=COMPACT)
@@ -88,11 +88,12 @@ def _label_sums(z: Array, labels: Array, axis: int) -> LabelSums:
 
 
 def _sum_of_other_classes(axes: Axes, z: Array, top: Array, labels: Array) -> Array:
-    return fence(row_sum(_exp_of_other_class(z, top, labels, class_ids(z, axes[0])), axes, keepdims=True))
+    exps = _exp_of_other_class(sm.exp_of_loop, z, top, labels, class_ids(z, axes[0]))
+    return fence(row_sum(fence(exps), axes, keepdims=True))
 
 
-def _exp_of_other_class(z: Array, top: Array, labels: Array, ids: Array) -> Array:
-    return fence(jnp.where(ids == labels, 0.0, sm.exp_from(top, z, precise=z.dtype == jnp.float64)))
+def _exp_of_other_class(exp: Callable[..., Array], z: Array, top: Array, labels: Array, ids: Array) -> Array:
+    return jnp.where(ids == labels, 0.0, exp(z, top))
 
 
 def _logit_of_label(z: Array, _: Array, labels: Array, ids: Array) -> Array:
@@ -150,7 +151,7 @@ def _target_loss(z: Array, targets: Array, axes: Axes) -> tuple[SoftmaxLoss, sm.
     """The loss, and beside it the sums as constants, as for labels."""
     row = sm.row_sums(z, axes)
     log_sum = sm.log_total(row)
-    (loss,) = row_sums(axes, (_surprise,), z, targets, *materialized(row.top, log_sum))
+    (loss,) = category_sums(axes, (_surprise,), z, targets, *materialized(row.top, log_sum))
     return SoftmaxLoss(loss, row.top, log_sum), row
 
 

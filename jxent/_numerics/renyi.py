@@ -45,7 +45,7 @@ def log1p_ratio(x: Array) -> Array:
 LARGE = 1000.0
 
 
-def _link(t: Array, g: Array, log_z: Array, *, normalized: bool) -> Array:
+def _link(room: Room, t: Array, g: Array, log_z: Array) -> Array:
     """−log(1 − g·t)/g, from log Z where that is the more accurate.
 
     Where both are infinite, so are the slopes of t in probabilities; in logits those of log Z are finite.
@@ -56,7 +56,7 @@ def _link(t: Array, g: Array, log_z: Array, *, normalized: bool) -> Array:
     some = jnp.where(g == 0.0, 1.0, g)
     by_log = -log_z / some
     # At order 1 there is no log Z to fall back to, and a divergence that is infinite stays so.
-    truly = jnp.isposinf(t) & ((g == 0.0) | (jnp.isposinf(log_z) & (not normalized)))
+    truly = jnp.isposinf(t) & ((g == 0.0) | (jnp.isposinf(log_z) & (not room.normalized)))
     return jnp.where(truly | jnp.isnan(t), t, jnp.where(near, inside * log1p_ratio(g * inside), by_log))
 
 
@@ -68,9 +68,7 @@ def _finite(order: Array) -> Array:
 def entropy(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
     """Rényi entropy of a row, for order 0 to ∞."""
     a = _finite(order)
-    value = _link(
-        _tsallis(room, axes, operand, a), a - 1.0, log_power_sum(room, axes, (operand,), a), normalized=room.normalized
-    )
+    value = _link(room, _tsallis(room, axes, operand, a), a - 1.0, log_power_sum(room, axes, (operand,), a))
     return jnp.where(jnp.isinf(order), -jnp.max(room.log(operand, axes), axis=axes), value)
 
 
@@ -103,10 +101,10 @@ def divergence(room: Room, axes: Axes, first: Array, second: Array, order: Array
     operands = (first, second)
     b, at_infinity = _finite(order), jnp.isinf(order)
     value = _link(
+        room,
         room.sum(RENYI, axes, operands, (b,)),
         1.0 - b,
         log_power_sum(room, axes, operands, b),
-        normalized=room.normalized,
     )
     # Equal sides where the limit is not asked for: its second derivatives 1/q² may overflow, and 0·∞ is NaN.
     limit = _largest_log_ratio(room, axes, tuple(jnp.where(at_infinity, x, 1.0) for x in operands))
@@ -117,9 +115,7 @@ def bhattacharyya(room: Room, axes: Axes, first: Array, second: Array) -> Array:
     """−log Σ √(pq), half the Rényi divergence of order ½: 1 − Σ √(pq) is the squared Hellinger distance."""
     square = room.sum(HELLINGER, axes, (first, second), ())
     half = jnp.full((), 0.5, first.dtype)
-    return _link(
-        square, jnp.ones((), first.dtype), log_power_sum(room, axes, (first, second), half), normalized=room.normalized
-    )
+    return _link(room, square, jnp.ones((), first.dtype), log_power_sum(room, axes, (first, second), half))
 
 
 def hellinger(room: Room, axes: Axes, first: Array, second: Array) -> Array:

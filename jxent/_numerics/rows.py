@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.compiler import by_portions, fence, materialized, row_sum, row_sums
+from jxent._numerics.compiler import by_portions, category_sums, fence, materialized, row_sum
 from jxent._numerics.kernels import Kernel
 from jxent._numerics.pair import (
     Pair,
@@ -39,7 +39,7 @@ def moments(z: Array, axes: Axes) -> Moments:
     """Sums of exponentials, and of exponentials times logits; as constants."""
     z = lax.stop_gradient(z)
     row = sm.row_sums(z, axes)
-    (first,) = row_sums(axes, (_weighted_logit,), z, *materialized(row.top))
+    (first,) = category_sums(axes, (_weighted_logit,), z, *materialized(row.top))
     # Both summands are at least 0.
     return Moments(row, sm.log_total(row) - fence(first) / row.total)
 

@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import compiler
-from jxent._numerics.compiler import are_few, fence, formed_once, materialized, row_maximum, top_of_row
+from jxent._numerics.compiler import are_few, fence, formed_once, materialized, top_of_row
 from jxent._numerics.logarithm import exponential
 from jxent._numerics.primitives import two_difference
 
@@ -37,12 +37,12 @@ class RowSums(NamedTuple):
 def row_sums(z: Array, axes: Axes) -> RowSums:
     """Maximum and sums of exponentials, as constants: what is formed of them has a derivative rule of its own."""
     z = lax.stop_gradient(z)
-    row = sums_below(compiler.row_sums, z, top_of_row(z, axes), axes)
+    row = sums_below(compiler.category_sums, z, top_of_row(z, axes), axes)
     return RowSums(row.top, formed_once(row.rest)) if are_few(z, axes) else row
 
 
 def sums_below(reducer: Callable[..., list[Array]], z: Array, top: Array, axes: Axes) -> RowSums:
-    """The sums of a row whose maximum is known, by `row_sums` or `chained_sums`."""
+    """The sums of a row from its maximum `top`, by `category_sums` or `chained_sums`."""
     below, at_top = reducer(axes, (exp_below, is_at_top), z, top)
     return RowSums(*materialized(top, below + (at_top - 1.0)))
 
@@ -161,7 +161,7 @@ def centred(p: Array, x: Array, axes: Axes) -> Array:
 
     Measured from x at the most probable class: where that has nearly all of p, its own entry is the sum of the others.
     """
-    top = p == row_maximum(lax.stop_gradient(p), axes)
+    top = p == jnp.max(lax.stop_gradient(p), axis=axes, keepdims=True, initial=0.0)
     count = jnp.sum(top.astype(p.dtype), axis=axes, keepdims=True)
     at_top = fence(jnp.sum(jnp.where(top, x, 0.0), axis=axes, keepdims=True)) / jnp.maximum(count, 1.0)
     moved = x - at_top

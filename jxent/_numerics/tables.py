@@ -192,11 +192,10 @@ def co_information(entropy: Entropy, table: Array) -> Array:
         margins = jnp.concatenate([margins, fence(jnp.sum(margins, axis=1, keepdims=True))], axis=1)
         signs = jnp.concatenate([jnp.repeat(-signs[:, None], n, axis=1), signs[:, None]], axis=1).ravel()
     each = product_divergence(((1,), (2,)), ((),), reshaped(margins, (margins.size // (first * second), first, second)))
-    # Only the margin of the first two, from which all others are summed out, has mass 1: its product is divided by 1.
+    # The plain formula does not divide the product of the margins of X₁ and X₂ by the mass M: M² − M − M·log M.
     mass = total(table)
-    return jnp.sum(reshaped(each, (table.shape[0], signs.size)) * signs[None], axis=1) + mass * (
-        mass - 1.0 - safe_log(mass)
-    )
+    alternating = jnp.sum(reshaped(each, (table.shape[0], signs.size)) * signs[None], axis=1)
+    return alternating + mass * (mass - 1.0 - safe_log(mass))
 
 
 def interaction_information(entropy: Entropy, table: Array) -> Array:
