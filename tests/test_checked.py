@@ -22,7 +22,7 @@ BAD, GOOD = jnp.asarray([[0.5, 0.5], [0.5, -0.5]]), jnp.asarray([[0.5, 0.5], [0.
         (probs.entropy, ([[0.5], [0.6]],), {"axis": 0}, r"`p` at index \(:, 0\) sums to 1.1"),
         (probs.kl_divergence, (GOOD, BAD), {}, r"probs.kl_divergence\(\): `q` at index \(1, 1\)"),
         (probs.entropy, ([np.nan, 1.0],), {}, r"`p` at index \(0,\) is nan"),
-        (probs.self_information, ([0.5, 1.5],), {}, r"`p` at index \(1,\) is 1.5, expected probabilities <= 1"),
+        (probs.self_information, ([0.5, 1.5],), {}, r"`p` at index \(1,\) is 1.5, expected a probability in \[0, 1\]"),
         (probs.binary_entropy, (1.5,), {}, r"`p` at index \(\) is 1.5"),
         (probs.mutual_information, (jnp.ones((2, 2)),), {}, r"`p` at index \(:, :\) sums to 4"),
         (probs.total_correlation, (jnp.ones((2, 2, 2)) / 4,), {"variables": [-1, -2]}, None),

@@ -2,6 +2,7 @@
 
 import functools
 from collections import Counter
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from jxent.counts import _entropy, _posterior
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-METHODS = _entropy.METHODS
+METHODS = get_args(_entropy.Method)
 # Where every method has the same tests, one of each kind stands for the others in the fast pass.
 FIRST = ("plugin", "chao_wang_jost", "james_stein")
 BY_TURNS = [pytest.param(m, marks=[] if m in FIRST else [pytest.mark.slow]) for m in METHODS if m != "nsb"]
@@ -431,7 +432,7 @@ def test_divergence_of_two_samples(x64):
     found = counts.kl_divergence(p, q, method="dirichlet", alpha=0.5, base=2)
     expected = probs.kl_divergence(np.asarray([3.5, 1.5, 0.5]) / 5.5, np.asarray([1.5, 1.5, 2.5]) / 5.5, base=2)
     assert float(found) == pytest.approx(float(expected), rel=1e-12)
-    with pytest.raises(ValueError, match="estimates no probabilities"):
+    with pytest.raises(ValueError, match="expected one of plugin, james_stein"):
         counts.kl_divergence(p, q, method="nsb")
 
 
@@ -515,9 +516,13 @@ def test_an_interval_covers_as_often_as_it_says(x64):
 
 
 REFUSED = [
-    (lambda: counts.entropy([1, 2], method="mle"), ValueError, "method='mle' is not known; expected plugin, "),
+    (lambda: counts.entropy([1, 2], method="mle"), ValueError, "method='mle' is not known; expected one of plugin, "),
     (lambda: counts.entropy([1, 2], method="dirichlet", alpha=-1.0), ValueError, "`alpha` is -1.0"),
-    (lambda: counts.entropy_moments([1, 2], method="zhang"), ValueError, "defines no deviation; expected plugin"),
+    (
+        lambda: counts.entropy_moments([1, 2], method="zhang"),
+        ValueError,
+        "method='zhang' is not known; expected one of plugin",
+    ),
     (lambda: counts.mutual_information([[1, 2]], x=0, y=0), ValueError, "x and y both name axis 0"),
     (lambda: counts.kl_divergence([1, 2], [1, 2, 3]), ValueError, "2 against 3"),
     (lambda: counts.from_labels([0.0, 1.0], 2), TypeError, "expected integer class ids"),

@@ -8,19 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec
-from jax.typing import ArrayLike
 from jaxtyping import Array
 
+from jxent._checks.domains import Axis
+from jxent._checks.inputs import Numbers
 from jxent._numerics.compiler import broadcast, gathered, is_sharded
 
-Axis = int | Sequence[int]
-# What a function outside the compiled boundary takes: it turns lists into arrays itself.
-# Variables of a table: each an axis, or a tuple of axes that form one.
-Variables = Sequence[Axis]
-Numbers = ArrayLike | Sequence[Any]
+OF_TWO_OUTCOMES = "; binary_entropy, binary_cross_entropy and binary_kl_divergence take one of two outcomes"
 
 
-def as_float(name: str, value: ArrayLike) -> Array:
+def as_float(name: str, value: Numbers) -> Array:
     """The operand in the dtype that is computed in: float32 for halves, the default float for integers."""
     array = jnp.asarray(value)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
@@ -55,7 +52,7 @@ def category_axes(name: str, array: Array, axis: Axis) -> tuple[int, ...]:
             raise TypeError(f"axis={axis!r} must be an int or a tuple of ints")
         if not -array.ndim <= a < array.ndim:
             axes_run = f"; its axes run from {-array.ndim} to {array.ndim - 1}"
-            hint = axes_run if array.ndim else "; a distribution needs an axis of categories"
+            hint = axes_run if array.ndim else f"; a distribution needs an axis of categories{OF_TWO_OUTCOMES}"
             raise ValueError(f"axis={a} does not exist in `{name}` of shape {array.shape}{hint}")
     normal = tuple(sorted(int(a) % array.ndim for a in axes))
     if len(set(normal)) != len(normal):
@@ -142,7 +139,7 @@ def match_rows(names: tuple[str, str], first: Array, second: Array, axis: Axis) 
     return broadcast(first, shape), broadcast(second, shape), axes
 
 
-def row_pairs(first_name: str, first: ArrayLike, second_name: str, second: ArrayLike) -> tuple[Array, Array]:
+def row_pairs(first_name: str, first: Numbers, second_name: str, second: Numbers) -> tuple[Array, Array]:
     """Two arrays of rows with the same categories, [N, K] and [M, K]."""
     a, b = common_float(as_float(first_name, first), as_float(second_name, second))
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.shape[1] == 0:
@@ -154,7 +151,7 @@ def row_pairs(first_name: str, first: ArrayLike, second_name: str, second: Array
     return gathered(a), gathered(b)
 
 
-def boolean(name: str, value: ArrayLike) -> Array:
+def boolean(name: str, value: Numbers) -> Array:
     """A mask, which numbers are not."""
     mask = jnp.asarray(value)
     if mask.dtype != jnp.bool_:
@@ -162,7 +159,7 @@ def boolean(name: str, value: ArrayLike) -> Array:
     return mask
 
 
-def participation(where: ArrayLike | None, array: Array) -> Array | None:
+def participation(where: Numbers | None, array: Array) -> Array | None:
     """The mask of the elements that take part, broadcast to the operand as `jnp.sum(where=)` does."""
     if where is None:
         return None
@@ -194,21 +191,17 @@ def unit(base: float | int | None) -> str:
     return "nats" if base is None else {2.0: "bits", 10.0: "hartleys"}.get(float(base), f"units of log {base:g}")
 
 
-def scalar(name: str, value: ArrayLike) -> None:
-    """Refuse a parameter that is not one real number."""
-    if jnp.iscomplexobj(value):
-        raise TypeError(f"`{name}` is complex, expected a real number; take its real part first")
-    if jnp.ndim(value) != 0:
-        raise ValueError(f"`{name}` has shape {jnp.shape(value)}, expected a scalar; batches go by jax.vmap")
-
-
-def parameter(name: str, value: ArrayLike, like: Array) -> Array:
+def parameter(name: str, value: Numbers, like: Array) -> Array:
     """A traced option, one number, in the dtype of the operands."""
-    scalar(name, value)
-    return jnp.asarray(value).astype(like.dtype)
+    array = jnp.asarray(value)
+    if jnp.iscomplexobj(array):
+        raise TypeError(f"`{name}` is complex, expected a real number; take its real part first")
+    if array.ndim != 0:
+        raise ValueError(f"`{name}` has shape {array.shape}, expected a scalar; batches go by jax.vmap")
+    return array.astype(like.dtype)
 
 
-def elementwise(**operands: ArrayLike) -> tuple[Array, ...]:
+def elementwise(**operands: Numbers) -> tuple[Array, ...]:
     """Operands of an elementwise form: a scalar may stand beside any array, otherwise ranks match."""
     names = list(operands)
     arrays = common_float(*(as_float(name, value) for name, value in operands.items()))
@@ -223,7 +216,7 @@ def rows_beside(z: Array, axis: int) -> tuple[int, ...]:
     return z.shape[:axis] + z.shape[axis + 1 :]
 
 
-def class_labels(labels: ArrayLike, rows: tuple[int, ...], beside: str, *, soft: str) -> Array:
+def class_labels(labels: Numbers, rows: tuple[int, ...], beside: str, *, soft: str) -> Array:
     """Integer class ids, one per row; `beside` names what has the rows and `soft` where distributions go."""
     ids = jnp.asarray(labels)
     if not jnp.issubdtype(ids.dtype, jnp.integer):
@@ -244,7 +237,7 @@ def class_labels(labels: ArrayLike, rows: tuple[int, ...], beside: str, *, soft:
     return ids.astype(jnp.int32)
 
 
-def weights_like(weights: ArrayLike, values: Array, name: str = "values") -> Array:
+def weights_like(weights: Numbers, values: Array, name: str = "values") -> Array:
     """Weights broadcast to the values, of their dtype; `name` is what the caller calls those."""
     w = as_float("weights", weights)
     if w.ndim > values.ndim or any(
@@ -259,7 +252,7 @@ def weights_like(weights: ArrayLike, values: Array, name: str = "values") -> Arr
     return jnp.broadcast_to(w.astype(values.dtype), values.shape)
 
 
-def per_class(name: str, value: ArrayLike, classes: tuple[int, ...], beside: str, like: Array) -> Array:
+def per_class(name: str, value: Numbers, classes: tuple[int, ...], beside: str, like: Array) -> Array:
     """One number for each class, in the dtype of the operands; `beside` names what has the classes."""
     array = as_float(name, value)
     if array.shape != classes:
@@ -269,7 +262,7 @@ def per_class(name: str, value: ArrayLike, classes: tuple[int, ...], beside: str
     return array.astype(like.dtype)
 
 
-def weights_of_classes(weights: ArrayLike | None, z: Array, axes: tuple[int, ...]) -> Array | None:
+def weights_of_classes(weights: Numbers | None, z: Array, axes: tuple[int, ...]) -> Array | None:
     """One weight for each class, of the rank and dtype of the logits."""
     if weights is None:
         return None
@@ -281,7 +274,7 @@ def weights_of_classes(weights: ArrayLike | None, z: Array, axes: tuple[int, ...
     return jax.sharding.reshard(w, PartitionSpec(*(name if a in axes else None for a, name in enumerate(spec))))
 
 
-def ignored_rows(labels: ArrayLike, ignore_label: int | None) -> Array | None:
+def ignored_rows(labels: Numbers, ignore_label: int | None) -> Array | None:
     """Which labels are the one to ignore, compared in their own dtype; None where there is none."""
     if ignore_label is None:
         return None

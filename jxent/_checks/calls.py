@@ -2,28 +2,39 @@
 
 import functools
 import inspect
+import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
+import numpy as np
 from jax.core import Tracer
 
-from jxent._checks.values import knows, violation
+from jxent._checks.domains import Call, Domain, Role
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Options that are numbers without being values to check.
-STATIC = frozenset(
-    {
-        *("axis", "base", "ignore_label", "block_size", "num_classes", "method", "slope_at_infinity"),
-        *("k", "history", "standardize"),
-        *("x", "y", "of", "given", "variables", "table"),
-    }
-)
 # Part of the key of every compilation: a function that was compiled without its checks is compiled again.
 checking = jax.make_user_context(False)  # noqa: FBT003
+
+
+class ViolationError(ValueError):
+    """Values that a function does not take."""
+
+
+class _Quiet(logging.Filter):
+    """Keeps JAX from logging the traceback of a violation in a callback, which `checked` raises by itself.
+
+    JAX logs every exception of a `jax.debug.callback` before it raises it; delete when that can be switched off.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], ViolationError))
+
+
+logging.getLogger("jax._src.debugging").addFilter(_Quiet())
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -38,41 +49,48 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
                 jax.block_until_ready(result)
                 jax.effects_barrier()
         except jax.errors.JaxRuntimeError as error:
-            found = re.findall(
-                r"ValueError: ((?:probs|logits|losses|linear|closed_form|calibration|counts|samples)\.\w+\(\): .*)",
-                str(error),
-            )
-            if not found:
+            messages = re.findall(r"ViolationError: (.*)", str(error))
+            if not messages:
                 raise
             # A GPU adds the name of the program.
-            raise ValueError(found[-1].split(" [executable_name=")[0].strip()) from None
+            raise ValueError(messages[-1].split(" [executable_name=")[0].strip()) from None
+        except ViolationError as error:
+            raise ValueError(str(error)) from None
         return result
 
     return cast("Callable[P, R]", call)
 
 
-def check_call(function: Callable[..., Any], operands: list[Any], options: Mapping[str, Any]) -> bool:
-    """Check one call of a public function, now or, where it is traced, when it runs. Whether its room has rules."""
-    room = function.__module__.split(".")[1]
-    if not knows(room):
-        return False
+def check_call(
+    function: Callable[..., Any],
+    roles: Mapping[str, Domain | Role],
+    operands: Sequence[Any],
+    options: Mapping[str, Any],
+) -> None:
+    """Check one call of a public function, now or, where it is traced, when it runs."""
     bound = inspect.signature(function).bind(*operands, **options)
     bound.apply_defaults()
-    # What names a variable elsewhere holds the features there.
-    options_of = STATIC - {"linear": {"x"}, "counts": {"table"}, "samples": {"x", "y", "given"}}.get(room, set())
-    arrays = {k: v for k, v in bound.arguments.items() if k not in options_of and _is_array(v)}
-    static = {k: v for k, v in bound.arguments.items() if k not in arrays}
+    domains = {n: d for n, d in roles.items() if isinstance(d, Domain)}
+    arrays = {n: v for n, v in bound.arguments.items() if n in domains}
+    for name, domain in list(domains.items()):
+        for key, inner in domain.fields.items():
+            domains[f"{name}.{key}"], arrays[f"{name}.{key}"] = inner, getattr(arrays[name], key)
+    arrays = {n: v for n, v in arrays.items() if _is_array(v)}
+    static = {n: v for n, v in bound.arguments.items() if n not in domains}
+    title = f"{function.__module__.split('.')[1]}.{function.__name__}()"
 
     def check(values: Mapping[str, Any]) -> None:
-        message = violation(room, function.__name__, values, static)
-        if message:
-            raise ValueError(message)
+        call = Call({n: np.asarray(v) for n, v in values.items()}, static, {**roles, **domains})
+        for name, value in call.values.items():
+            rule = domains[name].check
+            message = None if rule is None else rule(value, call)
+            if message:
+                raise ViolationError(f"{title}: `{name}` {message}")
 
     if any(isinstance(v, Tracer) for v in arrays.values()):
         jax.debug.callback(check, arrays)
     else:
         check(arrays)
-    return True
 
 
 def _is_array(value: Any) -> bool:

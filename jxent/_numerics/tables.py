@@ -268,13 +268,8 @@ def variation_of_information(table: Array) -> Array:
     return conditional_entropy((1,), table) + conditional_entropy((2,), table)
 
 
-NORMALIZERS = ("arithmetic", "geometric", "min", "max", "joint")
-
-
 def normalized_mutual_information(normalizer: str, entropy: Entropy, table: Array) -> Array:
     """I(X; Y) over a mean of the entropies, from 0 to 1; 0, with gradient 0, where that mean is 0."""
-    if normalizer not in NORMALIZERS:
-        raise ValueError(f"normalizer={normalizer!r} is not known; expected one of {', '.join(NORMALIZERS)}")
 
     def uncertainty(margin: Array) -> Array:
         # The entropy of a single cell that is rounded off 1 may be on either side of 0.

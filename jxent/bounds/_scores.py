@@ -5,22 +5,20 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jxent import losses
-from jxent._checks import POSITIVE, as_float, log_base_factor, parameter, public
+from jxent._checks import Numbers, Positive, Real, as_float, log_base_factor, parameter, public
 
 
-@public()
-def donsker_varadhan(scores: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
+@public
+def donsker_varadhan(scores: Real, *, base: float | None = None) -> Float[Array, "..."]:
     """Donsker and Varadhan's lower bound E[f] − log E′[exp f] on mutual information, in nats.
 
     E is the mean over the diagonal, E′ that over the rest.
 
     Args:
         scores: critic's scores `[..., n, n]`, n ≥ 2.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[...]`, one number per matrix.
@@ -44,13 +42,12 @@ def donsker_varadhan(scores: ArrayLike, *, base: float | None = None) -> Float[A
     return (s.joint - _log_mean(s.product, s.apart)) * log_base_factor(base)
 
 
-@public()
-def nwj(scores: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
+@public
+def nwj(scores: Real, *, base: float | None = None) -> Float[Array, "..."]:
     """Nguyen, Wainwright and Jordan's lower bound E[f] − E′[exp(f − 1)] on mutual information, in nats.
 
     Args:
         scores: critic's scores `[..., n, n]`, n ≥ 2.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[...]`, one number per matrix.
@@ -78,13 +75,12 @@ def nwj(scores: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
     return (s.joint - jnp.sum(terms, axis=(-2, -1)) / (n * (n - 1))) * log_base_factor(base)
 
 
-@public()
-def infonce(scores: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
+@public
+def infonce(scores: Real, *, base: float | None = None) -> Float[Array, "..."]:
     """The InfoNCE lower bound log n + mean(f of the pair − log Σ exp f of its row) on mutual information, in nats.
 
     Args:
         scores: critic's scores `[..., n, n]`; each row holds one x against all n of y, its own on the diagonal.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[...]`, at most log n.
@@ -112,14 +108,13 @@ def infonce(scores: ArrayLike, *, base: float | None = None) -> Float[Array, "..
     return (math.log(n) - jnp.mean(rows, axis=-1)) * log_base_factor(base)
 
 
-@public(domain={"clip": POSITIVE})
-def smile(scores: ArrayLike, *, clip: ArrayLike = 5.0, base: float | None = None) -> Float[Array, "..."]:
+@public
+def smile(scores: Real, *, clip: Positive = 5.0, base: float | None = None) -> Float[Array, "..."]:
     """Song and Ermon's SMILE, E[f] − log E′[exp of f clipped to ±τ]: less variance, some bias, in nats.
 
     Args:
         scores: critic's scores `[..., n, n]`, n ≥ 2.
         clip: τ > 0, traced; for τ → ∞ it is `donsker_varadhan`.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[...]`, one number per matrix.
@@ -152,13 +147,13 @@ class _Pairs(NamedTuple):
     apart: Array
 
 
-def _pairs(name: str, scores: ArrayLike) -> _Pairs:
+def _pairs(name: str, scores: Numbers) -> _Pairs:
     z = _square(name, scores, least=2)
     apart = jnp.broadcast_to(~jnp.eye(z.shape[-1], dtype=bool), z.shape)
     return _Pairs(jnp.mean(jnp.diagonal(z, axis1=-2, axis2=-1), axis=-1), z, apart)
 
 
-def _square(name: str, scores: ArrayLike, least: int) -> Array:
+def _square(name: str, scores: Numbers, least: int) -> Array:
     z = as_float("scores", scores)
     if z.ndim < 2 or z.shape[-1] != z.shape[-2] or z.shape[-1] < least:
         raise ValueError(

@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import public
+from jxent._checks import Labels, Probabilities, RowMask, RowWeights, public
 from jxent.calibration import _rows
 
 
@@ -46,23 +45,19 @@ def check_bins(num_bins: int) -> None:
         raise ValueError(f"num_bins={num_bins!r} must be an int of at least 1")
 
 
-@public(static=("num_bins",))
+@public
 def expected_calibration_error(
-    p: ArrayLike,
-    labels: ArrayLike,
+    p: Probabilities,
+    labels: Labels,
     *,
     num_bins: int = 15,
-    weights: ArrayLike | None = None,
-    where: ArrayLike | None = None,
+    weights: RowWeights | None = None,
+    where: RowMask | None = None,
 ) -> Float[Array, ""]:
     """Expected calibration error Σ_b n_b/N·|accuracy_b − confidence_b| of the most likely class, over equal bins.
 
     Args:
-        p: predicted probabilities `[..., K]`.
-        labels: integer class ids `[...]`.
         num_bins: number of bins (b/B, (b + 1)/B] of the confidence.
-        weights: non-negative weights of the rows `[...]`; None is 1 for each.
-        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
 
     Returns:
         A scalar in [0, 1].
@@ -95,25 +90,21 @@ def _gap(happened: Array, forecast: Array) -> Array:
     return jnp.where(difference == 0, 0.0, jnp.abs(difference))
 
 
-@public(static=("num_bins",))
+@public
 def classwise_calibration_error(
-    p: ArrayLike,
-    labels: ArrayLike,
+    p: Probabilities,
+    labels: Labels,
     *,
     num_bins: int = 15,
-    weights: ArrayLike | None = None,
-    where: ArrayLike | None = None,
+    weights: RowWeights | None = None,
+    where: RowMask | None = None,
 ) -> Float[Array, ""]:
     """Calibration error of every class's probability, averaged over the classes.
 
     Σ over classes k and bins b of wₖᵦ·|frequency − mean probability|/K, wₖᵦ the share of the rows in the bin.
 
     Args:
-        p: predicted probabilities `[..., K]`.
-        labels: integer class ids `[...]`.
         num_bins: number of bins (b/B, (b + 1)/B] of each class's probability.
-        weights: non-negative weights of the rows `[...]`; None is 1 for each.
-        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
 
     Returns:
         A scalar in [0, 1].
@@ -140,25 +131,21 @@ def class_error(sums: Array) -> Array:
     return jnp.mean(_rows.over(gaps, jnp.sum(sums[:, 0], axis=0)))
 
 
-@public(static=("num_bins",))
+@public
 def reliability_curve(
-    p: ArrayLike,
-    labels: ArrayLike,
+    p: Probabilities,
+    labels: Labels,
     *,
     num_bins: int = 15,
-    weights: ArrayLike | None = None,
-    where: ArrayLike | None = None,
+    weights: RowWeights | None = None,
+    where: RowMask | None = None,
 ) -> ReliabilityCurve:
     """Confidence and accuracy of the most likely class in equal bins: the points of a reliability diagram.
 
     Of bin b, Σ max p/n and Σ [arg max p = label]/n over its n rows.
 
     Args:
-        p: predicted probabilities `[..., K]`.
-        labels: integer class ids `[...]`.
         num_bins: number of bins (b/B, (b + 1)/B] of the confidence.
-        weights: non-negative weights of the rows `[...]`; None is 1 for each.
-        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
 
     Returns:
         `ReliabilityCurve(confidence, accuracy, weight)`, each `[B]`.
@@ -186,23 +173,19 @@ def curve(sums: Array) -> ReliabilityCurve:
     return ReliabilityCurve(_rows.over(confidence, weight), _rows.over(hits, weight), weight)
 
 
-@public(static=("num_bins",))
+@public
 def brier_decomposition(
-    p: ArrayLike,
-    labels: ArrayLike,
+    p: Probabilities,
+    labels: Labels,
     *,
     num_bins: int = 15,
-    weights: ArrayLike | None = None,
-    where: ArrayLike | None = None,
+    weights: RowWeights | None = None,
+    where: RowMask | None = None,
 ) -> BrierDecomposition:
     """Brier score as reliability − resolution + uncertainty + within_bin, summed over the classes.
 
     Args:
-        p: predicted probabilities `[..., K]`.
-        labels: integer class ids `[...]`.
         num_bins: number of bins (b/B, (b + 1)/B] of each class's probability.
-        weights: non-negative weights of the rows `[...]`; None is 1 for each.
-        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
 
     Returns:
         `BrierDecomposition(reliability, resolution, uncertainty, within_bin)`, scalars.

@@ -5,10 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._checks import as_float, category_axes, class_labels, participation, weights_like
+from jxent._checks import Numbers, as_float, category_axes, class_labels, participation, weights_like
 from jxent._numerics.classification import class_ids
 from jxent._numerics.compiler import is_sharded
 from jxent._numerics.logarithm import tiny
@@ -24,7 +23,7 @@ class Rows(NamedTuple):
     weights: Array
 
 
-def rows(name: str, values: ArrayLike, labels: ArrayLike, weights: ArrayLike | None, where: ArrayLike | None) -> Rows:
+def rows(name: str, values: Numbers, labels: Numbers, weights: Numbers | None, where: Numbers | None) -> Rows:
     """Checked, with few axes; `name` is what the caller calls the predictions."""
     p = as_float(name, values)
     category_axes(name, p, -1)

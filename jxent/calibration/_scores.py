@@ -1,29 +1,24 @@
 """Scores of the probability that a prediction gave to what happened."""
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import log_base_factor, public
+from jxent._checks import Labels, Probabilities, RowMask, RowWeights, Scores, log_base_factor, public
 from jxent.calibration import _rows
 
 
-@public()
+@public
 def negative_log_likelihood(
-    p: ArrayLike,
-    labels: ArrayLike,
+    p: Probabilities,
+    labels: Labels,
     *,
-    weights: ArrayLike | None = None,
-    where: ArrayLike | None = None,
+    weights: RowWeights | None = None,
+    where: RowMask | None = None,
     base: float | None = None,
 ) -> Float[Array, ""]:
     """Mean negative log likelihood −Σ w·log p[label] / Σ w, in nats or units of log `base`.
 
     Args:
-        p: predicted probabilities `[..., K]`.
-        labels: integer class ids `[...]`.
-        weights: non-negative weights of the rows `[...]`; None is 1 for each.
-        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
         base: unit: None nats, 2 bits, 10 hartleys.
 
     Returns:
@@ -45,17 +40,11 @@ def negative_log_likelihood(
     return _rows.mean(r.weights, log_base_factor(base) * _rows.surprisal(r))
 
 
-@public()
+@public
 def perplexity(
-    p: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None = None, where: ArrayLike | None = None
+    p: Probabilities, labels: Labels, *, weights: RowWeights | None = None, where: RowMask | None = None
 ) -> Float[Array, ""]:
     """Perplexity exp(mean negative log likelihood): of how many equal classes the labels look like a draw.
-
-    Args:
-        p: predicted probabilities `[..., K]`.
-        labels: integer class ids `[...]`.
-        weights: non-negative weights of the rows `[...]`; None is 1 for each.
-        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
 
     Returns:
         A scalar, at least 1.
@@ -75,19 +64,13 @@ def perplexity(
     return jnp.exp(_rows.mean(r.weights, _rows.surprisal(r)))
 
 
-@public()
+@public
 def brier_score(
-    p: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None = None, where: ArrayLike | None = None
+    p: Probabilities, labels: Labels, *, weights: RowWeights | None = None, where: RowMask | None = None
 ) -> Float[Array, ""]:
     """Brier score, the mean over rows of Σ (p − t)² over the classes, in [0, 2].
 
     For two classes it is twice the mean of (p₁ − t₁)², which some call by the same name.
-
-    Args:
-        p: predicted probabilities `[..., K]`.
-        labels: integer class ids `[...]`.
-        weights: non-negative weights of the rows `[...]`; None is 1 for each.
-        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
 
     Returns:
         A scalar.
@@ -108,14 +91,14 @@ def brier_score(
     return _rows.mean(r.weights, _rows.squares(r))
 
 
-@public(static=("k",))
+@public
 def top_k_accuracy(
-    p: ArrayLike,
-    labels: ArrayLike,
+    p: Scores,
+    labels: Labels,
     *,
     k: int = 1,
-    weights: ArrayLike | None = None,
-    where: ArrayLike | None = None,
+    weights: RowWeights | None = None,
+    where: RowMask | None = None,
 ) -> Float[Array, ""]:
     """Share of rows whose label is among the k classes of largest probability.
 
@@ -123,10 +106,7 @@ def top_k_accuracy(
 
     Args:
         p: predicted probabilities, or any scores, `[..., K]`.
-        labels: integer class ids `[...]`.
         k: how many classes count, 1 to K.
-        weights: non-negative weights of the rows `[...]`; None is 1 for each.
-        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
 
     Returns:
         A scalar in [0, 1].

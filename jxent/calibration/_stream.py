@@ -1,15 +1,16 @@
 """The same measures as sums that add up, over the batches of a stream and over devices."""
 
 import operator
-from typing import Any, NamedTuple, SupportsIndex
+from typing import Annotated, Any, NamedTuple, SupportsIndex
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from jxent._checks import public
+from jxent._checks import Domain, Labels, Probabilities, RowMask, RowWeights, public
+from jxent._checks.domains import named_tuple
 from jxent._numerics.compiler import is_sharded
 from jxent.calibration import _bins, _rows
 from jxent.calibration._bins import BrierDecomposition, ReliabilityCurve, check_bins
@@ -33,6 +34,9 @@ class State(NamedTuple):
     ranks: Array
     top: Array
     classes: Array
+
+
+CalibrationState = Annotated[State, Domain(convert=named_tuple)]
 
 
 class Result(NamedTuple):
@@ -103,22 +107,19 @@ def _dtype_of_sums(dtype: DTypeLike | None) -> DTypeLike:
     return jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype
 
 
-@public()
+@public
 def update(
-    state: State,
-    p: ArrayLike,
-    labels: ArrayLike,
+    state: CalibrationState,
+    p: Probabilities,
+    labels: Labels,
     *,
-    weights: ArrayLike | None = None,
-    where: ArrayLike | None = None,
+    weights: RowWeights | None = None,
+    where: RowMask | None = None,
 ) -> State:
     """The sums with those of a batch added.
 
     Args:
         state: sums so far, from `init`.
-        p: predicted probabilities `[..., K]`.
-        labels: integer class ids `[...]`.
-        weights: non-negative weights of the rows `[...]`; None is 1 for each.
         where: boolean mask `[...]` of the rows that take part, such as those of a padded last batch.
 
     Returns:
@@ -186,8 +187,8 @@ def merge(*states: State) -> State:
     return jax.tree.map(lambda *parts: sum(parts[1:], parts[0]), *states)
 
 
-@public()
-def result(state: State) -> Result:
+@public
+def result(state: CalibrationState) -> Result:
     """All measures of the rows that the sums have seen.
 
     Args:

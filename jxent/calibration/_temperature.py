@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import public
+from jxent._checks import Labels, Logits, RowMask, RowWeights, public
 from jxent.calibration import _rows
 
 STEPS = 100
@@ -22,9 +21,9 @@ class _Bracket(NamedTuple):
     made: Array
 
 
-@public()
+@public
 def fit_temperature(
-    logits: ArrayLike, labels: ArrayLike, *, weights: ArrayLike | None = None, where: ArrayLike | None = None
+    logits: Logits, labels: Labels, *, weights: RowWeights | None = None, where: RowMask | None = None
 ) -> Float[Array, ""]:
     """Temperature T for which softmax(logits/T) makes the labels most likely.
 
@@ -32,9 +31,6 @@ def fit_temperature(
 
     Args:
         logits: `[..., K]`, of any shift, of data that the model was not trained on.
-        labels: integer class ids `[...]`.
-        weights: non-negative weights of the rows `[...]`; None is 1 for each.
-        where: boolean mask `[...]` of the rows that take part; the others may hold anything.
 
     Returns:
         A scalar > 0: above 1 where the predictions are too certain.

@@ -7,192 +7,22 @@ alone, so the gradient of the sum over the batch, which is what is returned, hol
 They are written with plain operations: no derivative rule of this package takes part in them.
 """
 
-from jxent.closed_form._bernoulli import (
-    logits_binary_cross_entropy,
-    logits_binary_entropy,
-    logits_binary_kl_divergence,
-    logits_binary_probability,
-    probs_binary_cross_entropy,
-    probs_binary_entropy,
-    probs_binary_kl_divergence,
-)
-from jxent.closed_form._compare import Agreement, compare
-from jxent.closed_form._generator import logits_f_divergence, probs_f_divergence
-from jxent.closed_form._logits import (
-    logits_cross_entropy,
-    logits_entropy,
-    logits_jeffreys_divergence,
-    logits_jensen_shannon_distance,
-    logits_jensen_shannon_divergence,
-    logits_kl_divergence,
-    logits_perplexity,
-    logits_self_information,
-)
-from jxent.closed_form._logits_joint import (
-    logits_conditional_entropy,
-    logits_conditional_mutual_information,
-    logits_joint_entropy,
-    logits_mutual_information,
-    logits_normalized_mutual_information,
-    logits_variation_of_information,
-)
-from jxent.closed_form._logits_multivariate import (
-    logits_co_information,
-    logits_dual_total_correlation,
-    logits_interaction_information,
-    logits_o_information,
-    logits_total_correlation,
-)
-from jxent.closed_form._logits_orders import (
-    logits_alpha_divergence,
-    logits_bhattacharyya_distance,
-    logits_chi_squared_divergence,
-    logits_hellinger_distance,
-    logits_renyi_divergence,
-    logits_renyi_entropy,
-    logits_total_variation,
-    logits_tsallis_entropy,
-)
-from jxent.closed_form._losses import (
-    focal_loss,
-    huber_loss,
-    kl_divergence,
-    l1_loss,
-    l2_loss,
-    sigmoid_binary_cross_entropy,
-    softmax_cross_entropy,
-    softmax_cross_entropy_with_integer_labels,
-)
-from jxent.closed_form._model import (
-    softmax_cross_entropy_hessian,
-    softmax_jacobian,
-    softmax_regression,
-)
-from jxent.closed_form._pairwise import (
-    logits_pairwise_cross_entropy,
-    logits_pairwise_jensen_shannon_divergence,
-    logits_pairwise_kl_divergence,
-    probs_pairwise_cross_entropy,
-    probs_pairwise_jensen_shannon_divergence,
-    probs_pairwise_kl_divergence,
-)
-from jxent.closed_form._probs import (
-    probs_cross_entropy,
-    probs_entropy,
-    probs_jeffreys_divergence,
-    probs_jensen_shannon_distance,
-    probs_jensen_shannon_divergence,
-    probs_kl_divergence,
-    probs_perplexity,
-    probs_self_information,
-)
-from jxent.closed_form._probs_joint import (
-    probs_conditional_entropy,
-    probs_conditional_mutual_information,
-    probs_joint_entropy,
-    probs_mutual_information,
-    probs_normalized_mutual_information,
-    probs_variation_of_information,
-)
-from jxent.closed_form._probs_multivariate import (
-    probs_co_information,
-    probs_dual_total_correlation,
-    probs_interaction_information,
-    probs_o_information,
-    probs_total_correlation,
-)
-from jxent.closed_form._probs_orders import (
-    probs_alpha_divergence,
-    probs_bhattacharyya_distance,
-    probs_chi_squared_divergence,
-    probs_hellinger_distance,
-    probs_renyi_divergence,
-    probs_renyi_entropy,
-    probs_total_variation,
-    probs_tsallis_entropy,
-)
+from jxent.closed_form import _basic, _bernoulli, _compare, _generator, _losses, _model, _powers, _tables
+from jxent.closed_form._basic import *
+from jxent.closed_form._bernoulli import *
+from jxent.closed_form._compare import *
+from jxent.closed_form._generator import *
+from jxent.closed_form._losses import *
+from jxent.closed_form._model import *
+from jxent.closed_form._powers import *
+from jxent.closed_form._tables import *
 
-__all__ = [
-    "Agreement",
-    "compare",
-    "focal_loss",
-    "huber_loss",
-    "kl_divergence",
-    "l1_loss",
-    "l2_loss",
-    "logits_alpha_divergence",
-    "logits_bhattacharyya_distance",
-    "logits_binary_cross_entropy",
-    "logits_binary_entropy",
-    "logits_binary_kl_divergence",
-    "logits_binary_probability",
-    "logits_chi_squared_divergence",
-    "logits_co_information",
-    "logits_conditional_entropy",
-    "logits_conditional_mutual_information",
-    "logits_cross_entropy",
-    "logits_dual_total_correlation",
-    "logits_entropy",
-    "logits_f_divergence",
-    "logits_hellinger_distance",
-    "logits_interaction_information",
-    "logits_jeffreys_divergence",
-    "logits_jensen_shannon_distance",
-    "logits_jensen_shannon_divergence",
-    "logits_joint_entropy",
-    "logits_kl_divergence",
-    "logits_mutual_information",
-    "logits_normalized_mutual_information",
-    "logits_o_information",
-    "logits_pairwise_cross_entropy",
-    "logits_pairwise_jensen_shannon_divergence",
-    "logits_pairwise_kl_divergence",
-    "logits_perplexity",
-    "logits_renyi_divergence",
-    "logits_renyi_entropy",
-    "logits_self_information",
-    "logits_total_correlation",
-    "logits_total_variation",
-    "logits_tsallis_entropy",
-    "logits_variation_of_information",
-    "probs_alpha_divergence",
-    "probs_bhattacharyya_distance",
-    "probs_binary_cross_entropy",
-    "probs_binary_entropy",
-    "probs_binary_kl_divergence",
-    "probs_chi_squared_divergence",
-    "probs_co_information",
-    "probs_conditional_entropy",
-    "probs_conditional_mutual_information",
-    "probs_cross_entropy",
-    "probs_dual_total_correlation",
-    "probs_entropy",
-    "probs_f_divergence",
-    "probs_hellinger_distance",
-    "probs_interaction_information",
-    "probs_jeffreys_divergence",
-    "probs_jensen_shannon_distance",
-    "probs_jensen_shannon_divergence",
-    "probs_joint_entropy",
-    "probs_kl_divergence",
-    "probs_mutual_information",
-    "probs_normalized_mutual_information",
-    "probs_o_information",
-    "probs_pairwise_cross_entropy",
-    "probs_pairwise_jensen_shannon_divergence",
-    "probs_pairwise_kl_divergence",
-    "probs_perplexity",
-    "probs_renyi_divergence",
-    "probs_renyi_entropy",
-    "probs_self_information",
-    "probs_total_correlation",
-    "probs_total_variation",
-    "probs_tsallis_entropy",
-    "probs_variation_of_information",
-    "sigmoid_binary_cross_entropy",
-    "softmax_cross_entropy",
-    "softmax_cross_entropy_hessian",
-    "softmax_cross_entropy_with_integer_labels",
-    "softmax_jacobian",
-    "softmax_regression",
-]
+__all__: list[str] = []
+__all__ += _basic.__all__
+__all__ += _bernoulli.__all__
+__all__ += _compare.__all__
+__all__ += _generator.__all__
+__all__ += _losses.__all__
+__all__ += _model.__all__
+__all__ += _powers.__all__
+__all__ += _tables.__all__

@@ -1,249 +1,91 @@
 """Gradients of the elementwise measures of two outcomes, by hand."""
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from jxent._checks import as_float, elementwise, log_base_factor, public
-from jxent.closed_form import _shared
-from jxent.closed_form._shared import is_zero, lifted, log_ratio
+from jxent import logits, probs
+from jxent.closed_form._gradient_of import of_elements
+from jxent.closed_form._rows import is_zero, lifted
 
+# fmt: off
+__all__ = [
+    "logits_binary_cross_entropy", "logits_binary_entropy", "logits_binary_kl_divergence", "logits_binary_probability",
+    "probs_binary_cross_entropy", "probs_binary_entropy", "probs_binary_kl_divergence",
+]
+# fmt: on
 
-@public()
-def probs_binary_entropy(p: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
-    """Gradient of −p·log p − (1 − p)·log(1 − p): log((1 − p)/p), elementwise.
-
-    Args:
-        p: probabilities `[...]`.
-        base: unit of the measure, and so of its gradient.
-
-    Returns:
-        An array of the shape of `p`.
-
-    Edge cases: finite at 0 and 1.
-
-    Gradient: differentiable as the plain expression that it is.
-
-    Example:
-        >>> from jxent import closed_form, probs
-        >>> measure, gradient = probs.binary_entropy, closed_form.probs_binary_entropy
-        >>> closed_form.compare(measure, gradient, [0.2, 0.3, 0.5]).agrees
-        True
-
-    Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.1.
-    """
-    p = as_float("p", p)
-    low = jnp.finfo(p.dtype).tiny
-    log_not_p = jnp.where(p >= 1, jnp.log(low), jnp.log1p(-jnp.where(p >= 1, 0.0, p)))
-    return (log_not_p - jnp.log(lifted(p))) * log_base_factor(base)
+Two = tuple[Array, Array]
+PAIR, LOGIT_PAIR = "[0.2, 0.3], [0.6, 0.4]", "[2.0, 1.0], [0.0, 0.5]"
 
 
-@public()
-def probs_binary_cross_entropy(
-    p: ArrayLike, q: ArrayLike, *, base: float | None = None
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Gradients of −[p·log q + (1 − p)·log(1 − q)].
+@of_elements(probs.binary_entropy, "[0.2, 0.3, 0.5]", edge="finite at 0 and 1.")
+def probs_binary_entropy(p: Array) -> Array:
+    """Of −p·log p − (1 − p)·log(1 − p): log((1 − p)/p)."""
+    log_not_p = jnp.where(p >= 1, jnp.log(jnp.finfo(p.dtype).tiny), jnp.log1p(-jnp.where(p >= 1, 0.0, p)))
+    return log_not_p - jnp.log(lifted(p))
 
-    −log q + log(1 − q) in p; −p/q + (1 − p)/(1 − q) = (q − p)/(q(1 − q)) in q.
 
-    Args:
-        p: probabilities `[...]`; a scalar may stand beside any array.
-        q: probabilities `[...]`.
-        base: unit of the measure, and so of its gradient.
+def _infinite(p: Array, q: Array) -> Array:
+    """Where an outcome that p gives is impossible for q."""
+    return (is_zero(q) & ~is_zero(p)) | (is_zero(1 - q) & ~is_zero(1 - p))
 
-    Returns:
-        The gradients in `p` and in `q`, each of the shape of its argument.
 
-    Edge cases: infinite where the value is.
+def _to_infinity(where: Array, *slopes: Array) -> tuple[Array, ...]:
+    return tuple(jnp.where(where, jnp.sign(s) * jnp.inf, s) for s in slopes)
 
-    Gradient: differentiable as the plain expression that it is.
 
-    Example:
-        >>> from jxent import closed_form, probs
-        >>> measure, gradient = probs.binary_cross_entropy, closed_form.probs_binary_cross_entropy
-        >>> closed_form.compare(measure, gradient, [0.2, 0.3], [0.6, 0.3]).agrees
-        True
-
-    Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
-    """
-    shapes = (jnp.shape(p), jnp.shape(q))
-    p, q = elementwise(p=p, q=q)
-    infinite = (is_zero(q) & ~is_zero(p)) | (is_zero(1 - q) & ~is_zero(1 - p))
+@of_elements(probs.binary_cross_entropy, PAIR, edge="infinite where the value is.")
+def probs_binary_cross_entropy(p: Array, q: Array) -> tuple[Array, ...]:
+    """Of −p·log q − (1 − p)·log(1 − q): log(1 − q) − log q in p, (1 − p)/(1 − q) − p/q = (q − p)/(q(1 − q)) in q."""
     in_p = jnp.log(lifted(1 - q)) - jnp.log(lifted(q))
-    in_q = -p / lifted(q) + (1 - p) / lifted(1 - q)
-    in_p, in_q = (jnp.where(infinite, jnp.sign(g) * jnp.inf, g) for g in (in_p, in_q))
-    return _shared.in_units(in_p, in_q, shapes, base)
+    return _to_infinity(_infinite(p, q), in_p, (1 - p) / lifted(1 - q) - p / lifted(q))
 
 
-@public()
-def probs_binary_kl_divergence(
-    p: ArrayLike, q: ArrayLike, *, base: float | None = None
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Gradients of p·log(p/q) + (1 − p)·log((1 − p)/(1 − q)).
-
-    log(p/q) − log((1 − p)/(1 − q)) in p; −p/q + (1 − p)/(1 − q) = (q − p)/(q(1 − q)) in q.
-
-    Args:
-        p: probabilities `[...]`; a scalar may stand beside any array.
-        q: probabilities `[...]`.
-        base: unit of the measure, and so of its gradient.
-
-    Returns:
-        The gradients in `p` and in `q`, each of the shape of its argument.
-
-    Edge cases: 0 at p = q; infinite where the value is.
-
-    Gradient: differentiable as the plain expression that it is.
-
-    Example:
-        >>> from jxent import closed_form, probs
-        >>> measure, gradient = probs.binary_kl_divergence, closed_form.probs_binary_kl_divergence
-        >>> closed_form.compare(measure, gradient, [0.2, 0.3], [0.6, 0.4]).agrees
-        True
-
-    Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
-    """
-    shapes = (jnp.shape(p), jnp.shape(q))
-    p, q = elementwise(p=p, q=q)
-    infinite = (is_zero(q) & ~is_zero(p)) | (is_zero(1 - q) & ~is_zero(1 - p))
-    in_p = log_ratio(p, q) - log_ratio(1 - p, 1 - q)
-    in_q = (q - p) / (lifted(q) * lifted(1 - q))
-    in_p, in_q = (jnp.where(infinite, jnp.sign(g) * jnp.inf, g) for g in (in_p, in_q))
-    return _shared.in_units(in_p, in_q, shapes, base)
+@of_elements(probs.binary_kl_divergence, PAIR, edge="0 at p = q; infinite where the value is.")
+def probs_binary_kl_divergence(p: Array, q: Array) -> tuple[Array, ...]:
+    """Of p·log(p/q) + (1 − p)·log((1 − p)/(1 − q)): log(p/q) − log((1 − p)/(1 − q)) in p, (q − p)/(q(1 − q)) in q."""
+    log_p, log_q, log_not_p, log_not_q = (jnp.log(lifted(x)) for x in (p, q, 1 - p, 1 - q))
+    in_p = (log_p - log_q) - (log_not_p - log_not_q)
+    return _to_infinity(_infinite(p, q), in_p, (q - p) / (lifted(q) * lifted(1 - q)))
 
 
-@public()
-def logits_binary_probability(z: ArrayLike) -> Float[Array, "..."]:
-    """Gradient of the sigmoid σ(z) = 1/(1 + exp(−z)), elementwise.
-
-    σ′ = exp(−z)/(1 + exp(−z))² = σ(z)·σ(−z).
-
-    Args:
-        z: logits `[...]`.
-
-    Returns:
-        An array of the shape of `z`.
-
-    Edge cases: 0 at ±inf.
-
-    Gradient: differentiable as the plain expression that it is.
-
-    Example:
-        >>> from jxent import closed_form, logits
-        >>> measure, gradient = logits.binary_probability, closed_form.logits_binary_probability
-        >>> closed_form.compare(measure, gradient, [2.0, 1.0, 0.0]).agrees
-        True
-
-    Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.88.
-    """
-    z = as_float("z", z)
-    return _sigmoid(z) * _sigmoid(-z)
-
-
-def _sigmoid(z: Array) -> Array:
+def sigmoid(z: Array) -> Array:
+    """σ(z) = 1/(1 + exp(−z)), in both tails without overflow."""
     e = jnp.exp(-jnp.abs(z))
     return jnp.where(z >= 0, 1.0, e) / (1.0 + e)
 
 
-def _bounded(z: Array) -> Array:
-    # Log-odds of an impossible outcome are taken at the smallest normal probability.
-    bound = -jnp.log(jnp.finfo(z.dtype).tiny)
-    return jnp.where(jnp.isinf(z), jnp.sign(z) * bound, z)
+def _difference(p: Array, q: Array) -> Array:
+    """σ(p) − σ(q), from the other tails where both are near 1."""
+    high = (p > 0) & (q > 0)
+    return jnp.where(high, sigmoid(-q) - sigmoid(-p), sigmoid(p) - sigmoid(q))
 
 
-@public()
-def logits_binary_entropy(z: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
-    """Gradient of the entropy of σ(z).
-
-    dH/dp = log((1 − p)/p) = −z, times dp/dz = p(1 − p).
-
-    Args:
-        z: logits `[...]`.
-        base: unit of the measure, and so of its gradient.
-
-    Returns:
-        An array of the shape of `z`.
-
-    Edge cases: 0 at ±inf.
-
-    Gradient: differentiable as the plain expression that it is.
-
-    Example:
-        >>> from jxent import closed_form, logits
-        >>> measure, gradient = logits.binary_entropy, closed_form.logits_binary_entropy
-        >>> closed_form.compare(measure, gradient, [2.0, 1.0, 0.0]).agrees
-        True
-
-    Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.1.
-    """
-    z = as_float("z", z)
-    return -_bounded(z) * _sigmoid(z) * _sigmoid(-z) * log_base_factor(base)
+def _log_odds(z: Array) -> Array:
+    """The logit, that of an impossible outcome taken at the smallest normal probability."""
+    return jnp.where(jnp.isinf(z), jnp.sign(z) * -jnp.log(jnp.finfo(z.dtype).tiny), z)
 
 
-@public()
-def logits_binary_cross_entropy(
-    zp: ArrayLike, zq: ArrayLike, *, base: float | None = None
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Gradients of −[p·log q + (1 − p)·log(1 − q)].
-
-    In p it has the slope log((1 − q)/q) = −zq, times p(1 − p); in zq q − p.
-
-    Args:
-        zp: logits `[...]`; a scalar may stand beside any array.
-        zq: logits `[...]`.
-        base: unit of the measure, and so of its gradient.
-
-    Returns:
-        The gradients in `zp` and in `zq`, each of the shape of its argument.
-
-    Edge cases: finite everywhere.
-
-    Gradient: differentiable as the plain expression that it is.
-
-    Example:
-        >>> from jxent import closed_form, logits
-        >>> measure, gradient = logits.binary_cross_entropy, closed_form.logits_binary_cross_entropy
-        >>> closed_form.compare(measure, gradient, [2.0, 1.0], [0.0, 0.5]).agrees
-        True
-
-    Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
-    """
-    shapes = (jnp.shape(zp), jnp.shape(zq))
-    zp, zq = elementwise(zp=zp, zq=zq)
-    p, q = _sigmoid(zp), _sigmoid(zq)
-    return _shared.in_units(-_bounded(zq) * p * _sigmoid(-zp), q - p, shapes, base)
+@of_elements(logits.binary_probability, "[2.0, 1.0, 0.0]", edge="0 at ±inf.")
+def logits_binary_probability(z: Array) -> Array:
+    """Of σ(z) = 1/(1 + exp(−z)): σ′ = exp(−z)/(1 + exp(−z))² = σ(z)·σ(−z)."""
+    return sigmoid(z) * sigmoid(-z)
 
 
-@public()
-def logits_binary_kl_divergence(
-    zp: ArrayLike, zq: ArrayLike, *, base: float | None = None
-) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """Gradients of KL between σ(zp) and σ(zq).
+@of_elements(logits.binary_entropy, "[2.0, 1.0, 0.0]", edge="0 at ±inf.")
+def logits_binary_entropy(z: Array) -> Array:
+    """Of H(p), p = σ(z): dH/dp = log((1 − p)/p) = −z, times dp/dz = p(1 − p)."""
+    return -_log_odds(z) * sigmoid(z) * sigmoid(-z)
 
-    In p it has the slope log(p/(1 − p)) − log(q/(1 − q)) = zp − zq, times p(1 − p); in zq q − p.
 
-    Args:
-        zp: logits `[...]`; a scalar may stand beside any array.
-        zq: logits `[...]`.
-        base: unit of the measure, and so of its gradient.
+@of_elements(logits.binary_cross_entropy, LOGIT_PAIR)
+def logits_binary_cross_entropy(zp: Array, zq: Array) -> Two:
+    """Of −p·log q − (1 − p)·log(1 − q): the slope log((1 − q)/q) = −zq in p, times p(1 − p); q − p in zq."""
+    return -_log_odds(zq) * sigmoid(zp) * sigmoid(-zp), _difference(zq, zp)
 
-    Returns:
-        The gradients in `zp` and in `zq`, each of the shape of its argument.
 
-    Edge cases: finite everywhere; 0 at zp = zq.
-
-    Gradient: differentiable as the plain expression that it is.
-
-    Example:
-        >>> from jxent import closed_form, logits
-        >>> measure, gradient = logits.binary_kl_divergence, closed_form.logits_binary_kl_divergence
-        >>> closed_form.compare(measure, gradient, [2.0, 1.0], [0.0, 0.5]).agrees
-        True
-
-    Reference: Cover and Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
-    """
-    shapes = (jnp.shape(zp), jnp.shape(zq))
-    zp, zq = elementwise(zp=zp, zq=zq)
-    p, q = _sigmoid(zp), _sigmoid(zq)
-    slope = jnp.where(zp == zq, 0.0, _bounded(zp) - _bounded(zq))
-    return _shared.in_units(slope * p * _sigmoid(-zp), q - p, shapes, base)
+@of_elements(logits.binary_kl_divergence, LOGIT_PAIR, edge="finite everywhere; 0 at zp = zq.")
+def logits_binary_kl_divergence(zp: Array, zq: Array) -> Two:
+    """The slope log(p/(1 − p)) − log(q/(1 − q)) = zp − zq in p, times p(1 − p); q − p in zq."""
+    slope = jnp.where(zp == zq, 0.0, _log_odds(zp) - _log_odds(zq))
+    return slope * sigmoid(zp) * sigmoid(-zp), _difference(zq, zp)

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+__all__ = ["Agreement", "compare"]
+
 
 class Agreement(NamedTuple):
     """How far two arrays are apart.

@@ -1,18 +1,35 @@
 """The softmax regression as a whole: its gradient, and the second derivatives of its two halves."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import as_float, public
-from jxent.closed_form import _shared
+from jxent._checks import (
+    Domain,
+    Finite,
+    LabelsOrTargets,
+    Logits,
+    NonNegative,
+    Probabilities,
+    Weights,
+    as_float,
+    category_axes,
+    match_rows,
+    public,
+)
+from jxent._checks.domains import finite, named_tuple
+from jxent.closed_form import _rows
+
+__all__ = ["softmax_cross_entropy_hessian", "softmax_jacobian", "softmax_regression"]
+
+FIELDS = {"weights": Domain(finite), "bias": Domain(finite, has_classes=True, classes=0)}
+Params = Annotated[Any, Domain(convert=named_tuple, fields=FIELDS)]
 
 
-@public()
-def softmax_jacobian(z: ArrayLike) -> Float[Array, "..."]:
+@public
+def softmax_jacobian(z: Logits) -> Float[Array, "..."]:
     """Jacobian of the softmax, diag(p) − p·pᵀ.
 
     With S = Σ exp z, ∂(exp zᵢ/S)/∂zₖ = δᵢₖ·exp zᵢ/S − exp zᵢ·exp zₖ/S² = pᵢ(δᵢₖ − pₖ).
@@ -34,16 +51,17 @@ def softmax_jacobian(z: ArrayLike) -> Float[Array, "..."]:
 
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.106.
     """
-    z, axes, mask = _shared.row("z", z, -1, None)
-    p, _ = _shared.softmax(z, axes, mask)
+    z = as_float("z", z)
+    category_axes("z", z, -1)
+    p = _rows.of_logits(z, jnp.ones(z.shape, bool)).p
     # The rows sum to 0: pᵢ(1 − pᵢ) as the sum of the others, of which 1 − pᵢ may have lost all digits.
     eye = jnp.eye(z.shape[-1], dtype=bool)
     outside = jnp.where(eye, 0.0, -p[..., :, None] * p[..., None, :])
     return jnp.where(eye, -jnp.sum(outside, axis=-1, keepdims=True), outside)
 
 
-@public()
-def softmax_cross_entropy_hessian(logits: ArrayLike, targets: ArrayLike) -> Float[Array, "..."]:
+@public
+def softmax_cross_entropy_hessian(logits: Logits, targets: Probabilities) -> Float[Array, "..."]:
     """Hessian of −Σ t·log softmax(z) in the logits: (Σt)·(diag(p) − p·pᵀ).
 
     The gradient is (Σt)·p − t, and t is constant: what is left is the Jacobian of the softmax. It is a
@@ -67,18 +85,18 @@ def softmax_cross_entropy_hessian(logits: ArrayLike, targets: ArrayLike) -> Floa
 
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.110.
     """
-    z, t, axes, _, _ = _shared.rows(("logits", "targets"), logits, targets, -1, None)
-    return _shared.total(t, axes)[..., None] * softmax_jacobian(z)
+    z, t, _ = match_rows(("logits", "targets"), as_float("logits", logits), as_float("targets", targets), -1)
+    return _rows.total(t)[..., None] * softmax_jacobian(z)
 
 
-@public()
+@public
 def softmax_regression(
-    params: Any,
-    x: ArrayLike,
-    labels: ArrayLike,
+    params: Params,
+    x: Finite,
+    labels: LabelsOrTargets,
     *,
-    l2: ArrayLike = 0.0,
-    sample_weight: ArrayLike | None = None,
+    l2: NonNegative = 0.0,
+    sample_weight: Weights | None = None,
 ) -> Any:
     """Gradient of the objective of softmax regression: Xᵀ(P − T)/N + l2·W and the column means of P − T.
 
@@ -112,13 +130,13 @@ def softmax_regression(
     (weights, bias), rebuild = jax.tree.flatten(params)
     x, weights, bias = (as_float(n, a) for n, a in (("x", x), ("weights", weights), ("bias", bias)))
     scores = jnp.matmul(x, weights, precision="highest") + bias[None, :]
-    p, _ = _shared.softmax(scores, (1,), jnp.ones(scores.shape, bool))
+    p = _rows.of_logits(scores, jnp.ones(scores.shape, bool)).p
     t = jnp.asarray(labels)
     if t.ndim == 1:
         t = (t[:, None] == jnp.arange(bias.shape[0], dtype=t.dtype)[None, :]).astype(p.dtype)
     t = t.astype(p.dtype)
     s = jnp.ones(x.shape[0], p.dtype) if sample_weight is None else jnp.asarray(sample_weight).astype(p.dtype)
     share = s / jnp.where(jnp.sum(s) == 0, 1.0, jnp.sum(s))
-    residual = (jnp.sum(t, axis=1, keepdims=True) * p - t) * share[:, None]
+    residual = _rows.difference(jnp.sum(t, axis=1, keepdims=True) * p, t) * share[:, None]
     in_weights = jnp.matmul(x.T, residual, precision="highest") + jnp.asarray(l2, p.dtype) * weights
     return jax.tree.unflatten(rebuild, [in_weights, jnp.sum(residual, axis=0)])

@@ -1,236 +1,311 @@
-"""Slopes in p and q of the measures made of powers, as plain expressions of p, q and their logarithms.
-
-Each takes a pair (p, q) and its logarithms, of which those of 0 stand at the smallest normal number.
-"""
+"""Gradients of the measures with an order and of the distances, by hand, in both rooms."""
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent.closed_form._shared import Axes, half_over_root, is_zero, lifted, total
+from jxent import logits, probs
+from jxent._checks import Numbers
+from jxent.closed_form._gradient_of import of_logits, of_probabilities
+from jxent.closed_form._rows import Row, difference, half_over_root, total
+
+# fmt: off
+__all__ = [
+    "logits_alpha_divergence", "logits_bhattacharyya_distance", "logits_chi_squared_divergence",
+    "logits_hellinger_distance", "logits_renyi_divergence", "logits_renyi_entropy", "logits_total_variation",
+    "logits_tsallis_entropy", "probs_alpha_divergence", "probs_bhattacharyya_distance", "probs_chi_squared_divergence",
+    "probs_hellinger_distance", "probs_renyi_divergence", "probs_renyi_entropy", "probs_total_variation",
+    "probs_tsallis_entropy",
+]
+# fmt: on
 
 Two = tuple[Array, Array]
+EQUAL = "0 for classes at −inf and at p = q."
+INFINITE = "infinite where the value is; 0 at p = q."
 
 
-def _swapped(pair: Two) -> Two:
-    return pair[1], pair[0]
+def _order(p: Row, order: Numbers) -> tuple[Array, Array]:
+    """The order, 2 where it is infinite, and whether it is."""
+    a = jnp.asarray(order).astype(p.p.dtype)
+    return jnp.where(jnp.isinf(a), 2.0, a), jnp.isinf(a)
 
 
-def _over(x: Array, order: Array) -> Array:
+def _inverse(x: Array) -> Array:
+    """1/x, 1 at x = 0."""
+    return 1.0 / jnp.where(x == 0, 1.0, x)
+
+
+def _power_quotient(x: Array, order: Array) -> Array:
     """(exp(order·x) − 1)/order, x at order 0."""
-    some = jnp.where(order == 0, 1.0, order)
     exponent = jnp.clip(order * x, None, 0.99 * jnp.log(jnp.finfo(x.dtype).max))
-    return jnp.where(order == 0, x, jnp.expm1(exponent) / some)
+    return jnp.where(order == 0, x, jnp.expm1(exponent) * _inverse(order))
 
 
-def _height(p: Array, log_p: Array, order: Array) -> Array:
+def _height(p: Row, a: Array) -> Array:
     """(1 − p^(a−1))/(a − 1)."""
-    at_zero = is_zero(p) & (order > 1)
-    return jnp.where(at_zero, 1.0 / jnp.where(order > 1, order - 1.0, 1.0), -_over(log_p, order - 1.0))
+    limit = 1.0 / jnp.where(a > 1, a - 1.0, 1.0)
+    return jnp.where(p.zero & (a > 1), limit, -_power_quotient(p.log, a - 1.0))
 
 
-def tsallis_slope(p: Array, log_p: Array, order: ArrayLike, *, normalized: bool) -> Array:
-    """Slope of (1 − Σ pᵃ)/(a − 1); that of Σ (p − pᵃ)/(a − 1) where Σp = 1 is given or a is near 1."""
-    a = jnp.asarray(order).astype(p.dtype)
-    infinite = jnp.isinf(a)
-    a = jnp.where(infinite, 2.0, a)
+def _tsallis_entropy(p: Row, a: Array) -> Array:
+    """The slope a·h − 1 of Σ (p − pᵃ)/(a − 1), and that of the lacking 1 − Σp away from order 1."""
     excess = a - 1.0
-    lacking = 0.0 if normalized else excess / jnp.maximum(excess**2, 1.0 / 32.0**2)
-    return jnp.where(infinite, 0.0, a * _height(p, log_p, a) - 1.0 - lacking)
+    return a * _height(p, a) - 1.0 - excess / jnp.maximum(excess**2, 1.0 / 32.0**2)
 
 
-def renyi_entropy_slope(
-    p: Array, log_p: Array, mask: Array, axes: Axes, order: ArrayLike, *, normalized: bool
-) -> Array:
-    """Slope of log(Σ p^α)/(1 − α), that of the Tsallis entropy over Σ p^α."""
-    a = jnp.asarray(order).astype(p.dtype)
-    infinite = jnp.isinf(a)
-    a = jnp.where(infinite, 2.0, a)
-    possible = mask & ~is_zero(p)
-    power = total(jnp.where(possible, jnp.exp(a * log_p), 0.0), axes)
-    finite = tsallis_slope(p, log_p, a, normalized=normalized) / power
-    top = jnp.max(jnp.where(mask, p, -jnp.inf), axis=axes, keepdims=True)
-    largest = jnp.where(p == top, -1.0 / lifted(p), 0.0)
-    return jnp.where(infinite, largest / total(jnp.where(mask, (p == top).astype(p.dtype), 0.0), axes), finite)
+@of_probabilities(
+    probs.tsallis_entropy, "2.0", edge="at p = 0 as at the smallest normal number for a < 1; 0 at order ∞."
+)
+def probs_tsallis_entropy(p: Row, *, order: Numbers) -> Array:
+    """Of (1 − Σ pᵃ)/(a − 1): ∂/∂pₖ = −a·pₖ^(a−1)/(a − 1).
+
+    Near order 1, where Σp is taken as 1, the summands are (p − pᵃ)/(a − 1) and their slopes a·h − 1 with
+    h = (1 − pₖ^(a−1))/(a − 1).
+    """
+    a, infinite = _order(p, order)
+    return jnp.where(infinite, 0.0, _tsallis_entropy(p, a))
 
 
-def _alone(pair: Two) -> tuple[Array, Array]:
-    """Where p = 0 < q, and where q = 0 < p."""
-    p, q = pair
-    return is_zero(p) & ~is_zero(q), is_zero(q) & ~is_zero(p)
+@of_logits(logits.tsallis_entropy, "2.0", edge="0 for classes at −inf, and at order ∞.")
+def logits_tsallis_entropy(p: Row, *, order: Numbers) -> Array:
+    """Of (1 − Σ pᵃ)/(a − 1): pₖ(sₖ − Σ p·s) with the slopes sₖ = a·h, h = (1 − pₖ^(a−1))/(a − 1)."""
+    a, infinite = _order(p, order)
+    return jnp.where(infinite, 0.0, p.pull(a * _height(p, a)))
 
 
-def _limit(order: Array) -> Array:
-    return 1.0 / jnp.where(order == 0, 1.0, order)
+def _power_sum(p: Row, a: Array) -> Array:
+    return total(jnp.where(p.part & ~p.zero, jnp.exp(a * p.log), 0.0))
 
 
-def _one_less_power(pair: Two, logs: Two, gamma: Array) -> Array:
+def _of_largest(p: Row) -> Array:
+    """The slope −1/p of −log max p, shared by equals."""
+    largest = p.part & (p.p == jnp.max(jnp.where(p.part, p.p, -jnp.inf), axis=-1, keepdims=True))
+    return jnp.where(largest, -1.0 / p.lifted, 0.0) / jnp.maximum(total(largest.astype(p.p.dtype)), 1.0)
+
+
+@of_probabilities(
+    probs.renyi_entropy,
+    "2.0",
+    edge="at p = 0 as at the smallest normal number for α < 1; at order ∞ −1/p in the largest, shared by equals.",
+)
+def probs_renyi_entropy(p: Row, *, alpha: Numbers) -> Array:
+    """Of log Z/(1 − α), Z = Σ p^α, with ∂Z/∂pₖ = αpₖ^(α−1): ∂/∂pₖ = α/(1 − α)·pₖ^(α−1)/Z.
+
+    Near order 1, where Σp is taken as 1, log Z is log(1 + (1 − α)T) with T = Σ (p − p^α)/(α − 1), which gives
+    (α·h − 1)/Z with h = (1 − pₖ^(α−1))/(α − 1), the gradient of Shannon's entropy at 1.
+    """
+    a, infinite = _order(p, alpha)
+    return jnp.where(infinite, _of_largest(p), _tsallis_entropy(p, a) / _power_sum(p, a))
+
+
+@of_logits(logits.renyi_entropy, "2.0")
+def logits_renyi_entropy(p: Row, *, alpha: Numbers) -> Array:
+    """Of log Z/(1 − α), Z = Σ p^α: pₖ(sₖ − Σ p·s) with the slopes sₖ = α·h/Z, h = (1 − pₖ^(α−1))/(α − 1)."""
+    a, infinite = _order(p, alpha)
+    return p.pull(jnp.where(infinite, _of_largest(p), a * _height(p, a) / _power_sum(p, a)))
+
+
+def _alone(p: Row, q: Row) -> Array:
+    """Where p > 0 and q = 0."""
+    return q.zero & ~p.zero
+
+
+def _one_less_power(p: Row, q: Row, gamma: Array) -> Array:
     """(1 − (q/p)^γ)/γ, −log(q/p) at γ = 0; 1/γ where the power is 0 at the boundary."""
-    p_alone, q_alone = _alone(pair)
-    vanishes = (p_alone & (gamma < 0)) | (q_alone & (gamma > 0))
-    return jnp.where(vanishes, _limit(gamma), -_over(logs[1] - logs[0], gamma))
+    vanishes = (_alone(q, p) & (gamma < 0)) | (_alone(p, q) & (gamma > 0))
+    return jnp.where(vanishes, _inverse(gamma), -_power_quotient(q.log - p.log, gamma))
 
 
-def alpha_slopes(pair: Two, logs: Two, alpha: ArrayLike) -> Two:
-    """(1 − (q/p)^γ)/γ and (1 − (p/q)^β)/β, infinite where the value is."""
-    alpha = jnp.asarray(alpha).astype(pair[0].dtype)
-    beta, gamma = 0.5 * (1.0 - alpha), 0.5 * (1.0 + alpha)
-    p_alone, q_alone = _alone(pair)
-    in_p = _one_less_power(pair, logs, gamma)
-    in_q = _one_less_power(_swapped(pair), _swapped(logs), beta)
+@of_probabilities(probs.alpha_divergence, "0.5", edge=INFINITE)
+def probs_alpha_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
+    """Of Amari's Σ [βp + γq − p^β q^γ]/(βγ), β = (1 − α)/2, γ = (1 + α)/2.
+
+    ∂/∂pₖ = (1 − (qₖ/pₖ)^γ)/γ and ∂/∂qₖ = (1 − (pₖ/qₖ)^β)/β, the logarithms of the ratios at γ = 0 and β = 0.
+    """
+    a = jnp.asarray(alpha).astype(p.p.dtype)
+    beta, gamma = 0.5 * (1.0 - a), 0.5 * (1.0 + a)
     # Towards the boundary where the value is infinite it falls; in the other argument it rises.
-    no_q, no_p = q_alone & (gamma <= 0), p_alone & (beta <= 0)
+    no_q, no_p = _alone(p, q) & (gamma <= 0), _alone(q, p) & (beta <= 0)
+    in_p, in_q = _one_less_power(p, q, gamma), _one_less_power(q, p, beta)
     in_p = jnp.where(no_q, jnp.inf, jnp.where(no_p, -jnp.inf, in_p))
-    in_q = jnp.where(no_q, -jnp.inf, jnp.where(no_p, jnp.inf, in_q))
-    return in_p, in_q
+    return in_p, jnp.where(no_q, -jnp.inf, jnp.where(no_p, jnp.inf, in_q))
 
 
-def log_power_sum(logs: Two, possible: Array, axes: Axes, order: Array) -> Array:
+def _flow(p: Row, delta: Array, gamma: Array) -> Array:
+    """p·(1 − exp(γδ))/γ, −p·δ at γ = 0, from the logarithms of both powers where they are far apart."""
+    apart = jnp.exp(p.log) - jnp.exp(p.log + gamma * delta)
+    near = jnp.abs(gamma * delta) < 1
+    close = -jnp.exp(p.log) * _power_quotient(jnp.where(near, delta, 0.0), gamma)
+    return jnp.where(near, close, apart * _inverse(gamma))
+
+
+def _centred(p: Row, flow: Array) -> Array:
+    """fₖ − pₖ·Σ f for f = p·s."""
+    return p.balanced(flow - p.p * total(flow))
+
+
+@of_logits(logits.alpha_divergence, "0.5", edge=EQUAL)
+def logits_alpha_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
+    """Of Amari's Σ [βp + γq − p^β q^γ]/(βγ), β = (1 − α)/2, γ = (1 + α)/2.
+
+    ∂/∂pₖ = (1 − (qₖ/pₖ)^γ)/γ and ∂/∂qₖ = (1 − (pₖ/qₖ)^β)/β, the logarithms of the ratios at γ = 0 and β = 0. In the
+    logits pₖ(sₖ − Σ p·s) for the slopes s in p, where p·s = (p − p^(1−γ) q^γ)/γ keeps powers that p alone would lose.
+    """
+    a = jnp.asarray(alpha).astype(p.p.dtype)
+
+    def flow(p: Row, q: Row, gamma: Array) -> Array:
+        vanishes = ~q.possible & (gamma > 0)
+        inside = jnp.where(vanishes, p.p * _inverse(gamma), _flow(p, q.log - p.log, gamma))
+        return _centred(p, jnp.where(p.possible, inside, 0.0))
+
+    return flow(p, q, 0.5 * (1.0 + a)), flow(q, p, 0.5 * (1.0 - a))
+
+
+def _log_power_sum(p: Row, q: Row, a: Array) -> Array:
     """Log Σ p^a q^(1−a) over the classes that are possible on both sides."""
-    level = jnp.where(possible, logs[0] + (1.0 - order) * (logs[1] - logs[0]), -jnp.inf)
-    top = jnp.max(level, axis=axes, keepdims=True)
+    level = jnp.where(p.possible & q.possible, p.log + (1.0 - a) * (q.log - p.log), -jnp.inf)
+    top = jnp.max(level, axis=-1, keepdims=True)
     top = jnp.where(jnp.isfinite(top), top, 0.0)
-    return top + jnp.log(total(jnp.exp(level - top), axes))
+    return top + jnp.log(total(jnp.exp(level - top)))
 
 
-def renyi_slopes(pair: Two, logs: Two, mask: Array, axes: Axes, order: ArrayLike) -> Two:
-    """Slopes of −log(1 − S)/γ for Z = 1 − S between ½ and 1000, and of −log(Z)/γ otherwise."""
-    a = jnp.asarray(order).astype(pair[0].dtype)
-    infinite = jnp.isinf(a)
-    a = jnp.where(infinite, 2.0, a)
+def _share_of_largest_ratio(p: Row, q: Row, among: Array) -> Array:
+    """1 for the class with the largest p/q, shared by equals; 0 where p = q throughout."""
+    ratio = jnp.where(among, p.log - q.log, -jnp.inf)
+    top = jnp.max(ratio, axis=-1, keepdims=True)
+    share = jnp.where((ratio == top) & (top > 0), 1.0, 0.0)
+    return share / jnp.maximum(total(share), 1.0)
+
+
+def _renyi_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
+    """Of −log(1 − S)/γ, γ = 1 − α, S = Σ [αp + γq − p^α q^γ].
+
+    ∂S/∂pₖ = α(1 − (qₖ/pₖ)^γ) and ∂S/∂qₖ = γ(1 − (pₖ/qₖ)^α), each divided by γ(1 − S); where 1 − S is below ½ or above
+    1000 those of −log(Σ p^α q^γ)/γ.
+    """
+    a, infinite = _order(p, alpha)
     gamma = 1.0 - a
-    p_alone, q_alone = _alone(pair)
-    log_z = log_power_sum(logs, mask & ~is_zero(pair[0]) & ~is_zero(pair[1]), axes, a)
+    p_alone, q_alone = _alone(q, p), _alone(p, q)
+    log_z = _log_power_sum(p, q, a)
     near = (log_z >= jnp.log(0.5)) & (log_z <= jnp.log(1000.0))
-    of_sum = (
-        a * _one_less_power(pair, logs, gamma),
-        jnp.where(p_alone, 1.0, a * _one_less_power(_swapped(pair), _swapped(logs), a)),
-    )
+    of_sum = a * _one_less_power(p, q, gamma), jnp.where(p_alone, 1.0, a * _one_less_power(q, p, a))
     disjoint = jnp.isneginf(log_z)
-    some = jnp.where(disjoint, 0.0, log_z)
-    delta = logs[1] - logs[0]
+    level = jnp.where(disjoint, 0.0, log_z)
+    delta = q.log - p.log
     bound = 0.99 * jnp.log(jnp.finfo(delta.dtype).max)
     of_log = (
-        jnp.where(q_alone | is_zero(pair[0]) & (gamma < 0), 0.0, -a * _limit(gamma) * jnp.exp(gamma * delta - some)),
-        jnp.where(p_alone, 0.0, -jnp.exp(jnp.minimum(-a * delta - some, bound))),
+        jnp.where(q_alone | p.zero & (gamma < 0), 0.0, -a * _inverse(gamma) * jnp.exp(gamma * delta - level)),
+        jnp.where(p_alone, 0.0, -jnp.exp(jnp.minimum(-a * delta - level, bound))),
     )
-    neither = is_zero(pair[0]) & is_zero(pair[1])
-    in_p, in_q = (
-        jnp.where(neither, 0.0, jnp.where(near, x * jnp.exp(-some), y)) for x, y in zip(of_sum, of_log, strict=True)
-    )
-    in_p = jnp.where(disjoint, jnp.where(p_alone, -jnp.inf, 0.0), in_p)
-    in_q = jnp.where(disjoint, jnp.where(q_alone, -jnp.inf, 0.0), in_q)
     # From order 1 on a class that q excludes makes the value infinite.
     excluded = q_alone & (a >= 1)
-    never = total(jnp.where(mask & excluded, 1.0, 0.0), axes) > 0
-    share = _share_of_largest_ratio(logs, mask & ~is_zero(pair[0]), axes)
-    largest = share / lifted(pair[0]), -share / lifted(pair[1])
-    others = [jnp.where(infinite, 0.0, x) for x in of_sum]
-    in_p = jnp.where(never, jnp.where(excluded, jnp.inf, others[0]), jnp.where(infinite, largest[0], in_p))
-    in_q = jnp.where(never, jnp.where(excluded, -jnp.inf, others[1]), jnp.where(infinite, largest[1], in_q))
-    return in_p, in_q
+    never = total(jnp.where(p.part & excluded, 1.0, 0.0)) > 0
+    share = _share_of_largest_ratio(p, q, p.part & ~p.zero)
+    largest = share / p.lifted, -share / q.lifted
+    ends = (jnp.inf, p_alone), (-jnp.inf, q_alone)
+
+    def slope(side: int) -> Array:
+        end, alone = ends[side]
+        inside = jnp.where(near, of_sum[side] * jnp.exp(-level), of_log[side])
+        inside = jnp.where(p.zero & q.zero, 0.0, inside)
+        inside = jnp.where(disjoint, jnp.where(alone, -jnp.inf, 0.0), inside)
+        others = jnp.where(infinite, 0.0, of_sum[side])
+        return jnp.where(never, jnp.where(excluded, end, others), jnp.where(infinite, largest[side], inside))
+
+    return slope(0), slope(1)
 
 
-def _flow(log_p: Array, delta: Array, gamma: Array) -> Array:
-    """p·(1 − exp(γδ))/γ, −p·δ at γ = 0, from the logarithms of both powers where they are far apart."""
-    apart = jnp.exp(log_p) - jnp.exp(log_p + gamma * delta)
-    close = -jnp.exp(log_p) * _over(jnp.where(jnp.abs(gamma * delta) < 1, delta, 0.0), gamma)
-    return jnp.where(jnp.abs(gamma * delta) < 1, close, apart * _limit(gamma))
+probs_renyi_divergence = of_probabilities(probs.renyi_divergence, "2.0", edge=INFINITE)(_renyi_divergence)
 
 
-def _centred(flow: Array, p: Array, axes: Axes) -> Array:
-    return flow - p * total(flow, axes)
+def _logits_renyi_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
+    """Of the Rényi divergence −log Z/(1 − α), Z = Σ p^α q^(1−α).
 
-
-def alpha_flows(pair: Two, logs: Two, sides: Two, axes: Axes, alpha: ArrayLike) -> Two:
-    """Gradients of the alpha divergence in two rows of logits, with the classes that each side may have."""
-    alpha = jnp.asarray(alpha).astype(pair[0].dtype)
-    in_p = _flow_of_side(pair, logs, sides, 0.5 * (1.0 + alpha))
-    in_q = _flow_of_side(_swapped(pair), _swapped(logs), _swapped(sides), 0.5 * (1.0 - alpha))
-    return _centred(in_p, pair[0], axes), _centred(in_q, pair[1], axes)
-
-
-def _flow_of_side(pair: Two, logs: Two, sides: Two, gamma: Array) -> Array:
-    """(p − p^(1 − γ) q^γ)/γ, whose power is 0 where q is impossible and γ above 0."""
-    (here, there), delta = sides, logs[1] - logs[0]
-    vanishes = ~there & (gamma > 0)
-    return jnp.where(here, jnp.where(vanishes, pair[0] * _limit(gamma), _flow(logs[0], delta, gamma)), 0.0)
-
-
-def renyi_flows(pair: Two, logs: Two, possible: Array, axes: Axes, order: ArrayLike) -> Two:
-    """α/(1 − α)·(p − r) and q − r with the tilted distribution r = p^α q^(1−α)/Z."""
-    a = jnp.asarray(order).astype(pair[0].dtype)
-    infinite = jnp.isinf(a)
-    a = jnp.where(infinite, 2.0, a)
-    gamma = 1.0 - a
-    delta = logs[1] - logs[0]
-    kl = total(jnp.where(possible, -pair[0] * delta, 0.0), axes)
-    log_z = log_power_sum(logs, possible, axes, a)
-    divergence = jnp.where(gamma == 0, kl, -log_z * _limit(gamma))
-    in_p = a * _flow(logs[0], delta + divergence, gamma)
-    in_q = jnp.exp(logs[1]) - jnp.exp(logs[0] + gamma * (delta + divergence))
+    With the tilted distribution r = p^α q^(1−α)/Z the gradient is α/(1 − α)·(p − r) in zp and q − r in zq.
+    """
+    a, infinite = _order(p, alpha)
+    gamma, delta, possible = 1.0 - a, q.log - p.log, p.possible & q.possible
+    kl = total(jnp.where(possible, -p.p * delta, 0.0))
+    divergence = jnp.where(gamma == 0, kl, -_log_power_sum(p, q, a) * _inverse(gamma))
+    in_p = a * _flow(p, delta + divergence, gamma)
+    in_q = jnp.exp(q.log) - jnp.exp(p.log + gamma * (delta + divergence))
     # Where a side is impossible r is 0.
-    in_p = jnp.where(possible, in_p, a * _limit(gamma) * pair[0])
-    in_q = jnp.where(possible, in_q, pair[1])
-    share = _share_of_largest_ratio(logs, possible, axes)
-    in_p = jnp.where(infinite, _centred(share, pair[0], axes), in_p)
-    return in_p, jnp.where(infinite, _centred(-share, pair[1], axes), in_q)
+    in_p = jnp.where(possible, in_p, a * _inverse(gamma) * p.p)
+    in_q = jnp.where(possible, in_q, q.p)
+    share = _share_of_largest_ratio(p, q, possible)
+    in_p = jnp.where(infinite, _centred(p, share), p.balanced(in_p))
+    return in_p, jnp.where(infinite, _centred(q, -share), q.balanced(in_q))
 
 
-def hellinger_flows(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:
-    """(c·p − √(pq))/(4H) and (c·q − √(pq))/(4H) with c = Σ √(pq)."""
-    p, q = pair
-    square = total(jnp.where(mask, 0.5 * (jnp.sqrt(p) - jnp.sqrt(q)) ** 2, 0.0), axes)
-    root = jnp.where(mask, jnp.exp(0.5 * (logs[0] + logs[1])), 0.0)
-    common = total(root, axes)
-    scale = 0.5 * half_over_root(square)
-    return scale * (common * p - root), scale * (common * q - root)
+logits_renyi_divergence = of_logits(logits.renyi_divergence, "2.0", edge=EQUAL)(_logits_renyi_divergence)
 
 
-def chi_squared_flows(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:
-    """2(p²/q − c·p) and c·q − p²/q with c = Σ p²/q."""
-    p, q = pair
-    bound = jnp.log(jnp.finfo(p.dtype).max) - 3.0
-    square = jnp.where(mask & (p > 0), jnp.exp(jnp.minimum(2.0 * logs[0] - logs[1], bound)), 0.0)
-    common = total(square, axes)
-    return 2.0 * (square - common * p), common * q - square
+@of_probabilities(probs.bhattacharyya_distance, edge=INFINITE)
+def probs_bhattacharyya_distance(p: Row, q: Row) -> Two:
+    """Of −log(1 − H²), H² = ½ Σ (√p − √q)²: half the Rényi divergence of order ½.
 
-
-def _share_of_largest_ratio(logs: Two, among: Array, axes: Axes) -> Array:
-    """1 for the class with the largest p/q, shared by equals; 0 where p = q throughout."""
-    ratio = jnp.where(among, logs[0] - logs[1], -jnp.inf)
-    top = jnp.max(ratio, axis=axes, keepdims=True)
-    share = jnp.where((ratio == top) & (top > 0), 1.0, 0.0)
-    return share / jnp.maximum(total(share, axes), 1.0)
-
-
-def _root_slopes(pair: Two, logs: Two) -> Two:
-    """½(1 − √(q/p)) and ½(1 − √(p/q))."""
-    half = jnp.asarray(0.5, pair[0].dtype)
-    return 0.5 * half * _one_less_power(pair, logs, half), 0.5 * half * _one_less_power(
-        _swapped(pair), _swapped(logs), half
-    )
-
-
-def hellinger_slopes(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:
-    """Slopes of the square over twice the distance."""
-    p, q = pair
-    square = total(jnp.where(mask, 0.5 * (jnp.sqrt(p) - jnp.sqrt(q)) ** 2, 0.0), axes)
-    in_p, in_q = _root_slopes(pair, logs)
-    return in_p * half_over_root(square), in_q * half_over_root(square)
-
-
-def bhattacharyya_slopes(pair: Two, logs: Two, mask: Array, axes: Axes) -> Two:
-    """Half those of the Rényi divergence of order ½."""
-    in_p, in_q = renyi_slopes(pair, logs, mask, axes, 0.5)
+    ∂H²/∂pₖ = ½(1 − √(qₖ/pₖ)) over 1 − H²; where H² is above ½ the gradient of −log Σ √(pq).
+    """
+    in_p, in_q = _renyi_divergence(p, q, alpha=0.5)
     return 0.5 * in_p, 0.5 * in_q
 
 
-def chi_squared_slopes(pair: Two, logs: Two) -> Two:
-    """2(p/q − 1) and 1 − (p/q)²."""
-    p, q = pair
-    _, q_alone = _alone(pair)
-    less_one = jnp.where(is_zero(p) & ~is_zero(q), -1.0, _over(logs[0] - logs[1], jnp.asarray(1.0, p.dtype)))
-    in_p = jnp.where(q_alone, jnp.inf, 2.0 * less_one)
-    largest = jnp.finfo(p.dtype).max / 8
-    return in_p, jnp.where(q_alone, -jnp.inf, jnp.maximum(-less_one * (less_one + 2.0), -largest))
+@of_logits(logits.bhattacharyya_distance, edge=EQUAL)
+def logits_bhattacharyya_distance(p: Row, q: Row) -> Two:
+    """Of −log Σ √(pq): half the Rényi divergence of order ½, ½(p − r) and ½(q − r) with r = √(pq)/Σ √(pq)."""
+    in_p, in_q = _logits_renyi_divergence(p, q, alpha=0.5)
+    return 0.5 * in_p, 0.5 * in_q
+
+
+@of_probabilities(probs.total_variation, edge="0 where p = q.")
+def probs_total_variation(p: Row, q: Row) -> Two:
+    """Of ½ Σ |p − q|: ∂/∂pₖ = ½·sign(pₖ − qₖ), and the opposite in q."""
+    slope = 0.5 * jnp.sign(p.p - q.p)
+    return slope, -slope
+
+
+@of_logits(logits.total_variation, edge="0 where p = q.")
+def logits_total_variation(p: Row, q: Row) -> Two:
+    """Of ½ Σ |p − q|: pₖ(sₖ − Σ p·s) with the slopes sₖ = ½·sign(pₖ − qₖ), and the opposite in zq."""
+    slope = 0.5 * jnp.sign(difference(p.p, q.p))
+    return p.pull(slope), q.pull(-slope)
+
+
+def _square(p: Row, q: Row) -> Array:
+    """H² = ½ Σ (√p − √q)²."""
+    return total(0.5 * (jnp.sqrt(p.p) - jnp.sqrt(q.p)) ** 2)
+
+
+@of_probabilities(probs.hellinger_distance, edge="0 at p = q; at p = 0 < q the value at the smallest normal number.")
+def probs_hellinger_distance(p: Row, q: Row) -> Two:
+    """Of H = √H², H² = ½ Σ (√p − √q)²: ∂H²/∂pₖ = ½(1 − √(qₖ/pₖ)), over 2H; 0 where H is."""
+    half = jnp.asarray(0.5, p.p.dtype)
+    scale = 0.25 * half_over_root(_square(p, q))
+    return scale * _one_less_power(p, q, half), scale * _one_less_power(q, p, half)
+
+
+@of_logits(logits.hellinger_distance, edge="0 at p = q.")
+def logits_hellinger_distance(p: Row, q: Row) -> Two:
+    """Of H = √(1 − C), C = Σ √(pq): with ∂C/∂zpₖ = ½(√(pₖqₖ) − C·pₖ) it is (C·pₖ − √(pₖqₖ))/(4H), likewise in zq."""
+    root = jnp.where(p.part, jnp.exp(0.5 * (p.log + q.log)), 0.0)
+    common = total(root)
+    scale = 0.5 * half_over_root(_square(p, q))
+    return p.balanced(scale * (common * p.p - root)), q.balanced(scale * (common * q.p - root))
+
+
+@of_probabilities(probs.chi_squared_divergence, edge=INFINITE)
+def probs_chi_squared_divergence(p: Row, q: Row) -> Two:
+    """Of χ² = Σ (p − q)²/q = Σ p²/q − 2p + q: ∂/∂pₖ = 2(pₖ/qₖ − 1) and ∂/∂qₖ = 1 − (pₖ/qₖ)²."""
+    q_alone = _alone(p, q)
+    excess = jnp.where(_alone(q, p), -1.0, _power_quotient(p.log - q.log, jnp.asarray(1.0, p.p.dtype)))
+    largest = jnp.finfo(p.p.dtype).max / 8
+    in_q = jnp.where(q_alone, -jnp.inf, jnp.maximum(-excess * (excess + 2.0), -largest))
+    return jnp.where(q_alone, jnp.inf, 2.0 * excess), in_q
+
+
+@of_logits(logits.chi_squared_divergence, edge=EQUAL)
+def logits_chi_squared_divergence(p: Row, q: Row) -> Two:
+    """Of χ² = C − 1, C = Σ p²/q: with ∂C/∂zpₖ = 2(pₖ²/qₖ − C·pₖ) and ∂C/∂zqₖ = C·qₖ − pₖ²/qₖ."""
+    bound = jnp.log(jnp.finfo(p.p.dtype).max) - 3.0
+    square = jnp.where(p.part & (p.p > 0), jnp.exp(jnp.minimum(2.0 * p.log - q.log, bound)), 0.0)
+    common = total(square)
+    return p.balanced(2.0 * (square - common * p.p)), q.balanced(common * q.p - square)

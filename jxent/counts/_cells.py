@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._checks import Axis, as_float, category_axes, participation
+from jxent._checks import Axis, Numbers, as_float, category_axes, participation
 
 
 class Cells(NamedTuple):
@@ -55,7 +54,7 @@ class Cells(NamedTuple):
         return jnp.where(fraction, jnp.nan, value)
 
 
-def cells(counts: ArrayLike, axis: Axis, where: ArrayLike | None) -> tuple[Cells, tuple[int, ...]]:
+def cells(counts: Numbers, axis: Axis, where: Numbers | None) -> tuple[Cells, tuple[int, ...]]:
     """The cells of counts along an axis, and that axis as sorted non-negative ints."""
     n = as_float("counts", counts)
     axes = category_axes("counts", n, axis)

@@ -1,13 +1,14 @@
 """What counts of several variables, or of two samples, say of the information between them."""
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jxent import probs
 from jxent._checks import (
-    NON_NEGATIVE,
     Axis,
+    Counts,
+    NonNegative,
+    Numbers,
     as_float,
     category_axes,
     log_base_factor,
@@ -18,16 +19,17 @@ from jxent._checks import (
 from jxent._numerics import tables
 from jxent.counts import _entropy
 from jxent.counts._cells import Cells, cells
+from jxent.counts._entropy import Method, WithShare
 
 
-@public(static=("method",), domain={"alpha": NON_NEGATIVE})
+@public
 def mutual_information(
-    table: ArrayLike,
+    table: Counts,
     *,
     x: Axis = -2,
     y: Axis = -1,
-    method: str = "plugin",
-    alpha: ArrayLike = 1.0,
+    method: Method = "plugin",
+    alpha: NonNegative = 1.0,
     base: float | None = None,
 ) -> Float[Array, "..."]:
     """Mutual information I(X;Y) of the distribution that a table of counts was drawn from, in nats.
@@ -44,7 +46,6 @@ def mutual_information(
         y: that of the other.
         method: as in `entropy`.
         alpha: pseudocount of "dirichlet" and "wolpert_wolf".
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[...]`, one number per table.
@@ -73,15 +74,15 @@ def mutual_information(
     return layout.restore(found, keepdims=False) * log_base_factor(base)
 
 
-@public(static=("method",), domain={"alpha": NON_NEGATIVE})
+@public
 def conditional_mutual_information(
-    table: ArrayLike,
+    table: Counts,
     *,
     x: Axis = -3,
     y: Axis = -2,
     given: Axis = -1,
-    method: str = "plugin",
-    alpha: ArrayLike = 1.0,
+    method: Method = "plugin",
+    alpha: NonNegative = 1.0,
     base: float | None = None,
 ) -> Float[Array, "..."]:
     """Conditional mutual information I(X;Y|Z) of the distribution that a table of counts was drawn from, in nats.
@@ -95,7 +96,6 @@ def conditional_mutual_information(
         given: that of the variable that is known.
         method: as in `mutual_information`; the sum is H(X,Z) + H(Y,Z) − H(X,Y,Z) − H(Z).
         alpha: pseudocount of "dirichlet" and "wolpert_wolf".
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[...]`, one number per table.
@@ -126,13 +126,13 @@ def conditional_mutual_information(
     return layout.restore(found, keepdims=False) * log_base_factor(base)
 
 
-@public(static=("method",), domain={"alpha": NON_NEGATIVE})
+@public
 def kl_divergence(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Counts,
+    q: Counts,
     *,
-    method: str = "plugin",
-    alpha: ArrayLike = 1.0,
+    method: WithShare = "plugin",
+    alpha: NonNegative = 1.0,
     axis: Axis = -1,
     base: float | None = None,
 ) -> Float[Array, "..."]:
@@ -147,7 +147,6 @@ def kl_divergence(
             "perks" or "minimax", as in `entropy`.
         alpha: pseudocount of "dirichlet".
         axis: the axis of the cells, or a tuple of axes.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[...]`, at least 0.
@@ -167,24 +166,18 @@ def kl_divergence(
     Reference: J. Hausser and K. Strimmer, Entropy inference and the James–Stein estimator, Journal of Machine
     Learning Research 10 (2009).
     """
-    _entropy.known(method)
-    if method not in _entropy.OF_PROBABILITIES:
-        raise ValueError(
-            f"kl_divergence(): method={method!r} estimates no probabilities; expected one of "
-            f"{', '.join(_entropy.OF_PROBABILITIES)}"
-        )
     first, second, _ = match_rows(("p", "q"), as_float("p", p), as_float("q", q), axis)
     axes = category_axes("p", first, axis)
     estimated = [_entropy.share(cells(n, axes, None)[0], method, alpha) for n in (first, second)]
     return probs.kl_divergence(*estimated) * log_base_factor(base)
 
 
-def _shares(table: Array, method: str, alpha: ArrayLike) -> Array:
+def _shares(table: Array, method: Method, alpha: Numbers) -> Array:
     """The estimated table of probabilities `[batch, …]`."""
     return _entropy.share(_cells(table), method, alpha).reshape(table.shape)
 
 
-def _combined(table: Array, method: str, alpha: ArrayLike, signs: dict[tuple[int, ...], int]) -> Array:
+def _combined(table: Array, method: Method, alpha: Numbers, signs: dict[tuple[int, ...], int]) -> Array:
     """The sum of entropies of margins, each with its sign."""
     found = jnp.zeros(table.shape[0], table.dtype)
     for kept, sign in signs.items():

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Int
 
-from jxent._checks import public
-
-Sizes = int | Sequence[int]
+from jxent._checks import CountedLabels, Numbers, Sizes, public
 
 
-@public(static=("num_classes",))
-def from_labels(labels: ArrayLike, num_classes: Sizes) -> Int[Array, "..."]:
+@public
+def from_labels(labels: CountedLabels, num_classes: Sizes) -> Int[Array, "..."]:
     """How often each class occurs among labels: counts that add up, over batches, streams and devices, by `+`.
 
     n(k) = Σ [label = k].
@@ -59,8 +56,8 @@ def from_labels(labels: ArrayLike, num_classes: Sizes) -> Int[Array, "..."]:
     return jax.vmap(count)(where).reshape(*cell.shape[:-1], *sizes)
 
 
-@public(static=("num_classes",))
-def out_of_range(labels: ArrayLike, num_classes: Sizes) -> Int[Array, "..."]:
+@public
+def out_of_range(labels: CountedLabels, num_classes: Sizes) -> Int[Array, "..."]:
     """How many observations `from_labels` counts nowhere, because a label of theirs is outside [0, K).
 
     Args:
@@ -85,7 +82,7 @@ def out_of_range(labels: ArrayLike, num_classes: Sizes) -> Int[Array, "..."]:
     return jnp.sum(~sound, axis=-1, dtype=jnp.int32)
 
 
-def _checked(labels: ArrayLike, num_classes: Sizes) -> tuple[Array, tuple[int, ...], Array]:
+def _checked(labels: Numbers, num_classes: Sizes) -> tuple[Array, tuple[int, ...], Array]:
     """Ids `[..., N, V]`, the sizes, and whether all ids of an observation are in range, `[..., N]`."""
     ids = jnp.asarray(labels)
     if not jnp.issubdtype(ids.dtype, jnp.integer):

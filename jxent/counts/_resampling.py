@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from jxent._checks import Numbers, as_float, is_traced
 from jxent.counts import _entropy
+from jxent.counts._entropy import Method
 from jxent.counts._joint import mutual_information
 
 # Samples that are made at a time.
@@ -52,7 +53,7 @@ def permutation_test(
     *,
     key: Any,
     num_permutations: int = 999,
-    method: str = "plugin",
+    method: Method = "plugin",
     base: float | None = None,
 ) -> PermutationTest:
     """Whether two variables are dependent: their mutual information against that of permuted observations.
@@ -114,7 +115,7 @@ def bootstrap_interval(
     *,
     key: Any,
     measure: str = "entropy",
-    method: str = "plugin",
+    method: Method = "plugin",
     level: float = 0.95,
     num_samples: int = 1000,
     base: float | None = None,
@@ -166,7 +167,7 @@ def bootstrap_interval(
     return Interval(estimate, 2 * estimate - high, 2 * estimate - low)
 
 
-def _measured(table: Array, measure: str, method: str, base: float | None) -> Array:
+def _measured(table: Array, measure: str, method: Method, base: float | None) -> Array:
     if measure == "entropy":
         return _entropy.entropy(table.reshape(-1), method=method, base=base)
     return mutual_information(table, method=method, base=base)
@@ -174,7 +175,7 @@ def _measured(table: Array, measure: str, method: str, base: float | None) -> Ar
 
 @functools.partial(jax.jit, static_argnums=(4, 5, 6))
 def _permuted(
-    table: Array, xs: Array, ys: Array, key: Array, count: int, method: str, base: float | None
+    table: Array, xs: Array, ys: Array, key: Array, count: int, method: Method, base: float | None
 ) -> tuple[Array, Array]:
     """The statistic of the table, and of permutations of its observations."""
 
@@ -189,7 +190,9 @@ def _permuted(
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3, 4, 5))
-def _drawn(table: Array, key: Array, count: int, measure: str, method: str, base: float | None) -> tuple[Array, Array]:
+def _drawn(
+    table: Array, key: Array, count: int, measure: str, method: Method, base: float | None
+) -> tuple[Array, Array]:
     """The measure of the table, and of tables drawn with its frequencies."""
     total = jnp.sum(table)
 

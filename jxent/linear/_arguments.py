@@ -4,10 +4,9 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
-from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._checks import as_float, boolean, class_labels, common_float, ignored_rows, parameter, per_class
+from jxent._checks import Numbers, as_float, boolean, class_labels, common_float, ignored_rows, parameter, per_class
 from jxent.linear._classes import Operands, together
 
 
@@ -41,7 +40,7 @@ class Problem(NamedTuple):
         return self._replace(operands=operands, in_range=None if self.in_range is None else self.in_range | rows)
 
 
-def factors(x: ArrayLike, w: ArrayLike) -> tuple[Array, Array]:
+def factors(x: Numbers, w: Numbers) -> tuple[Array, Array]:
     """Rows and weights: bfloat16 weights stay so where both are, and the rows are held in float32."""
     x, w = jnp.asarray(x), jnp.asarray(w)
     narrow = x.dtype == jnp.bfloat16 and w.dtype == jnp.bfloat16
@@ -57,7 +56,7 @@ def factors(x: ArrayLike, w: ArrayLike) -> tuple[Array, Array]:
     return rows, weights
 
 
-def class_mask(where: ArrayLike | None, shape: tuple[int, ...]) -> Array | None:
+def class_mask(where: Numbers | None, shape: tuple[int, ...]) -> Array | None:
     """The mask of the classes that take part: `[V]`, or of the rank of the logits with axes of size 1."""
     if where is None:
         return None
@@ -78,16 +77,16 @@ def count(mask: Array, axis_name: str | None) -> Array:
 
 
 def problem(
-    x: ArrayLike,
-    w: ArrayLike,
-    labels: ArrayLike,
+    x: Numbers,
+    w: Numbers,
+    labels: Numbers,
     *,
-    bias: ArrayLike | None,
-    where: ArrayLike | None,
+    bias: Numbers | None,
+    where: Numbers | None,
     ignore_label: int | None,
-    label_smoothing: ArrayLike | None,
-    class_weights: ArrayLike | None,
-    z_loss: ArrayLike | None,
+    label_smoothing: Numbers | None,
+    class_weights: Numbers | None,
+    z_loss: Numbers | None,
     axis_name: str | None,
 ) -> Problem:
     """Everything that a loss is made of."""
@@ -122,7 +121,7 @@ def problem(
     return found.without(ignored).without(empty)
 
 
-def vector(name: str, value: ArrayLike | None, w: Array, like: Array, mask: Array | None = None) -> Array | None:
+def vector(name: str, value: Numbers | None, w: Array, like: Array, mask: Array | None = None) -> Array | None:
     """One number for each class, 0 where no row takes part in it."""
     if value is None:
         return None

@@ -1,9 +1,13 @@
 """Which engine computes, and in what blocks."""
 
+from typing import Literal
+
 import jax
 
 from jxent._numerics.compiler import is_sharded
 from jxent.linear._classes import Operands
+
+Engine = Literal["rows", "classes"]
 
 # Classes in a block, a multiple of STEP: with two fifths of D + 1024 the loss and its gradient hold less than
 # 12·N·(D + 1024) bytes in float32, and a Hessian product, which holds five such blocks, not much more.
@@ -17,10 +21,8 @@ MOST_ON_ACCELERATOR = 8192
 BUDGET = 2**28
 
 
-def check(engine: str | None, block_size: int | None, axis_name: str | None) -> None:
-    """Refuse an engine that does not exist or does not serve, and a block of no size."""
-    if engine not in ("rows", "classes", None):
-        raise ValueError(f"engine={engine!r} is unknown, expected 'rows', 'classes', or None to pick by size")
+def check(engine: Engine | None, block_size: int | None, axis_name: str | None) -> None:
+    """Refuse an engine that does not serve, and a block of no size."""
     if axis_name is not None and not isinstance(axis_name, str):
         raise TypeError(f"axis_name={axis_name!r} must be the name of one mesh axis, such as 'classes', or None")
     if engine == "rows" and axis_name is not None:
@@ -51,7 +53,7 @@ def _most_rows(o: Operands) -> int:
     return min(MOST_ON_ACCELERATOR, fit - fit % STEP)
 
 
-def pick(engine: str | None, block_size: int | None, o: Operands, axis_name: str | None) -> str:
+def pick(engine: Engine | None, block_size: int | None, o: Operands, axis_name: str | None) -> str:
     """The engine of the mean."""
     if engine is not None:
         return engine

@@ -1,25 +1,36 @@
 """Softmax cross-entropy of features, class weights and labels, and the logarithm of the sum of exponentials."""
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from jxent import losses
-from jxent._checks import SOFTMAX_OPTIONS, public, weights_like
+from jxent._checks import (
+    IgnoreLabel,
+    LabelsOrTargets,
+    Mask,
+    MeshAxis,
+    NonNegative,
+    UnitInterval,
+    Weights,
+    public,
+    weights_like,
+)
 from jxent.linear import _classes, _engines, _reduce
 from jxent.linear._arguments import Options, Problem, class_mask, factors, problem, vector, without_classes
 from jxent.linear._classes import Operands, Plan
+from jxent.linear._domains import ClassBias, ClassRows, Features
+from jxent.linear._engines import Engine
 
 
-@public()
+@public
 def logsumexp(
-    x: ArrayLike,
-    w: ArrayLike,
+    x: Features,
+    w: ClassRows,
     *,
-    bias: ArrayLike | None = None,
-    where: ArrayLike | None = None,
+    bias: ClassBias | None = None,
+    where: Mask | None = None,
     block_size: int | None = None,
-    axis_name: str | None = None,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Log Σ exp(x·wₖ + biasₖ) over the classes of a linear model, in nats, without its logits.
 
@@ -62,21 +73,21 @@ def logsumexp(
     return total if given.operands.idle is None else jnp.where(given.operands.idle, -jnp.inf, total)
 
 
-@public(domain=SOFTMAX_OPTIONS, static=("engine",))
+@public
 def softmax_cross_entropy(
-    x: ArrayLike,
-    w: ArrayLike,
-    labels: ArrayLike,
+    x: Features,
+    w: ClassRows,
+    labels: LabelsOrTargets,
     *,
-    bias: ArrayLike | None = None,
-    where: ArrayLike | None = None,
-    ignore_label: int | None = None,
-    label_smoothing: ArrayLike | None = None,
-    class_weights: ArrayLike | None = None,
-    z_loss: ArrayLike | None = None,
+    bias: ClassBias | None = None,
+    where: Mask | None = None,
+    ignore_label: IgnoreLabel | None = None,
+    label_smoothing: UnitInterval | None = None,
+    class_weights: Weights | None = None,
+    z_loss: NonNegative | None = None,
     block_size: int | None = None,
-    axis_name: str | None = None,
-    engine: str | None = None,
+    axis_name: MeshAxis | None = None,
+    engine: Engine | None = None,
 ) -> Float[Array, "..."]:
     """Softmax cross-entropy −log softmax(x·wᵀ + bias)[label] per row, in nats, without the logits.
 
@@ -137,22 +148,22 @@ def softmax_cross_entropy(
     return _reduce.by_classes(given, block_size)
 
 
-@public(domain=SOFTMAX_OPTIONS, static=("engine",))
+@public
 def mean_softmax_cross_entropy(
-    x: ArrayLike,
-    w: ArrayLike,
-    labels: ArrayLike,
+    x: Features,
+    w: ClassRows,
+    labels: LabelsOrTargets,
     *,
-    weights: ArrayLike | None = None,
-    bias: ArrayLike | None = None,
-    where: ArrayLike | None = None,
-    ignore_label: int | None = None,
-    label_smoothing: ArrayLike | None = None,
-    class_weights: ArrayLike | None = None,
-    z_loss: ArrayLike | None = None,
+    weights: Weights | None = None,
+    bias: ClassBias | None = None,
+    where: Mask | None = None,
+    ignore_label: IgnoreLabel | None = None,
+    label_smoothing: UnitInterval | None = None,
+    class_weights: Weights | None = None,
+    z_loss: NonNegative | None = None,
     block_size: int | None = None,
-    axis_name: str | None = None,
-    engine: str | None = None,
+    axis_name: MeshAxis | None = None,
+    engine: Engine | None = None,
 ) -> Float[Array, ""]:
     """Mean softmax cross-entropy Σ g·loss/Σ g of a linear model, in nats, its gradient formed in the forward pass.
 

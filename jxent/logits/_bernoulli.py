@@ -1,16 +1,17 @@
 """Measures of a Bernoulli variable from the logit of one outcome, elementwise."""
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import as_float, elementwise, log_base_factor, public
+from jxent._checks import LogOdds, as_float, elementwise, log_base_factor, public
 from jxent._numerics import kernels
 from jxent._numerics import softmax as sm
 from jxent._numerics.bernoulli import logits_bernoulli
 
+__all__ = ["binary_cross_entropy", "binary_entropy", "binary_kl_divergence", "binary_probability"]
 
-@public()
-def binary_probability(z: ArrayLike) -> Float[Array, "..."]:
+
+@public
+def binary_probability(z: LogOdds) -> Float[Array, "..."]:
     """Sigmoid 1/(1 + exp(−z)), the probability of an outcome with logit z = log(p/(1 − p)).
 
     Args:
@@ -33,15 +34,14 @@ def binary_probability(z: ArrayLike) -> Float[Array, "..."]:
     return sm.sigmoid(as_float("z", z))
 
 
-@public()
-def binary_entropy(z: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
+@public
+def binary_entropy(z: LogOdds, *, base: float | None = None) -> Float[Array, "..."]:
     """Entropy of a Bernoulli variable with logit z, in nats (or units of `base`).
 
     With p = 1/(1 + exp(−z)): −p·log p − (1 − p)·log(1 − p).
 
     Args:
         z: logits `[...]`, of any shape.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         An array of the shape of `z`.
@@ -61,15 +61,14 @@ def binary_entropy(z: ArrayLike, *, base: float | None = None) -> Float[Array, "
     return logits_bernoulli(kernels.ENTROPY, (z,)) * log_base_factor(base)
 
 
-@public()
-def binary_cross_entropy(zp: ArrayLike, zq: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
+@public
+def binary_cross_entropy(zp: LogOdds, zq: LogOdds, *, base: float | None = None) -> Float[Array, "..."]:
     """Cross-entropy −[p·log q + (1 − p)·log(1 − q)] of Bernoulli variables with logits zp and zq.
 
     Args:
         zp: logits `[...]` of what happens.
         zq: logits `[...]` of what is predicted. A scalar may stand beside any array; otherwise the
             ranks match and axes of size 1 broadcast.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         The broadcast shape of `zp` and `zq`.
@@ -89,8 +88,8 @@ def binary_cross_entropy(zp: ArrayLike, zq: ArrayLike, *, base: float | None = N
     return logits_bernoulli(kernels.CROSS_ENTROPY, (zp, zq)) * log_base_factor(base)
 
 
-@public()
-def binary_kl_divergence(zp: ArrayLike, zq: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
+@public
+def binary_kl_divergence(zp: LogOdds, zq: LogOdds, *, base: float | None = None) -> Float[Array, "..."]:
     """KL(p‖q) of Bernoulli variables with logits zp and zq, in nats (or units of `base`).
 
     p·log(p/q) + (1 − p)·log((1 − p)/(1 − q)) of p = 1/(1 + exp(−zp)), and q alike.
@@ -99,7 +98,6 @@ def binary_kl_divergence(zp: ArrayLike, zq: ArrayLike, *, base: float | None = N
         zp: logits `[...]` of the first distribution.
         zq: logits `[...]` of the second. A scalar may stand beside any array; otherwise the ranks match
             and axes of size 1 broadcast.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         The broadcast shape of `zp` and `zq`; at least 0, and exactly 0 where zp = zq.

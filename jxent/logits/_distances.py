@@ -1,30 +1,24 @@
 """Distances between two distributions given as logits: total variation, Hellinger, χ² and Bhattacharyya."""
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, public
+from jxent._adapter import LOGITS
+from jxent._checks import Axis, Logits, Mask, public
 from jxent._numerics import distances, renyi
-from jxent.logits import _rows
+
+__all__ = ["bhattacharyya_distance", "chi_squared_divergence", "hellinger_distance", "total_variation"]
 
 
-@public()
+@public
 def total_variation(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Total variation distance ½ Σ |p − q|, from logits: the most by which the probability of an event can differ.
-
-    Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, a metric from 0, exactly so for equal inputs, to 1 for disjoint supports.
@@ -40,26 +34,19 @@ def total_variation(
 
     Reference: D. A. Levin, Y. Peres and E. L. Wilmer, Markov Chains and Mixing Times (2009), section 4.1.
     """
-    return _rows.two(distances.TOTAL_VARIATION, zp, zq, axis=axis, where=where, keepdims=keepdims)
+    return LOGITS.measure(distances.TOTAL_VARIATION, zp, zq, axis=axis, where=where, keepdims=keepdims)
 
 
-@public()
+@public
 def hellinger_distance(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Hellinger distance √(½ Σ (√p − √q)²), from logits, a number without a unit.
-
-    Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, a metric from 0, exactly so for equal inputs, to 1 for disjoint supports.
@@ -77,26 +64,19 @@ def hellinger_distance(
     Reference: A. L. Gibbs and F. E. Su, On choosing and bounding probability metrics, International Statistical
     Review 70 (2002).
     """
-    return _rows.two(renyi.hellinger, zp, zq, axis=axis, where=where, keepdims=keepdims)
+    return LOGITS.measure(renyi.hellinger, zp, zq, axis=axis, where=where, keepdims=keepdims)
 
 
-@public()
+@public
 def chi_squared_divergence(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Pearson's χ² divergence Σ (p − q)²/q, from logits, a number without a unit.
-
-    Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs; expected counts are q in the test of the same name.
@@ -114,16 +94,16 @@ def chi_squared_divergence(
     Reference: K. Pearson, On the criterion that a given system of deviations is such that it can be reasonably
     supposed to have arisen from random sampling, Philosophical Magazine 50 (1900).
     """
-    return _rows.two(distances.CHI_SQUARED, zp, zq, axis=axis, where=where, keepdims=keepdims)
+    return LOGITS.measure(distances.CHI_SQUARED, zp, zq, axis=axis, where=where, keepdims=keepdims)
 
 
-@public()
+@public
 def bhattacharyya_distance(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -131,14 +111,6 @@ def bhattacharyya_distance(
 
     Evaluated as −log(1 − H²) with H the Hellinger distance, the same for distributions, and by the logarithm of Σ
     √(pq) itself where H² is above ½.
-
-    Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs; half the Rényi divergence of order ½.
@@ -155,4 +127,4 @@ def bhattacharyya_distance(
     Reference: A. Bhattacharyya, On a measure of divergence between two statistical populations, Bulletin of the
     Calcutta Mathematical Society 35 (1943).
     """
-    return _rows.two(renyi.bhattacharyya, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(renyi.bhattacharyya, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)

@@ -1,35 +1,28 @@
 """Divergences between two distributions given as logits: Kullback–Leibler, Jeffreys and Jensen–Shannon."""
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import UNIT, Axis, public, scalar
+from jxent._adapter import LOGITS
+from jxent._checks import Axis, Logits, Mask, UnitInterval, public
 from jxent._numerics import kernels
 from jxent._numerics.primitives import safe_sqrt
-from jxent.logits import _rows
+
+__all__ = ["jeffreys_divergence", "jensen_shannon_distance", "jensen_shannon_divergence", "kl_divergence"]
 
 
-@public()
+@public
 def kl_divergence(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Kullback–Leibler divergence KL(p‖q) = Σ p·log(p/q) of softmax(zq) from softmax(zp), in nats.
 
     Mind the order: zp first, the distribution that the mean is taken under.
-
-    Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs.
@@ -47,28 +40,20 @@ def kl_divergence(
     Reference: S. Kullback and R. A. Leibler, On information and sufficiency, Annals of Mathematical
     Statistics 22 (1951).
     """
-    return _rows.two(kernels.KL_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(kernels.KL_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def jeffreys_divergence(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Jeffreys divergence KL(p‖q) + KL(q‖p) = Σ (p − q)·log(p/q) from logits, in nats.
-
-    Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, symmetric in p and q, at least 0, and exactly 0 for equal inputs.
@@ -87,30 +72,21 @@ def jeffreys_divergence(
     Reference: H. Jeffreys, An invariant form for the prior probability in estimation problems,
     Proceedings of the Royal Society A 186 (1946).
     """
-    return _rows.two(kernels.JEFFREYS_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(kernels.JEFFREYS_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"weight": UNIT})
+@public
 def jensen_shannon_divergence(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
-    weight: ArrayLike = 0.5,
+    weight: UnitInterval = 0.5,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Jensen–Shannon divergence w·KL(p‖m) + (1 − w)·KL(q‖m) with m = w·p + (1 − w)·q, from logits.
-
-    Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
-        weight: w, the weight of p in the mixture, a scalar in [0, 1]; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, from 0, exactly so for equal inputs, to the entropy of the weights: log 2 at w = 1/2.
@@ -127,18 +103,19 @@ def jensen_shannon_divergence(
     Reference: J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information
     Theory 37 (1991), eq. 4.1.
     """
-    scalar("weight", weight)
-    return _rows.two(kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(
+        kernels.JENSEN_SHANNON, zp, zq, theta=(weight,), axis=axis, where=where, base=base, keepdims=keepdims
+    )
 
 
-@public(domain={"weight": UNIT})
+@public
 def jensen_shannon_distance(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
-    weight: ArrayLike = 0.5,
+    weight: UnitInterval = 0.5,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -147,13 +124,7 @@ def jensen_shannon_distance(
     √(w·KL(p‖m) + (1 − w)·KL(q‖m)) with m = w·p + (1 − w)·q and w the weight.
 
     Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
-        weight: the weight of p in the mixture, a scalar in [0, 1]; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
         base: base of the logarithm under the root; the distance is √(divergence in that base).
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs.
@@ -170,7 +141,8 @@ def jensen_shannon_distance(
     Reference: D. M. Endres and J. E. Schindelin, A new metric for probability distributions, IEEE
     Transactions on Information Theory 49 (2003).
     """
-    scalar("weight", weight)
     return safe_sqrt(
-        _rows.two(kernels.JENSEN_SHANNON, zp, zq, weight, axis=axis, where=where, base=base, keepdims=keepdims)
+        LOGITS.measure(
+            kernels.JENSEN_SHANNON, zp, zq, theta=(weight,), axis=axis, where=where, base=base, keepdims=keepdims
+        )
     )

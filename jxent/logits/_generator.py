@@ -1,38 +1,28 @@
 """The f-divergence of a generator of the caller's, from logits."""
 
-from collections.abc import Callable
-
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, public
-from jxent.logits import _rows
+from jxent._adapter import LOGITS
+from jxent._checks import AnyNumber, Axis, Generator, Logits, Mask, public
+
+__all__ = ["f_divergence"]
 
 
 @public(compiled=False)
 def f_divergence(
-    zp: ArrayLike,
-    zq: ArrayLike,
-    generator: Callable[[Array], Array],
+    zp: Logits,
+    zq: Logits,
+    generator: Generator,
     *,
-    slope_at_infinity: ArrayLike | None = None,
+    slope_at_infinity: AnyNumber | None = None,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """f-divergence Σ q·f(p/q) from logits for a generator f of the caller's, a number without a unit.
 
     This function is not compiled at its own boundary, since a new lambda would compile each time: call it under
     `jax.jit`. The generator may close over traced values.
-
-    Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
-        generator: f, an elementwise function of arrays of ratios p/q.
-        slope_at_infinity: lim f(t)/t, a scalar; None stands for ∞.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`; with a convex f and f(1) = 0 at least 0, and 0 for equal inputs.
@@ -54,4 +44,6 @@ def f_divergence(
     Reference: I. Csiszár, Information-type measures of difference of probability distributions and indirect
     observations, Studia Scientiarum Mathematicarum Hungarica 2 (1967).
     """
-    return _rows.two_by_generator(zp, zq, generator, slope_at_infinity, axis=axis, where=where, keepdims=keepdims)
+    return LOGITS.f_divergence(
+        zp, zq, generator=generator, slope_at_infinity=slope_at_infinity, axis=axis, where=where, keepdims=keepdims
+    )

@@ -1,18 +1,21 @@
 """Information geometry of the categorical distribution in its logits."""
 
-from jax.typing import ArrayLike
+from collections.abc import Callable
+
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jxent._checks import public
+from jxent._checks import Logits, Numbers, OneAxis, Real, as_float, category_axes, match_rows, public
 from jxent._numerics import geometry
-from jxent.logits import _rows
+
+__all__ = ["fisher_information", "fisher_vector_product", "natural_gradient"]
 
 
-@public()
+@public
 def fisher_information(
-    z: ArrayLike,
+    z: Logits,
     *,
-    axis: int = -1,
+    axis: OneAxis = -1,
 ) -> Float[Array, "..."]:
     """Fisher information diag(p) − p·pᵀ of a categorical distribution in its logits, in nats².
 
@@ -20,7 +23,6 @@ def fisher_information(
     q.
 
     Args:
-        z: logits `[..., K]`, of any shift.
         axis: the axis of the categories.
 
     Returns:
@@ -38,20 +40,21 @@ def fisher_information(
 
     Reference: S. Amari, Natural gradient works efficiently in learning, Neural Computation 10 (1998).
     """
-    return geometry.fisher_information(*_rows.last("z", z, axis))
+    array = as_float("z", z)
+    (at,) = category_axes("z", array, axis)
+    return geometry.fisher_information(jnp.moveaxis(array, at, -1))
 
 
-@public()
+@public
 def fisher_vector_product(
-    z: ArrayLike,
-    v: ArrayLike,
+    z: Logits,
+    v: Real,
     *,
-    axis: int = -1,
+    axis: OneAxis = -1,
 ) -> Float[Array, "..."]:
     """Product (diag(p) − p·pᵀ)·v = p(v − Σ p·v) of the Fisher information and a vector, in O(K).
 
     Args:
-        z: logits `[..., K]`, of any shift.
         v: vectors `[..., K]`, one per row of logits.
         axis: the axis of the categories.
 
@@ -69,15 +72,15 @@ def fisher_vector_product(
 
     Reference: S. Amari, Natural gradient works efficiently in learning, Neural Computation 10 (1998).
     """
-    return _rows.with_vector(geometry.fisher_vector_product, "v", z, v, axis)
+    return _with_vector(geometry.fisher_vector_product, "v", z, v, axis)
 
 
-@public()
+@public
 def natural_gradient(
-    z: ArrayLike,
-    gradient: ArrayLike,
+    z: Logits,
+    gradient: Real,
     *,
-    axis: int = -1,
+    axis: OneAxis = -1,
 ) -> Float[Array, "..."]:
     """Natural gradient F⁺·g in the logits: the gradient measured by the Fisher information F.
 
@@ -86,7 +89,6 @@ def natural_gradient(
     first made to.
 
     Args:
-        z: logits `[..., K]`, of any shift.
         gradient: gradients `[..., K]` in the logits, one per row.
         axis: the axis of the categories.
 
@@ -105,4 +107,11 @@ def natural_gradient(
 
     Reference: S. Amari, Natural gradient works efficiently in learning, Neural Computation 10 (1998).
     """
-    return _rows.with_vector(geometry.natural_gradient, "gradient", z, gradient, axis)
+    return _with_vector(geometry.natural_gradient, "gradient", z, gradient, axis)
+
+
+def _with_vector(function: Callable[[Array, Array], Array], name: str, z: Numbers, v: Numbers, axis: int) -> Array:
+    """A linear function of vectors that stand beside the logits."""
+    first, second, axes = match_rows(("z", name), as_float("z", z), as_float(name, v), axis)
+    moved = function(jnp.moveaxis(first, axes[0], -1), jnp.moveaxis(second, axes[0], -1))
+    return jnp.moveaxis(moved, -1, axes[0])

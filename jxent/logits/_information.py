@@ -1,22 +1,21 @@
 """Probabilities from logits, and information and uncertainty of them."""
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, as_float, category_axes, log_base_factor, participation, public
+from jxent._adapter import LOGITS
+from jxent._checks import Axis, Logits, Mask, log_base_factor, participation, public
 from jxent._numerics import kernels
 from jxent._numerics import softmax as sm
-from jxent.logits import _rows
+
+__all__ = ["cross_entropy", "entropy", "log_probabilities", "perplexity", "probabilities", "self_information"]
 
 
-@public()
-def log_probabilities(z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None) -> Float[Array, "..."]:
+@public
+def log_probabilities(z: Logits, *, axis: Axis = -1, where: Mask | None = None) -> Float[Array, "..."]:
     """Log-softmax log p = z − log Σ exp z, in nats, accurate in the tail of a certain class too.
 
     Args:
-        z: logits `[..., K]`, of any shift.
-        axis: the axis of the categories, or a tuple of axes.
         where: boolean mask of the classes that take part; the others get −inf.
 
     Returns:
@@ -34,21 +33,16 @@ def log_probabilities(z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None 
 
     Reference: I. Goodfellow, Y. Bengio and A. Courville, Deep Learning (2016), section 4.1.
     """
-    array = as_float("z", z)
-    axes = category_axes("z", array, axis)
-    mask = participation(where, array)
-    masked, some = _rows.masked(array, mask, axes)
-    result = sm.log_softmax(masked, axes)
-    return result if some is None else jnp.where(some, result, -jnp.inf)
+    (array,), axes, part = LOGITS.operands([z], axis, where)
+    result = sm.log_softmax(array, axes)
+    return result if part is None else jnp.where(part, result, -jnp.inf)
 
 
-@public()
-def probabilities(z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None) -> Float[Array, "..."]:
+@public
+def probabilities(z: Logits, *, axis: Axis = -1, where: Mask | None = None) -> Float[Array, "..."]:
     """Softmax p = exp z / Σ exp z, relatively accurate for every class.
 
     Args:
-        z: logits `[..., K]`, of any shift.
-        axis: the axis of the categories, or a tuple of axes.
         where: boolean mask of the classes that take part; the others get 0.
 
     Returns:
@@ -67,25 +61,19 @@ def probabilities(z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = No
     Reference: J. S. Bridle, Probabilistic interpretation of feedforward classification network outputs
     (1990).
     """
-    array = as_float("z", z)
-    axes = category_axes("z", array, axis)
-    mask = participation(where, array)
-    masked, some = _rows.masked(array, mask, axes)
-    result = sm.softmax(masked, axes)
-    return result if some is None else jnp.where(some, result, 0.0)
+    (array,), axes, part = LOGITS.operands([z], axis, where)
+    result = sm.softmax(array, axes)
+    return result if part is None else jnp.where(part, result, 0.0)
 
 
-@public()
+@public
 def self_information(
-    z: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None, base: float | None = None
+    z: Logits, *, axis: Axis = -1, where: Mask | None = None, base: float | None = None
 ) -> Float[Array, "..."]:
     """Surprise −log softmax(z) of every class, in nats (or units of `base`).
 
     Args:
-        z: logits `[..., K]`, of any shift.
-        axis: the axis of the categories, or a tuple of axes.
         where: boolean mask of the classes that take part; the others get 0.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         An array of the shape of `z`.
@@ -102,31 +90,22 @@ def self_information(
     Reference: C. E. Shannon, A Mathematical Theory of Communication, Bell System Technical Journal 27
     (1948).
     """
-    array = as_float("z", z)
-    axes = category_axes("z", array, axis)
+    (array,), axes, _ = LOGITS.operands([z], axis, where)
+    result = (0.0 - sm.log_softmax(array, axes)) * log_base_factor(base)
     mask = participation(where, array)
-    masked, _ = _rows.masked(array, mask, axes)
-    result = (0.0 - sm.log_softmax(masked, axes)) * log_base_factor(base)
     return result if mask is None else jnp.where(mask, result, 0.0)
 
 
-@public()
+@public
 def entropy(
-    z: ArrayLike,
+    z: Logits,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Shannon entropy −Σ p·log p of p = softmax(z), in nats (or units of `base`).
-
-    Args:
-        z: logits `[..., K]`, of any shift.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, one number per distribution.
@@ -142,26 +121,22 @@ def entropy(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.1.
     """
-    return _rows.one(kernels.ENTROPY, z, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(kernels.ENTROPY, z, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def perplexity(
-    z: ArrayLike,
+    z: Logits,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Perplexity exp H of p = softmax(z), the number of equally likely classes, without a unit.
 
     Args:
-        z: logits `[..., K]`, of any shift.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
         base: checked as elsewhere, but b^(H in base b) is the same number for every base b.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, from 1 for a certain class to K for equal logits.
@@ -179,16 +154,16 @@ def perplexity(
     Journal of the Acoustical Society of America 62 (1977).
     """
     log_base_factor(base)
-    return jnp.exp(_rows.one(kernels.ENTROPY, z, axis=axis, where=where, keepdims=keepdims))
+    return jnp.exp(LOGITS.measure(kernels.ENTROPY, z, axis=axis, where=where, keepdims=keepdims))
 
 
-@public()
+@public
 def cross_entropy(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -197,10 +172,7 @@ def cross_entropy(
     Args:
         zp: logits `[..., K]` of the distribution that the mean is taken under.
         zq: logits `[..., K]` of the prediction; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
         where: boolean mask of the classes that take part; the others count as −inf on both sides.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, one number per pair of distributions.
@@ -218,4 +190,4 @@ def cross_entropy(
     Reference: I. J. Good, Some terminology and notation in information theory, Proceedings of the IEE C
     103 (1956).
     """
-    return _rows.two(kernels.CROSS_ENTROPY, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(kernels.CROSS_ENTROPY, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)

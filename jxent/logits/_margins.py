@@ -1,16 +1,20 @@
 """Margins and conditionals of a joint table, from logits."""
 
-from jax.typing import ArrayLike
+from collections.abc import Sequence
+
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, public
-from jxent.logits import _tables
+from jxent._checks import Axis, JointLogits, as_float, margin_axes, public, table_variables
+from jxent._numerics import softmax as sm
+
+__all__ = ["conditional", "marginal"]
 
 
-@public(static=("variables",))
+@public
 def marginal(
-    z: ArrayLike,
-    variables: Axis,
+    z: JointLogits,
+    variables: int | Sequence[int],
     *,
     table: Axis | None = None,
     keepdims: bool = False,
@@ -40,12 +44,16 @@ def marginal(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.1.
     """
-    return _tables.marginal(z, variables, table=table, keepdims=keepdims)
+    array = as_float("z", z)
+    every, summed = margin_axes("z", array, variables, table)
+    kept = tuple(a for a in every if a not in summed)
+    result = sm.log_softmax(sm.log_sum_exp(array, summed) if summed else array, kept)
+    return result if keepdims or not summed else jnp.squeeze(result, summed)
 
 
-@public()
+@public
 def conditional(
-    z: ArrayLike,
+    z: JointLogits,
     *,
     of: Axis,
     given: Axis,
@@ -55,10 +63,7 @@ def conditional(
     log P(of | given) = log P(of, given) − log P(given).
 
     Args:
-        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
-            are a batch.
         of: the axis, or tuple of axes, of the variable that is asked for.
-        given: the axis of the variable that is known, or a tuple of axes.
 
     Returns:
         An array of the shape of the table that is normalised over the axes of `of` for every value of `given`.
@@ -75,4 +80,6 @@ def conditional(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.2.
     """
-    return _tables.conditional(z, of=of, given=given)
+    table = as_float("z", z)
+    asked, _ = table_variables("z", table, of=of, given=given)
+    return sm.log_softmax(table, asked)

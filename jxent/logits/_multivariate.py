@@ -2,20 +2,21 @@
 
 import functools
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Variables, public
+from jxent._adapter import LOGITS
+from jxent._checks import JointLogits, Mask, Variables, public
 from jxent._numerics import tables
-from jxent.logits import _tables
+
+__all__ = ["co_information", "dual_total_correlation", "interaction_information", "o_information", "total_correlation"]
 
 
-@public()
+@public
 def total_correlation(
-    z: ArrayLike,
+    z: JointLogits,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -23,14 +24,6 @@ def total_correlation(
 
     Σ H(Xᵢ) − H(X), also known as multi-information; mutual information for n = 2. To leave a variable of a table
     out, take `marginal` first.
-
-    Args:
-        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
-            are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0; 0, or the square of rounding, for a product table, and for one variable.
@@ -49,15 +42,15 @@ def total_correlation(
     Reference: S. Watanabe, Information theoretical analysis of multivariate correlation, IBM Journal of Research
     and Development 4 (1960).
     """
-    return _tables.listed(tables.total_correlation, z, variables, where=where, base=base, keepdims=keepdims)
+    return LOGITS.of_table(tables.total_correlation, z, variables, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def dual_total_correlation(
-    z: ArrayLike,
+    z: JointLogits,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -65,14 +58,6 @@ def dual_total_correlation(
 
     Evaluated as Σᵢ I(Xᵢ; X₍ᵢ₊₁…ₙ₎ | X₍₁…ᵢ₋₁₎), a sum of divergences; mutual information for n = 2. Also known as
     excess entropy or binding information. To leave a variable of a table out, take `marginal` first.
-
-    Args:
-        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
-            are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0; 0, or the square of rounding, for a product table, and for one variable.
@@ -92,29 +77,21 @@ def dual_total_correlation(
     Reference: T. S. Han, Nonnegative entropy measures of multivariate symmetric correlations, Information and
     Control 36 (1978).
     """
-    return _tables.listed(tables.dual_total_correlation, z, variables, where=where, base=base, keepdims=keepdims)
+    return LOGITS.of_table(tables.dual_total_correlation, z, variables, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def o_information(
-    z: ArrayLike,
+    z: JointLogits,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """O-information, total correlation less dual total correlation, from logits, in nats.
 
     (n − 2)·H(X) + Σ (H(Xᵢ) − H(X₋ᵢ)). To leave a variable of a table out, take `marginal` first.
-
-    Args:
-        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
-            are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`: positive where redundancy dominates, negative where synergy does; 0 for n ≤ 2. The error is
@@ -135,15 +112,15 @@ def o_information(
     Reference: F. E. Rosas, P. A. M. Mediano, M. Gastpar and H. J. Jensen, Quantifying high-order interdependencies
     via multivariate extensions of the mutual information, Physical Review E 100 (2019).
     """
-    return _tables.listed(tables.o_information, z, variables, where=where, base=base, keepdims=keepdims)
+    return LOGITS.of_table(tables.o_information, z, variables, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def co_information(
-    z: ArrayLike,
+    z: JointLogits,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -152,14 +129,6 @@ def co_information(
     −Σ (−1)^|T|·H(X_T) over all subsets T of the variables, evaluated as the signed sum of I(X₁; X₂ | S) over the
     subsets S of the others; entropy for n = 1, mutual information for n = 2. To leave a variable of a table out,
     take `marginal` first.
-
-    Args:
-        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
-            are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`: positive where redundancy dominates, negative where synergy does. The error is relative to the
@@ -179,8 +148,8 @@ def co_information(
 
     Reference: A. J. Bell, The co-information lattice, Proceedings of ICA (2003).
     """
-    return _tables.listed(
-        functools.partial(tables.co_information, _tables.ENTROPY),
+    return LOGITS.of_table(
+        functools.partial(tables.co_information, LOGITS.entropy),
         z,
         variables,
         where=where,
@@ -189,12 +158,12 @@ def co_information(
     )
 
 
-@public()
+@public
 def interaction_information(
-    z: ArrayLike,
+    z: JointLogits,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -204,14 +173,6 @@ def interaction_information(
 
     McGill's sign: for three variables I(X; Y | Z) − I(X; Y), positive for synergy. To leave a variable of a table
     out, take `marginal` first.
-
-    Args:
-        z: logits `[..., A, B, …]` of the joint probabilities, of any shift, normalised over all named axes; the others
-            are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`. The error is relative to the largest term.
@@ -230,8 +191,8 @@ def interaction_information(
 
     Reference: W. J. McGill, Multivariate information transmission, Psychometrika 19 (1954).
     """
-    return _tables.listed(
-        functools.partial(tables.interaction_information, _tables.ENTROPY),
+    return LOGITS.of_table(
+        functools.partial(tables.interaction_information, LOGITS.entropy),
         z,
         variables,
         where=where,

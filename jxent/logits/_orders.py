@@ -1,20 +1,21 @@
 """Measures with an order, from logits: Rényi and Tsallis entropy, Rényi and alpha divergence."""
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import FINITE, NON_NEGATIVE, Axis, public, scalar
+from jxent._adapter import LOGITS
+from jxent._checks import Axis, FiniteNumber, Logits, Mask, NonNegative, public
 from jxent._numerics import orders, renyi
-from jxent.logits import _rows
+
+__all__ = ["alpha_divergence", "renyi_divergence", "renyi_entropy", "tsallis_entropy"]
 
 
-@public(domain={"alpha": NON_NEGATIVE})
+@public
 def renyi_entropy(
-    z: ArrayLike,
-    alpha: ArrayLike,
+    z: Logits,
+    alpha: NonNegative,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -24,12 +25,7 @@ def renyi_entropy(
     ∞.
 
     Args:
-        z: logits `[..., K]`, of any shift.
         alpha: the order, a scalar in [0, ∞]; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, falling in α, from the logarithm of the support to the min-entropy.
@@ -46,27 +42,22 @@ def renyi_entropy(
 
     Reference: A. Rényi, On measures of entropy and information, Proceedings of the 4th Berkeley Symposium 1 (1961).
     """
-    scalar("alpha", alpha)
-    return _rows.one(renyi.entropy, z, alpha, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(renyi.entropy, z, theta=(alpha,), axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"order": NON_NEGATIVE})
+@public
 def tsallis_entropy(
-    z: ArrayLike,
-    order: ArrayLike,
+    z: Logits,
+    order: NonNegative,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Tsallis entropy (1 − Σ pᵃ)/(a − 1) of p = softmax(z), a number without a unit; Shannon's in nats at 1.
 
     Args:
-        z: logits `[..., K]`, of any shift.
         order: the order a, a scalar in [0, ∞]; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`: the number of possible classes less 1 at order 0, the Gini impurity at 2, 0 at ∞.
@@ -84,31 +75,24 @@ def tsallis_entropy(
     Reference: C. Tsallis, Possible generalization of Boltzmann–Gibbs statistics, Journal of Statistical Physics 52
     (1988).
     """
-    scalar("order", order)
-    return _rows.one(renyi.tsallis, z, order, axis=axis, where=where, keepdims=keepdims)
+    return LOGITS.measure(renyi.tsallis, z, theta=(order,), axis=axis, where=where, keepdims=keepdims)
 
 
-@public(domain={"alpha": NON_NEGATIVE})
+@public
 def renyi_divergence(
-    zp: ArrayLike,
-    zq: ArrayLike,
-    alpha: ArrayLike,
+    zp: Logits,
+    zq: Logits,
+    alpha: NonNegative,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Rényi divergence log(Σ p^α q^(1 − α))/(α − 1) from logits, in nats (or units of `base`).
 
     Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
         alpha: the order, a scalar in [0, ∞]; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, rising in α: twice the Bhattacharyya distance at ½, KL(p‖q) at 1, log max(p/q) at ∞; exactly 0 for
@@ -128,18 +112,19 @@ def renyi_divergence(
     Reference: T. van Erven and P. Harremoës, Rényi divergence and Kullback–Leibler divergence, IEEE Transactions on
     Information Theory 60 (2014).
     """
-    scalar("alpha", alpha)
-    return _rows.two(renyi.divergence, zp, zq, alpha, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(
+        renyi.divergence, zp, zq, theta=(alpha,), axis=axis, where=where, base=base, keepdims=keepdims
+    )
 
 
-@public(domain={"alpha": FINITE})
+@public
 def alpha_divergence(
-    zp: ArrayLike,
-    zq: ArrayLike,
-    alpha: ArrayLike,
+    zp: Logits,
+    zq: Logits,
+    alpha: FiniteNumber,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Amari's alpha divergence 4/(1 − α²)·(1 − Σ p^((1−α)/2) q^((1+α)/2)) from logits, without a unit.
@@ -147,12 +132,7 @@ def alpha_divergence(
     Smooth in α through ±1: KL(p‖q) at α = −1, KL(q‖p) at 1.
 
     Args:
-        zp: logits `[..., K]` of p.
-        zq: logits `[..., K]` of q; same rank, batch axes of size 1 broadcast.
         alpha: α, any finite scalar; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others count as −inf.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs.
@@ -171,5 +151,4 @@ def alpha_divergence(
 
     Reference: S. Amari, Information Geometry and Its Applications (2016), section 3.5.
     """
-    scalar("alpha", alpha)
-    return _rows.two(orders.ALPHA_DIVERGENCE, zp, zq, alpha, axis=axis, where=where, keepdims=keepdims)
+    return LOGITS.measure(orders.ALPHA_DIVERGENCE, zp, zq, theta=(alpha,), axis=axis, where=where, keepdims=keepdims)

@@ -1,16 +1,17 @@
 """Divergences between all pairs of rows of two arrays of logits."""
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import UNIT, log_base_factor, parameter, public, row_pairs
+from jxent._checks import Logits, UnitInterval, log_base_factor, parameter, public, row_pairs
 from jxent._numerics import pairwise, rows
 
+__all__ = ["pairwise_cross_entropy", "pairwise_jensen_shannon_divergence", "pairwise_kl_divergence"]
 
-@public()
+
+@public
 def pairwise_cross_entropy(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
     base: float | None = None,
 ) -> Float[Array, "n m"]:
@@ -21,7 +22,6 @@ def pairwise_cross_entropy(
     Args:
         zp: logits `[N, K]`.
         zq: logits `[M, K]`.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[N, M]`.
@@ -42,10 +42,10 @@ def pairwise_cross_entropy(
     return pairwise.logits_cross_entropy(first, second) * log_base_factor(base)
 
 
-@public()
+@public
 def pairwise_kl_divergence(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
     base: float | None = None,
 ) -> Float[Array, "n m"]:
@@ -59,7 +59,6 @@ def pairwise_kl_divergence(
     Args:
         zp: logits `[N, K]`.
         zq: logits `[M, K]`.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[N, M]`, at least 0, and exactly 0 for equal rows.
@@ -80,12 +79,12 @@ def pairwise_kl_divergence(
     return pairwise.logits_kl_divergence(first, second) * log_base_factor(base)
 
 
-@public(domain={"weight": UNIT})
+@public
 def pairwise_jensen_shannon_divergence(
-    zp: ArrayLike,
-    zq: ArrayLike,
+    zp: Logits,
+    zq: Logits,
     *,
-    weight: ArrayLike = 0.5,
+    weight: UnitInterval = 0.5,
     base: float | None = None,
 ) -> Float[Array, "n m"]:
     """Jensen–Shannon divergence of every row of p and every row of q, from logits, in nats.
@@ -97,8 +96,6 @@ def pairwise_jensen_shannon_divergence(
     Args:
         zp: logits `[N, K]`.
         zq: logits `[M, K]`.
-        weight: w, the weight of the first in the mixture, a scalar in [0, 1]; traced and differentiable.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[N, M]`, at least 0, and exactly 0 for equal rows.

@@ -1,15 +1,27 @@
 """Losses of one prediction against one target each: the shape of the inputs is kept."""
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import NON_NEGATIVE, POSITIVE, UNIT, elementwise, parameter, participation, public, scalar
+from jxent._checks import (
+    LogOdds,
+    Mask,
+    NonNegative,
+    Numbers,
+    Positive,
+    Probability,
+    Real,
+    UnitInterval,
+    elementwise,
+    parameter,
+    participation,
+    public,
+)
 from jxent._numerics import classification
 
 
 def _operands(
-    name: str, predictions: ArrayLike, targets: ArrayLike, where: ArrayLike | None
+    name: str, predictions: Numbers, targets: Numbers, where: Numbers | None
 ) -> tuple[Array, Array, Array | None]:
     first, second = elementwise(**{name: predictions, "targets": targets})
     mask = participation(where, first)
@@ -22,9 +34,9 @@ def _keep(loss: Array, mask: Array | None) -> Array:
     return loss if mask is None else jnp.where(mask, loss, 0.0)
 
 
-@public()
+@public
 def sigmoid_binary_cross_entropy(
-    logits: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None
+    logits: LogOdds, targets: Probability, *, where: Mask | None = None
 ) -> Float[Array, "..."]:
     """Binary cross-entropy −[t·log σ(z) + (1 − t)·log(1 − σ(z))] of a logit, elementwise, in nats.
 
@@ -52,14 +64,14 @@ def sigmoid_binary_cross_entropy(
     return _keep(classification.sigmoid_loss(z, t), mask)
 
 
-@public(domain={"gamma": NON_NEGATIVE, "alpha": UNIT})
+@public
 def focal_loss(
-    logits: ArrayLike,
-    targets: ArrayLike,
+    logits: LogOdds,
+    targets: Probability,
     *,
-    gamma: ArrayLike = 2.0,
-    alpha: ArrayLike | None = None,
-    where: ArrayLike | None = None,
+    gamma: NonNegative = 2.0,
+    alpha: UnitInterval | None = None,
+    where: Mask | None = None,
 ) -> Float[Array, "..."]:
     """Focal loss (1 − pₜ)^γ·BCE of a logit, elementwise, in nats: a cross-entropy that looks away from easy cases.
 
@@ -96,8 +108,8 @@ def focal_loss(
     return _keep(loss, mask)
 
 
-@public()
-def l1_loss(predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None) -> Float[Array, "..."]:
+@public
+def l1_loss(predictions: Real, targets: Real, *, where: Mask | None = None) -> Float[Array, "..."]:
     """Absolute error |prediction − target|, elementwise, in the unit of the targets.
 
     Args:
@@ -126,8 +138,8 @@ def l1_loss(predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | No
     return _keep(error * jnp.sign(error), mask)
 
 
-@public()
-def l2_loss(predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | None = None) -> Float[Array, "..."]:
+@public
+def l2_loss(predictions: Real, targets: Real, *, where: Mask | None = None) -> Float[Array, "..."]:
     """Half the squared error ½(prediction − target)², elementwise, in the squared unit of the targets.
 
     Args:
@@ -155,13 +167,13 @@ def l2_loss(predictions: ArrayLike, targets: ArrayLike, *, where: ArrayLike | No
     return _keep(0.5 * error * error, mask)
 
 
-@public(domain={"delta": POSITIVE})
+@public
 def huber_loss(
-    predictions: ArrayLike,
-    targets: ArrayLike,
+    predictions: Real,
+    targets: Real,
     *,
-    delta: ArrayLike = 1.0,
-    where: ArrayLike | None = None,
+    delta: Positive = 1.0,
+    where: Mask | None = None,
 ) -> Float[Array, "..."]:
     """Huber loss: ½e² for |e| ≤ δ and δ(|e| − ½δ) beyond, with e = prediction − target, elementwise.
 
@@ -188,7 +200,6 @@ def huber_loss(
     Reference: P. J. Huber, Robust estimation of a location parameter, Annals of Mathematical Statistics
     35 (1964).
     """
-    scalar("delta", delta)
     prediction, target, mask = _operands("predictions", predictions, targets, where)
     error = prediction - target
     size = error * jnp.sign(error)

@@ -1,20 +1,18 @@
 """The average of losses that is 0, not NaN, when nothing takes part."""
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import as_float, participation, public, weights_like
+from jxent._checks import Mask, Real, Weights, as_float, participation, public, weights_like
 
 
-@public()
-def mean(values: ArrayLike, weights: ArrayLike | None = None, where: ArrayLike | None = None) -> Float[Array, ""]:
+@public
+def mean(values: Real, weights: Weights | None = None, where: Mask | None = None) -> Float[Array, ""]:
     """Weighted mean Σ w·v / Σ w over all elements, in the unit of the values; 0 when nothing takes part.
 
     Args:
         values: losses `[...]`.
         weights: non-negative weights that broadcast to `values`; None is 1 for each.
-        where: boolean mask of the elements that take part; the others may hold anything.
 
     Returns:
         A scalar.

@@ -4,12 +4,20 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from jxent._adapter import finish, masked
 from jxent._checks import (
-    SOFTMAX_OPTIONS,
     Axis,
+    IgnoreLabel,
+    Labels,
+    Logits,
+    Mask,
+    NonNegative,
+    Numbers,
+    Probabilities,
+    UnitInterval,
+    Weights,
     as_float,
     category_axes,
     class_labels,
@@ -23,7 +31,17 @@ from jxent._checks import (
 )
 from jxent._numerics.classification import SoftmaxLoss, label_loss, of_labels, target_divergence, target_loss
 from jxent._numerics.compiler import recompute
-from jxent.logits import _rows
+
+
+def _beside_targets(logits: Numbers, targets: Numbers, axis: Axis) -> tuple[Array, Array, tuple[int, ...]]:
+    """Logits and a distribution per row, of one shape and dtype, and the axes of the classes."""
+    z, t = as_float("logits", logits), jnp.asarray(targets)
+    if jnp.issubdtype(t.dtype, jnp.integer) and t.ndim == z.ndim - 1:
+        raise TypeError(
+            f"`targets` has dtype {t.dtype} and shape {t.shape} beside `logits` {z.shape}: class ids go to "
+            f"softmax_cross_entropy_with_integer_labels; expected a distribution per row, {z.shape}"
+        )
+    return match_rows(("logits", "targets"), z, as_float("targets", t), axis)
 
 
 def smoothed(targets: Array, possible: Array, smoothing: Array, axes: tuple[int, ...]) -> Array:
@@ -33,25 +51,23 @@ def smoothed(targets: Array, possible: Array, smoothing: Array, axes: tuple[int,
     return (1.0 - smoothing) * targets + jnp.where(possible, smoothing * share, 0.0)
 
 
-@public(domain=SOFTMAX_OPTIONS)
+@public
 def softmax_cross_entropy(
-    logits: ArrayLike,
-    targets: ArrayLike,
+    logits: Logits,
+    targets: Probabilities,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
-    label_smoothing: ArrayLike | None = None,
-    class_weights: ArrayLike | None = None,
-    z_loss: ArrayLike | None = None,
+    where: Mask | None = None,
+    label_smoothing: UnitInterval | None = None,
+    class_weights: Weights | None = None,
+    z_loss: NonNegative | None = None,
 ) -> Float[Array, "..."]:
     """Softmax cross-entropy −Σ w·t·log softmax(z) per row, in nats.
 
     Args:
-        logits: `[..., K]`, of any shift.
         targets: `[..., K]`, one-hot or soft labels; same rank, batch axes of size 1 broadcast. They are
             taken as they are: weights that do not sum to 1 scale the loss.
         axis: the axis of the classes, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others may hold anything.
         label_smoothing: ε in [0, 1], a traced scalar: t becomes (1 − ε)·t + ε·Σt/K, with K the number of classes
             that take part and are not at −inf; the others get nothing.
         class_weights: w `[K]`, one weight for each class, applied after smoothing; of the shape of the axes for
@@ -75,9 +91,9 @@ def softmax_cross_entropy(
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.108; label smoothing: C. Szegedy
     et al., Rethinking the Inception architecture (2016), section 7.
     """
-    z, t, axes = match_rows(("logits", "targets"), as_float("logits", logits), as_float("targets", targets), axis)
+    z, t, axes = _beside_targets(logits, targets, axis)
     mask = participation(where, z)
-    z, some = _rows.masked(z, mask, axes)
+    z, some = masked(z, mask, axes)
     if mask is not None:
         t = jnp.where(mask, t, 0.0)
     if label_smoothing is not None:
@@ -88,28 +104,26 @@ def softmax_cross_entropy(
     if z_loss is not None:
         level = parts.shift + parts.log_sum
         loss = loss + parameter("z_loss", z_loss, z) * level * level
-    return _rows.finish(jnp.squeeze(loss, axes), some, axes, keepdims=False, base=None)
+    return finish(jnp.squeeze(loss, axes), some, axes, keepdims=False, base=None)
 
 
-@public(domain=SOFTMAX_OPTIONS)
+@public
 def softmax_cross_entropy_with_integer_labels(
-    logits: ArrayLike,
-    labels: ArrayLike,
+    logits: Logits,
+    labels: Labels,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
-    ignore_label: int | None = None,
-    label_smoothing: ArrayLike | None = None,
-    class_weights: ArrayLike | None = None,
-    z_loss: ArrayLike | None = None,
+    where: Mask | None = None,
+    ignore_label: IgnoreLabel | None = None,
+    label_smoothing: UnitInterval | None = None,
+    class_weights: Weights | None = None,
+    z_loss: NonNegative | None = None,
 ) -> Float[Array, "..."]:
     """Softmax cross-entropy −w·log softmax(z)[label] per row, in nats; no one-hot array is made.
 
     Args:
-        logits: `[..., K]`, of any shift.
         labels: integer class ids `[...]`, the shape of `logits` without the class axis.
         axis: the axis of the classes, one int.
-        where: boolean mask of the classes that take part; the others count as −inf.
         ignore_label: a label, such as −100, whose rows give exactly 0 and gradient 0, whatever they hold.
         label_smoothing: ε in [0, 1], as in `softmax_cross_entropy`.
         class_weights: w `[K]`, as in `softmax_cross_entropy`. `mean(loss, weights=w[labels])` of the loss without
@@ -139,7 +153,7 @@ def softmax_cross_entropy_with_integer_labels(
     (ax,) = category_axes("logits", z, axis)
     ids = class_labels(labels, rows_beside(z, ax), f"`logits` {z.shape}", soft="use softmax_cross_entropy")
     mask = participation(where, z)
-    z, some = _rows.masked(z, mask, (ax,))
+    z, some = masked(z, mask, (ax,))
     ignored = ignored_rows(labels, ignore_label)
     ids = jnp.expand_dims(ids, ax)
     in_range = (ids >= 0) & (ids < z.shape[ax])
@@ -163,7 +177,7 @@ def softmax_cross_entropy_with_integer_labels(
 
 
 def _weighted(
-    parts: SoftmaxLoss, z: Array, ids: Array, axis: int, label_smoothing: ArrayLike | None, weights: Array | None
+    parts: SoftmaxLoss, z: Array, ids: Array, axis: int, label_smoothing: Numbers | None, weights: Array | None
 ) -> Array:
     """(1 − ε)·w_y·(−log p_y) + ε/K·Σ w·(−log p) over the classes that are possible."""
     factor = None if weights is None else of_labels(weights, z, ids, axis)
@@ -177,7 +191,7 @@ def _weighted(
     return loss if label_smoothing is None else loss + _spread(parts, z, axis, label_smoothing, weights)
 
 
-def _spread(parts: SoftmaxLoss, z: Array, axis: int, label_smoothing: ArrayLike, weights: Array | None) -> Array:
+def _spread(parts: SoftmaxLoss, z: Array, axis: int, label_smoothing: Numbers, weights: Array | None) -> Array:
     """ε/K·Σ w·(−log p) over the K classes that are possible."""
     # XLA:CPU writes out what is formed with a mask: one array of the size of the logits.
     (z,) = recompute(parts.log_sum, z)
@@ -190,9 +204,9 @@ def _spread(parts: SoftmaxLoss, z: Array, axis: int, label_smoothing: ArrayLike,
     return parameter("label_smoothing", label_smoothing, z) * spread / jnp.maximum(count, 1.0)
 
 
-@public()
+@public
 def kl_divergence(
-    logits: ArrayLike, targets: ArrayLike, *, axis: Axis = -1, where: ArrayLike | None = None
+    logits: Logits, targets: Probabilities, *, axis: Axis = -1, where: Mask | None = None
 ) -> Float[Array, "..."]:
     """KL divergence KL(t‖softmax(z)) of a prediction from the targets per row, Σ t·log(t/q) − t + q, in nats.
 
@@ -200,7 +214,6 @@ def kl_divergence(
         logits: `[..., K]`, of any shift; q is their softmax.
         targets: `[..., K]`, a distribution per row; same rank, batch axes of size 1 broadcast.
         axis: the axis of the classes, or a tuple of axes.
-        where: boolean mask of the classes that take part; the others may hold anything.
 
     Returns:
         `[...]`, one loss per row: the cross-entropy less the entropy of the targets, and never below 0. For targets
@@ -218,9 +231,9 @@ def kl_divergence(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
     """
-    z, t, axes = match_rows(("logits", "targets"), as_float("logits", logits), as_float("targets", targets), axis)
+    z, t, axes = _beside_targets(logits, targets, axis)
     mask = participation(where, z)
-    z, some = _rows.masked(z, mask, axes)
+    z, some = masked(z, mask, axes)
     if mask is not None:
         t = jnp.where(mask, t, 0.0)
-    return _rows.finish(target_divergence(z, t, axes), some, axes, keepdims=False, base=None)
+    return finish(target_divergence(z, t, axes), some, axes, keepdims=False, base=None)

@@ -1,20 +1,20 @@
 """Measures of a Bernoulli variable from the probability of one outcome, elementwise."""
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import elementwise, log_base_factor, public
+from jxent._checks import Probability, elementwise, log_base_factor, public
 from jxent._numerics import kernels
 from jxent._numerics.bernoulli import probs_bernoulli
 
+__all__ = ["binary_cross_entropy", "binary_entropy", "binary_kl_divergence"]
 
-@public()
-def binary_entropy(p: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
+
+@public
+def binary_entropy(p: Probability, *, base: float | None = None) -> Float[Array, "..."]:
     """Entropy −p·log p − (1 − p)·log(1 − p) of a Bernoulli variable, in nats (or units of `base`).
 
     Args:
         p: probabilities `[...]` of one of the two outcomes, of any shape.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         An array of the shape of `p`.
@@ -34,15 +34,14 @@ def binary_entropy(p: ArrayLike, *, base: float | None = None) -> Float[Array, "
     return probs_bernoulli(kernels.ENTROPY, (p,)) * log_base_factor(base)
 
 
-@public()
-def binary_cross_entropy(p: ArrayLike, q: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
+@public
+def binary_cross_entropy(p: Probability, q: Probability, *, base: float | None = None) -> Float[Array, "..."]:
     """Cross-entropy −[p·log q + (1 − p)·log(1 − q)] of two Bernoulli variables, in nats.
 
     Args:
         p: probabilities `[...]` of what happens, such as labels 0 and 1.
         q: probabilities `[...]` of what is predicted. A scalar may stand beside any array; otherwise
             the ranks match and axes of size 1 broadcast.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         The broadcast shape of `p` and `q`.
@@ -62,15 +61,14 @@ def binary_cross_entropy(p: ArrayLike, q: ArrayLike, *, base: float | None = Non
     return probs_bernoulli(kernels.CROSS_ENTROPY, (p, q)) * log_base_factor(base)
 
 
-@public()
-def binary_kl_divergence(p: ArrayLike, q: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
+@public
+def binary_kl_divergence(p: Probability, q: Probability, *, base: float | None = None) -> Float[Array, "..."]:
     """KL(p‖q) = p·log(p/q) + (1 − p)·log((1 − p)/(1 − q)) of two Bernoulli variables, in nats.
 
     Args:
         p: probabilities `[...]` of one outcome under the first distribution.
         q: probabilities `[...]` of it under the second. A scalar may stand beside any array; otherwise
             the ranks match and axes of size 1 broadcast.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         The broadcast shape of `p` and `q`; at least 0, and exactly 0 where p = q.

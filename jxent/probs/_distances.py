@@ -1,30 +1,24 @@
 """Distances between two distributions: total variation, Hellinger, χ² and Bhattacharyya."""
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, public
+from jxent._adapter import PROBS
+from jxent._checks import Axis, Mask, Probabilities, public
 from jxent._numerics import distances, renyi
-from jxent.probs import _rows
+
+__all__ = ["bhattacharyya_distance", "chi_squared_divergence", "hellinger_distance", "total_variation"]
 
 
-@public()
+@public
 def total_variation(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Total variation distance ½ Σ |p − q|: the most by which the probability of an event can differ.
-
-    Args:
-        p: probabilities `[..., K]`.
-        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, a metric from 0, exactly so for equal inputs, to 1 for disjoint supports.
@@ -40,26 +34,19 @@ def total_variation(
 
     Reference: D. A. Levin, Y. Peres and E. L. Wilmer, Markov Chains and Mixing Times (2009), section 4.1.
     """
-    return _rows.two(distances.TOTAL_VARIATION, p, q, axis=axis, where=where, keepdims=keepdims)
+    return PROBS.measure(distances.TOTAL_VARIATION, p, q, axis=axis, where=where, keepdims=keepdims)
 
 
-@public()
+@public
 def hellinger_distance(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Hellinger distance √(½ Σ (√p − √q)²), a number without a unit.
-
-    Args:
-        p: probabilities `[..., K]`.
-        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, a metric from 0, exactly so for equal inputs, to 1 for disjoint supports.
@@ -77,26 +64,19 @@ def hellinger_distance(
     Reference: A. L. Gibbs and F. E. Su, On choosing and bounding probability metrics, International Statistical
     Review 70 (2002).
     """
-    return _rows.two(renyi.hellinger, p, q, axis=axis, where=where, keepdims=keepdims)
+    return PROBS.measure(renyi.hellinger, p, q, axis=axis, where=where, keepdims=keepdims)
 
 
-@public()
+@public
 def chi_squared_divergence(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Pearson's χ² divergence Σ (p − q)²/q, a number without a unit.
-
-    Args:
-        p: probabilities `[..., K]`.
-        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs; expected counts are q in the test of the same name.
@@ -114,16 +94,16 @@ def chi_squared_divergence(
     Reference: K. Pearson, On the criterion that a given system of deviations is such that it can be reasonably
     supposed to have arisen from random sampling, Philosophical Magazine 50 (1900).
     """
-    return _rows.two(distances.CHI_SQUARED, p, q, axis=axis, where=where, keepdims=keepdims)
+    return PROBS.measure(distances.CHI_SQUARED, p, q, axis=axis, where=where, keepdims=keepdims)
 
 
-@public()
+@public
 def bhattacharyya_distance(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -131,14 +111,6 @@ def bhattacharyya_distance(
 
     Evaluated as −log(1 − H²) with H the Hellinger distance, the same for distributions, and by the logarithm of Σ
     √(pq) itself where H² is above ½.
-
-    Args:
-        p: probabilities `[..., K]`.
-        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs; half the Rényi divergence of order ½.
@@ -156,4 +128,4 @@ def bhattacharyya_distance(
     Reference: A. Bhattacharyya, On a measure of divergence between two statistical populations, Bulletin of the
     Calcutta Mathematical Society 35 (1943).
     """
-    return _rows.two(renyi.bhattacharyya, p, q, axis=axis, where=where, base=base, keepdims=keepdims)
+    return PROBS.measure(renyi.bhattacharyya, p, q, axis=axis, where=where, base=base, keepdims=keepdims)

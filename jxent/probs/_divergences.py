@@ -1,21 +1,22 @@
 """Divergences between two distributions: Kullback–Leibler, Jeffreys and Jensen–Shannon."""
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import UNIT, Axis, public, scalar
+from jxent._adapter import PROBS
+from jxent._checks import Axis, Mask, Probabilities, UnitInterval, public
 from jxent._numerics import kernels
 from jxent._numerics.primitives import safe_sqrt
-from jxent.probs import _rows
+
+__all__ = ["jeffreys_divergence", "jensen_shannon_distance", "jensen_shannon_divergence", "kl_divergence"]
 
 
-@public()
+@public
 def kl_divergence(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -23,14 +24,6 @@ def kl_divergence(
 
     Mind the order: p first, the distribution that the mean is taken under. For normalised inputs this
     is Σ p·log(p/q), elsewhere the generalised divergence, which is never negative.
-
-    Args:
-        p: probabilities `[..., K]`.
-        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs.
@@ -48,28 +41,20 @@ def kl_divergence(
     Reference: S. Kullback and R. A. Leibler, On information and sufficiency, Annals of Mathematical
     Statistics 22 (1951).
     """
-    return _rows.two(kernels.KL_DIVERGENCE, p, q, axis=axis, where=where, base=base, keepdims=keepdims)
+    return PROBS.measure(kernels.KL_DIVERGENCE, p, q, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def jeffreys_divergence(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Jeffreys divergence KL(p‖q) + KL(q‖p) = Σ (p − q)·log(p/q), in nats (or units of `base`).
-
-    Args:
-        p: probabilities `[..., K]`.
-        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, symmetric in p and q, at least 0, and exactly 0 for equal inputs.
@@ -87,30 +72,21 @@ def jeffreys_divergence(
     Reference: H. Jeffreys, An invariant form for the prior probability in estimation problems,
     Proceedings of the Royal Society A 186 (1946).
     """
-    return _rows.two(kernels.JEFFREYS_DIVERGENCE, p, q, axis=axis, where=where, base=base, keepdims=keepdims)
+    return PROBS.measure(kernels.JEFFREYS_DIVERGENCE, p, q, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"weight": UNIT})
+@public
 def jensen_shannon_divergence(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
-    weight: ArrayLike = 0.5,
+    weight: UnitInterval = 0.5,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Jensen–Shannon divergence w·KL(p‖m) + (1 − w)·KL(q‖m) with m = w·p + (1 − w)·q, in nats.
-
-    Args:
-        p: probabilities `[..., K]`.
-        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
-        weight: w, the weight of p in the mixture, a scalar in [0, 1]; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, from 0, exactly so for equal inputs, to the entropy of the weights: log 2 at w = 1/2.
@@ -127,18 +103,19 @@ def jensen_shannon_divergence(
     Reference: J. Lin, Divergence measures based on the Shannon entropy, IEEE Transactions on Information
     Theory 37 (1991), eq. 4.1.
     """
-    scalar("weight", weight)
-    return _rows.two(kernels.JENSEN_SHANNON, p, q, weight, axis=axis, where=where, base=base, keepdims=keepdims)
+    return PROBS.measure(
+        kernels.JENSEN_SHANNON, p, q, theta=(weight,), axis=axis, where=where, base=base, keepdims=keepdims
+    )
 
 
-@public(domain={"weight": UNIT})
+@public
 def jensen_shannon_distance(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
-    weight: ArrayLike = 0.5,
+    weight: UnitInterval = 0.5,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -147,13 +124,7 @@ def jensen_shannon_distance(
     √(w·KL(p‖m) + (1 − w)·KL(q‖m)) with m = w·p + (1 − w)·q and w the weight.
 
     Args:
-        p: probabilities `[..., K]`.
-        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
-        weight: the weight of p in the mixture, a scalar in [0, 1]; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
         base: base of the logarithm under the root; the distance is √(divergence in that base).
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs.
@@ -170,7 +141,8 @@ def jensen_shannon_distance(
     Reference: D. M. Endres and J. E. Schindelin, A new metric for probability distributions, IEEE
     Transactions on Information Theory 49 (2003).
     """
-    scalar("weight", weight)
     return safe_sqrt(
-        _rows.two(kernels.JENSEN_SHANNON, p, q, weight, axis=axis, where=where, base=base, keepdims=keepdims)
+        PROBS.measure(
+            kernels.JENSEN_SHANNON, p, q, theta=(weight,), axis=axis, where=where, base=base, keepdims=keepdims
+        )
     )

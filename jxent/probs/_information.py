@@ -1,22 +1,22 @@
 """Information and uncertainty: self-information, entropy, perplexity and cross-entropy."""
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, as_float, log_base_factor, public
+from jxent._adapter import PROBS
+from jxent._checks import Axis, Mask, Probabilities, Probability, as_float, log_base_factor, public
 from jxent._numerics import kernels
 from jxent._numerics.surprise import surprise
-from jxent.probs import _rows
+
+__all__ = ["cross_entropy", "entropy", "perplexity", "self_information"]
 
 
-@public()
-def self_information(p: ArrayLike, *, base: float | None = None) -> Float[Array, "..."]:
+@public
+def self_information(p: Probability, *, base: float | None = None) -> Float[Array, "..."]:
     """Surprise −log p of outcomes with probability p, in nats (or units of `base`).
 
     Args:
         p: probabilities `[...]`, of any shape.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         An array of the shape of `p`.
@@ -36,23 +36,16 @@ def self_information(p: ArrayLike, *, base: float | None = None) -> Float[Array,
     return surprise(as_float("p", p)) * log_base_factor(base)
 
 
-@public()
+@public
 def entropy(
-    p: ArrayLike,
+    p: Probabilities,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Shannon entropy H(p) = −Σ p·log p, the expected surprise, in nats (or units of `base`).
-
-    Args:
-        p: probabilities `[..., K]`.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, one number per distribution.
@@ -69,26 +62,23 @@ def entropy(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.1.
     """
-    return _rows.one(kernels.ENTROPY, p, axis=axis, where=where, base=base, keepdims=keepdims)
+    return PROBS.measure(kernels.ENTROPY, p, axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def perplexity(
-    p: ArrayLike,
+    p: Probabilities,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Perplexity exp H(p), the number of equally likely classes with the same entropy, without a unit.
 
     Args:
-        p: probabilities `[..., K]`.
-        axis: the axis of the categories, or a tuple of axes.
         where: boolean mask of the elements that take part.
         base: checked as elsewhere, but b^(H in base b) is the same number for every base b.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, from 1 for a certain outcome to K for the uniform distribution.
@@ -106,16 +96,16 @@ def perplexity(
     Journal of the Acoustical Society of America 62 (1977).
     """
     log_base_factor(base)
-    return jnp.exp(_rows.one(kernels.ENTROPY, p, axis=axis, where=where, keepdims=keepdims))
+    return jnp.exp(PROBS.measure(kernels.ENTROPY, p, axis=axis, where=where, keepdims=keepdims))
 
 
-@public()
+@public
 def cross_entropy(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -124,10 +114,6 @@ def cross_entropy(
     Args:
         p: probabilities `[..., K]` of what happens, such as labels.
         q: probabilities `[..., K]` of what is predicted; same rank, batch axes of size 1 broadcast.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, one number per pair of distributions; H(p, q) = H(p) + KL(p‖q).
@@ -145,4 +131,4 @@ def cross_entropy(
     Reference: I. J. Good, Some terminology and notation in information theory, Proceedings of the IEE C
     103 (1956).
     """
-    return _rows.two(kernels.CROSS_ENTROPY, p, q, axis=axis, where=where, base=base, keepdims=keepdims)
+    return PROBS.measure(kernels.CROSS_ENTROPY, p, q, axis=axis, where=where, base=base, keepdims=keepdims)

@@ -2,33 +2,32 @@
 
 import functools
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, Variables, public
+from jxent._adapter import PROBS
+from jxent._checks import Axis, JointProbabilities, Mask, Normalizer, Variables, public
 from jxent._numerics import tables
-from jxent.probs import _tables
+
+# fmt: off
+__all__ = [
+    "conditional_entropy", "conditional_mutual_information", "joint_entropy", "mutual_information",
+    "normalized_mutual_information", "variation_of_information",
+]
+# fmt: on
 
 
-@public()
+@public
 def joint_entropy(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Joint entropy −Σ P·log P of all named variables together, in nats.
 
     Other axes are a batch; to leave a variable out, take `marginal` first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`, one number per table.
@@ -44,16 +43,16 @@ def joint_entropy(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.8.
     """
-    return _tables.joint_entropy(p, variables, where=where, base=base, keepdims=keepdims)
+    return PROBS.joint_entropy(p, variables, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def conditional_entropy(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     of: Axis = -1,
     given: Axis = -2,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -61,14 +60,6 @@ def conditional_entropy(
 
     Summed row by row with the largest cell of a row kept apart, so that a row that is nearly certain keeps its
     digits. The table is that of the two variables. To leave a variable of a table out, take `marginal` first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        of: the axis of the variable whose uncertainty is asked for, or a tuple of axes.
-        given: the axis of the variable that is known, or a tuple of axes.
-        where: boolean mask of the cells that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0, and 0 where one variable determines the other.
@@ -84,18 +75,18 @@ def conditional_entropy(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.10.
     """
-    return _tables.measure(
+    return PROBS.of_table(
         tables.conditional_of_second, p, {"given": given, "of": of}, where=where, base=base, keepdims=keepdims
     )
 
 
-@public()
+@public
 def mutual_information(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     x: Axis = -2,
     y: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -103,14 +94,6 @@ def mutual_information(
 
     Evaluated as the divergence Σ P·log(P/Q) − P + Q from the product Q of the margins, never as a difference of
     entropies. To leave a variable of a table out, take `marginal` first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        x: the axis of the first variable, or the tuple of axes that form it.
-        y: the axis of the second variable, or a tuple of axes.
-        where: boolean mask of the cells that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0; of a product table 0, or the square of its rounding.
@@ -128,17 +111,17 @@ def mutual_information(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.28.
     """
-    return _tables.measure(tables.mutual_information, p, {"x": x, "y": y}, where=where, base=base, keepdims=keepdims)
+    return PROBS.of_table(tables.mutual_information, p, {"x": x, "y": y}, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def normalized_mutual_information(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     x: Axis = -2,
     y: Axis = -1,
-    normalizer: str = "arithmetic",
-    where: ArrayLike | None = None,
+    normalizer: Normalizer = "arithmetic",
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Mutual information over a mean of H(X) and H(Y), a number without a unit.
@@ -147,14 +130,6 @@ def normalized_mutual_information(
 
     Scikit-learn's score of two clusterings, of their joint table. To leave a variable of a table out, take
     `marginal` first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        x: the axis of the first variable, or the tuple of axes that form it.
-        y: the axis of the second variable, or a tuple of axes.
-        normalizer: "arithmetic", "geometric", "min" or "max" of H(X) and H(Y), or "joint" for H(X, Y).
-        where: boolean mask of the cells that take part; the others may hold anything.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`, from 0 to 1.
@@ -172,31 +147,23 @@ def normalized_mutual_information(
     Reference: N. X. Vinh, J. Epps and J. Bailey, Information theoretic measures for clusterings comparison, Journal
     of Machine Learning Research 11 (2010).
     """
-    measured = functools.partial(tables.normalized_mutual_information, normalizer, _tables.ENTROPY)
-    return _tables.measure(measured, p, {"x": x, "y": y}, where=where, base=None, keepdims=keepdims)
+    measured = functools.partial(tables.normalized_mutual_information, normalizer, PROBS.entropy)
+    return PROBS.of_table(measured, p, {"x": x, "y": y}, where=where, base=None, keepdims=keepdims)
 
 
-@public()
+@public
 def variation_of_information(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     x: Axis = -2,
     y: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Variation of information H(X | Y) + H(Y | X), in nats.
 
     To leave a variable of a table out, take `marginal` first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        x: the axis of the first variable, or the tuple of axes that form it.
-        y: the axis of the second variable, or a tuple of axes.
-        where: boolean mask of the cells that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`, a metric between variables: at least 0, and 0 where each determines the other.
@@ -213,19 +180,19 @@ def variation_of_information(
     Reference: M. Meilă, Comparing clusterings: an information based distance, Journal of Multivariate Analysis 98
     (2007).
     """
-    return _tables.measure(
+    return PROBS.of_table(
         tables.variation_of_information, p, {"x": x, "y": y}, where=where, base=base, keepdims=keepdims
     )
 
 
-@public()
+@public
 def conditional_mutual_information(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     x: Axis = -3,
     y: Axis = -2,
     given: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -233,15 +200,6 @@ def conditional_mutual_information(
 
     Evaluated as the divergence of the table from P_xz·P_yz/P_z. To leave a variable of a table out, take `marginal`
     first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        x: the axis of the first variable, or the tuple of axes that form it.
-        y: the axis of the second variable, or a tuple of axes.
-        given: the axis of the variable that is known, or a tuple of axes.
-        where: boolean mask of the cells that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0; 0, or the square of rounding, where X and Y are independent given Z.
@@ -258,7 +216,7 @@ def conditional_mutual_information(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.60.
     """
-    return _tables.measure(
+    return PROBS.of_table(
         tables.conditional_mutual_information,
         p,
         {"given": given, "x": x, "y": y},

@@ -1,16 +1,19 @@
 """Margins and conditionals of a joint table."""
 
-from jax.typing import ArrayLike
+from collections.abc import Sequence
+
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jxent._checks import Axis, public
-from jxent.probs import _tables
+from jxent._checks import Axis, JointProbabilities, as_float, margin_axes, public, table_variables
+
+__all__ = ["conditional", "marginal"]
 
 
-@public(static=("variables",))
+@public
 def marginal(
-    p: ArrayLike,
-    variables: Axis,
+    p: JointProbabilities,
+    variables: int | Sequence[int],
     *,
     table: Axis | None = None,
     keepdims: bool = False,
@@ -39,12 +42,14 @@ def marginal(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.1.
     """
-    return _tables.marginal(p, variables, table=table, keepdims=keepdims)
+    array = as_float("p", p)
+    _, summed = margin_axes("p", array, variables, table)
+    return jnp.sum(array, axis=summed, keepdims=keepdims) if summed else array
 
 
-@public()
+@public
 def conditional(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     of: Axis,
     given: Axis,
@@ -52,9 +57,7 @@ def conditional(
     """Conditional probabilities P(of | given) = P/P(given), of the shape of the table.
 
     Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
         of: the axis, or tuple of axes, of the variable that is asked for.
-        given: the axis of the variable that is known, or a tuple of axes.
 
     Returns:
         An array of the shape of the table that sums to 1 over the axes of `of` for every value of `given`.
@@ -70,4 +73,8 @@ def conditional(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.2.
     """
-    return _tables.conditional(p, of=of, given=given)
+    table = as_float("p", p)
+    asked, _ = table_variables("p", table, of=of, given=given)
+    condition = jnp.sum(table, axis=asked, keepdims=True)
+    possible = condition >= jnp.finfo(table.dtype).tiny
+    return jnp.where(possible, table / jnp.where(possible, condition, 1.0), jnp.nan)

@@ -2,20 +2,21 @@
 
 import functools
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import Variables, public
+from jxent._adapter import PROBS
+from jxent._checks import JointProbabilities, Mask, Variables, public
 from jxent._numerics import tables
-from jxent.probs import _tables
+
+__all__ = ["co_information", "dual_total_correlation", "interaction_information", "o_information", "total_correlation"]
 
 
-@public()
+@public
 def total_correlation(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -23,13 +24,6 @@ def total_correlation(
 
     Σ H(Xᵢ) − H(X), also known as multi-information; mutual information for n = 2. To leave a variable of a table
     out, take `marginal` first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0; 0, or the square of rounding, for a product table, and for one variable.
@@ -47,15 +41,15 @@ def total_correlation(
     Reference: S. Watanabe, Information theoretical analysis of multivariate correlation, IBM Journal of Research
     and Development 4 (1960).
     """
-    return _tables.listed(tables.total_correlation, p, variables, where=where, base=base, keepdims=keepdims)
+    return PROBS.of_table(tables.total_correlation, p, variables, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def dual_total_correlation(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -63,13 +57,6 @@ def dual_total_correlation(
 
     Evaluated as Σᵢ I(Xᵢ; X₍ᵢ₊₁…ₙ₎ | X₍₁…ᵢ₋₁₎), a sum of divergences; mutual information for n = 2. Also known as
     excess entropy or binding information. To leave a variable of a table out, take `marginal` first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`, at least 0; 0, or the square of rounding, for a product table, and for one variable.
@@ -88,28 +75,21 @@ def dual_total_correlation(
     Reference: T. S. Han, Nonnegative entropy measures of multivariate symmetric correlations, Information and
     Control 36 (1978).
     """
-    return _tables.listed(tables.dual_total_correlation, p, variables, where=where, base=base, keepdims=keepdims)
+    return PROBS.of_table(tables.dual_total_correlation, p, variables, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def o_information(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """O-information, total correlation less dual total correlation, in nats.
 
     (n − 2)·H(X) + Σ (H(Xᵢ) − H(X₋ᵢ)). To leave a variable of a table out, take `marginal` first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`: positive where redundancy dominates, negative where synergy does; 0 for n ≤ 2. The error is
@@ -128,15 +108,15 @@ def o_information(
     Reference: F. E. Rosas, P. A. M. Mediano, M. Gastpar and H. J. Jensen, Quantifying high-order interdependencies
     via multivariate extensions of the mutual information, Physical Review E 100 (2019).
     """
-    return _tables.listed(tables.o_information, p, variables, where=where, base=base, keepdims=keepdims)
+    return PROBS.of_table(tables.o_information, p, variables, where=where, base=base, keepdims=keepdims)
 
 
-@public()
+@public
 def co_information(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -145,13 +125,6 @@ def co_information(
     −Σ (−1)^|T|·H(X_T) over all subsets T of the variables, evaluated as the signed sum of I(X₁; X₂ | S) over the
     subsets S of the others; entropy for n = 1, mutual information for n = 2. To leave a variable of a table out,
     take `marginal` first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`: positive where redundancy dominates, negative where synergy does. The error is relative to the
@@ -169,8 +142,8 @@ def co_information(
 
     Reference: A. J. Bell, The co-information lattice, Proceedings of ICA (2003).
     """
-    return _tables.listed(
-        functools.partial(tables.co_information, _tables.ENTROPY),
+    return PROBS.of_table(
+        functools.partial(tables.co_information, PROBS.entropy),
         p,
         variables,
         where=where,
@@ -179,12 +152,12 @@ def co_information(
     )
 
 
-@public()
+@public
 def interaction_information(
-    p: ArrayLike,
+    p: JointProbabilities,
     *,
     variables: Variables | None = None,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -194,13 +167,6 @@ def interaction_information(
 
     McGill's sign: for three variables I(X; Y | Z) − I(X; Y), positive for synergy. To leave a variable of a table
     out, take `marginal` first.
-
-    Args:
-        p: joint probabilities `[..., A, B, …]`; axes that no variable names are a batch.
-        variables: the variables, each an axis or a tuple of axes; None is every axis by itself.
-        where: boolean mask of the cells that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the named axes stay as axes of size 1.
 
     Returns:
         `[...]`. The error is relative to the largest term.
@@ -218,8 +184,8 @@ def interaction_information(
 
     Reference: W. J. McGill, Multivariate information transmission, Psychometrika 19 (1954).
     """
-    return _tables.listed(
-        functools.partial(tables.interaction_information, _tables.ENTROPY),
+    return PROBS.of_table(
+        functools.partial(tables.interaction_information, PROBS.entropy),
         p,
         variables,
         where=where,

@@ -1,20 +1,21 @@
 """Measures with an order: Rényi and Tsallis entropy, Rényi and alpha divergence."""
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import FINITE, NON_NEGATIVE, Axis, public, scalar
+from jxent._adapter import PROBS
+from jxent._checks import Axis, FiniteNumber, Mask, NonNegative, Probabilities, public
 from jxent._numerics import orders, renyi
-from jxent.probs import _rows
+
+__all__ = ["alpha_divergence", "renyi_divergence", "renyi_entropy", "tsallis_entropy"]
 
 
-@public(domain={"alpha": NON_NEGATIVE})
+@public
 def renyi_entropy(
-    p: ArrayLike,
-    alpha: ArrayLike,
+    p: Probabilities,
+    alpha: NonNegative,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -24,12 +25,7 @@ def renyi_entropy(
     mass that rounding moved off 1 is forgiven); log of the number of possible classes at 0, −log max p at ∞.
 
     Args:
-        p: probabilities `[..., K]`.
         alpha: the order, a scalar in [0, ∞]; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, falling in α, from the logarithm of the support to the min-entropy.
@@ -47,27 +43,22 @@ def renyi_entropy(
     Reference: A. Rényi, On measures of entropy and information, Proceedings of the 4th Berkeley Symposium
     1 (1961).
     """
-    scalar("alpha", alpha)
-    return _rows.one(renyi.entropy, p, alpha, axis=axis, where=where, base=base, keepdims=keepdims)
+    return PROBS.measure(renyi.entropy, p, theta=(alpha,), axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"order": NON_NEGATIVE})
+@public
 def tsallis_entropy(
-    p: ArrayLike,
-    order: ArrayLike,
+    p: Probabilities,
+    order: NonNegative,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Tsallis entropy (1 − Σ pᵃ)/(a − 1) of order a, a number without a unit; Shannon's in nats at 1.
 
     Args:
-        p: probabilities `[..., K]`.
         order: the order a, a scalar in [0, ∞]; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`: the number of possible classes less 1 at order 0, the Gini impurity at 2, 0 at ∞.
@@ -86,18 +77,17 @@ def tsallis_entropy(
     Reference: C. Tsallis, Possible generalization of Boltzmann–Gibbs statistics, Journal of Statistical
     Physics 52 (1988).
     """
-    scalar("order", order)
-    return _rows.one(renyi.tsallis, p, order, axis=axis, where=where, keepdims=keepdims)
+    return PROBS.measure(renyi.tsallis, p, theta=(order,), axis=axis, where=where, keepdims=keepdims)
 
 
-@public(domain={"alpha": NON_NEGATIVE})
+@public
 def renyi_divergence(
-    p: ArrayLike,
-    q: ArrayLike,
-    alpha: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
+    alpha: NonNegative,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
@@ -107,13 +97,7 @@ def renyi_divergence(
     of which no summand cancels; where S is above ½, by the logarithm of the sum of powers.
 
     Args:
-        p: probabilities `[..., K]`.
-        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
         alpha: the order, a scalar in [0, ∞]; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`, rising in α: −log Q(p > 0) at 0, twice the Bhattacharyya distance at ½, KL(p‖q) at 1,
@@ -132,18 +116,17 @@ def renyi_divergence(
     Reference: T. van Erven and P. Harremoës, Rényi divergence and Kullback–Leibler divergence, IEEE
     Transactions on Information Theory 60 (2014).
     """
-    scalar("alpha", alpha)
-    return _rows.two(renyi.divergence, p, q, alpha, axis=axis, where=where, base=base, keepdims=keepdims)
+    return PROBS.measure(renyi.divergence, p, q, theta=(alpha,), axis=axis, where=where, base=base, keepdims=keepdims)
 
 
-@public(domain={"alpha": FINITE})
+@public
 def alpha_divergence(
-    p: ArrayLike,
-    q: ArrayLike,
-    alpha: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
+    alpha: FiniteNumber,
     *,
     axis: Axis = -1,
-    where: ArrayLike | None = None,
+    where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
     """Amari's alpha divergence 4/(1 − α²)·(1 − Σ p^((1−α)/2) q^((1+α)/2)), a number without a unit.
@@ -152,12 +135,7 @@ def alpha_divergence(
     of which no summand cancels; smooth in α through ±1.
 
     Args:
-        p: probabilities `[..., K]`.
-        q: probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
         alpha: α, any finite scalar; traced and differentiable.
-        axis: the axis of the categories, or a tuple of axes.
-        where: boolean mask of the elements that take part; the others may hold anything.
-        keepdims: whether the reduced axes stay as axes of size 1.
 
     Returns:
         `[...]`: KL(p‖q) at α = −1, KL(q‖p) at 1, four times the squared Hellinger distance at 0; at least 0,
@@ -178,5 +156,4 @@ def alpha_divergence(
 
     Reference: S. Amari, Information Geometry and Its Applications (2016), section 3.5.
     """
-    scalar("alpha", alpha)
-    return _rows.two(orders.ALPHA_DIVERGENCE, p, q, alpha, axis=axis, where=where, keepdims=keepdims)
+    return PROBS.measure(orders.ALPHA_DIVERGENCE, p, q, theta=(alpha,), axis=axis, where=where, keepdims=keepdims)

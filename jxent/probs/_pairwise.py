@@ -1,16 +1,17 @@
 """Divergences between all pairs of rows of two arrays."""
 
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import UNIT, log_base_factor, parameter, public, row_pairs
+from jxent._checks import Probabilities, UnitInterval, log_base_factor, parameter, public, row_pairs
 from jxent._numerics import pairwise, rows
 
+__all__ = ["pairwise_cross_entropy", "pairwise_jensen_shannon_divergence", "pairwise_kl_divergence"]
 
-@public()
+
+@public
 def pairwise_cross_entropy(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
     base: float | None = None,
 ) -> Float[Array, "n m"]:
@@ -21,7 +22,6 @@ def pairwise_cross_entropy(
     Args:
         p: probabilities `[N, K]`.
         q: probabilities `[M, K]`.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[N, M]`.
@@ -42,10 +42,10 @@ def pairwise_cross_entropy(
     return pairwise.probs_cross_entropy(first, second) * log_base_factor(base)
 
 
-@public()
+@public
 def pairwise_kl_divergence(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
     base: float | None = None,
 ) -> Float[Array, "n m"]:
@@ -59,7 +59,6 @@ def pairwise_kl_divergence(
     Args:
         p: probabilities `[N, K]`.
         q: probabilities `[M, K]`.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[N, M]`, at least 0, and exactly 0 for equal rows.
@@ -80,12 +79,12 @@ def pairwise_kl_divergence(
     return pairwise.probs_kl_divergence(first, second) * log_base_factor(base)
 
 
-@public(domain={"weight": UNIT})
+@public
 def pairwise_jensen_shannon_divergence(
-    p: ArrayLike,
-    q: ArrayLike,
+    p: Probabilities,
+    q: Probabilities,
     *,
-    weight: ArrayLike = 0.5,
+    weight: UnitInterval = 0.5,
     base: float | None = None,
 ) -> Float[Array, "n m"]:
     """Jensen–Shannon divergence of every row of p and every row of q, in nats.
@@ -97,8 +96,6 @@ def pairwise_jensen_shannon_divergence(
     Args:
         p: probabilities `[N, K]`.
         q: probabilities `[M, K]`.
-        weight: w, the weight of the first in the mixture, a scalar in [0, 1]; traced and differentiable.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         `[N, M]`, at least 0, and exactly 0 for equal rows.

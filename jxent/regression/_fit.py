@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jxent._checks import Numbers, is_traced
@@ -47,7 +46,7 @@ def fit(
     labels: Numbers | None = None,
     *,
     optimizer: str | optax.GradientTransformation = "lbfgs",
-    l2: ArrayLike = 0.0,
+    l2: Numbers = 0.0,
     sample_weight: Numbers | None = None,
     class_weight: ClassWeight = None,
     num_classes: int | None = None,

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jxent import closed_form as _closed_form
@@ -47,7 +46,7 @@ def compare_gradients(
     x: Numbers,
     labels: Numbers,
     *,
-    l2: ArrayLike = 0.0,
+    l2: Numbers = 0.0,
     sample_weight: Numbers | None = None,
 ) -> GradientAgreement:
     """Compare autodiff with the closed form, pairwise, in the dtype given.

@@ -1,15 +1,27 @@
 """The model, its predictions and its objective."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from jxent import logits as _logits
 from jxent import losses as _losses
-from jxent._checks import NON_NEGATIVE, as_float, common_float, parameter, public
+from jxent._checks import (
+    Domain,
+    Finite,
+    LabelsOrTargets,
+    NonNegative,
+    Numbers,
+    Weights,
+    as_float,
+    common_float,
+    parameter,
+    public,
+)
+from jxent._checks.domains import finite, named_tuple
 
 
 class Params(NamedTuple):
@@ -22,6 +34,14 @@ class Params(NamedTuple):
 
     weights: Array
     bias: Array
+
+
+ModelParams = Annotated[
+    Params,
+    Domain(
+        convert=named_tuple, fields={"weights": Domain(finite), "bias": Domain(finite, has_classes=True, classes=0)}
+    ),
+]
 
 
 def init(
@@ -66,12 +86,11 @@ def init(
     return Params(weights, jnp.zeros((num_classes,), dtype))
 
 
-@public()
-def logits(params: Params, x: ArrayLike) -> Float[Array, "n k"]:
+@public
+def logits(params: ModelParams, x: Finite) -> Float[Array, "n k"]:
     """Scores x·W + b of every class, log-probabilities up to a constant per row.
 
     Args:
-        params: `Params(weights [D, K], bias [K])`.
         x: features `[N, D]`.
 
     Returns:
@@ -93,12 +112,11 @@ def logits(params: Params, x: ArrayLike) -> Float[Array, "n k"]:
     return jnp.matmul(features, weights, precision="highest") + bias[None, :]
 
 
-@public()
-def predict_proba(params: Params, x: ArrayLike) -> Float[Array, "n k"]:
+@public
+def predict_proba(params: ModelParams, x: Finite) -> Float[Array, "n k"]:
     """Predicted probabilities softmax(x·W + b).
 
     Args:
-        params: `Params(weights [D, K], bias [K])`.
         x: features `[N, D]`.
 
     Returns:
@@ -118,14 +136,13 @@ def predict_proba(params: Params, x: ArrayLike) -> Float[Array, "n k"]:
     return _logits.probabilities(logits(params, x))
 
 
-@public()
-def predict(params: Params, x: ArrayLike) -> Int[Array, " n"]:
+@public
+def predict(params: ModelParams, x: Finite) -> Int[Array, " n"]:
     """Class id of the largest score of every row.
 
     The k for which (xW + b)ₖ is largest: arg max over k of log p(k | x).
 
     Args:
-        params: `Params(weights [D, K], bias [K])`.
         x: features `[N, D]`.
 
     Returns:
@@ -145,19 +162,18 @@ def predict(params: Params, x: ArrayLike) -> Int[Array, " n"]:
     return jnp.argmax(logits(params, x), axis=1)
 
 
-@public(domain={"l2": NON_NEGATIVE})
+@public
 def objective(
-    params: Params,
-    x: ArrayLike,
-    labels: ArrayLike,
+    params: ModelParams,
+    x: Finite,
+    labels: LabelsOrTargets,
     *,
-    l2: ArrayLike = 0.0,
-    sample_weight: ArrayLike | None = None,
+    l2: NonNegative = 0.0,
+    sample_weight: Weights | None = None,
 ) -> Float[Array, ""]:
     """Mean cross-entropy of the labels under the model, in nats, plus l2/2·‖weights‖².
 
     Args:
-        params: `Params(weights [D, K], bias [K])`.
         x: features `[N, D]`.
         labels: integer class ids `[N]`, or a distribution per row `[N, K]`.
         l2: penalty on the weights; the bias is not penalised. scikit-learn's C is 1/(l2·N).
@@ -184,7 +200,7 @@ def objective(
     return _losses.mean(rows, sample_weight) + penalty
 
 
-def row_losses(scores: Array, labels: ArrayLike) -> Array:
+def row_losses(scores: Array, labels: Numbers) -> Array:
     """Cross-entropy per row, of class ids or of a distribution per row."""
     targets = jnp.asarray(labels)
     if targets.ndim == 1 and jnp.issubdtype(targets.dtype, jnp.integer):
@@ -197,7 +213,7 @@ def row_losses(scores: Array, labels: ArrayLike) -> Array:
     )
 
 
-def _matching(params: Params, x: ArrayLike) -> tuple[Array, Array, Array]:
+def _matching(params: Params, x: Numbers) -> tuple[Array, Array, Array]:
     """Features and parameters in one dtype, with shapes that belong together."""
     features = as_float("x", x)
     weights, bias = as_float("weights", params.weights), as_float("bias", params.bias)

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 from jaxtyping import Array
+
+from jxent._checks import Numbers
 
 # Of the objective times the largest feature, of which the bias is one of size 1: about what the terms of a gradient
 # add up to. Where the objective is nearly 0, as under a small penalty, a gradient of 1e-6 is far from its minimum.
@@ -28,7 +30,7 @@ def default(dtype: DTypeLike) -> float:
     return 1e-6 if dtype == jnp.float32 else 1e-10
 
 
-def tolerance(given: ArrayLike | None, largest: Array) -> Tolerance:
+def tolerance(given: Numbers | None, largest: Array) -> Tolerance:
     """What the caller gives, or the default for features of which the largest has this size."""
     if given is None:
         absolute = jnp.asarray(default(largest.dtype), largest.dtype)

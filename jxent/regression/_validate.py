@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.typing import ArrayLike, DTypeLike
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from jxent._checks import Numbers, as_float, is_traced
@@ -233,7 +233,7 @@ def options(
     tolerance: float | None,
     batch_size: int | None,
     key: Array | None,
-    l2: ArrayLike,
+    l2: Numbers,
 ) -> None:
     """Check the numbers that steer the loop."""
     whole("max_steps", max_steps, 0, None)

@@ -3,16 +3,15 @@
 import math
 
 import jax.numpy as jnp
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
-from jxent._checks import log_base_factor, public
+from jxent._checks import Finite, log_base_factor, public
 from jxent.samples._neighbours import kth_distance
 from jxent.samples._points import check_neighbours, known, points, psi
 
 
-@public()
-def entropy(x: ArrayLike, *, k: int = 3, base: float | None = None) -> Float[Array, ""]:
+@public
+def entropy(x: Finite, *, k: int = 3, base: float | None = None) -> Float[Array, ""]:
     """Differential entropy of the density that samples were drawn from, by Kozachenko and Leonenko, in nats.
 
     ψ(n) − ψ(k) + d·mean(log 2r), where r is the distance of a point to its k-th neighbour in the maximum norm.
@@ -20,7 +19,6 @@ def entropy(x: ArrayLike, *, k: int = 3, base: float | None = None) -> Float[Arr
     Args:
         x: samples `[n, d]`, or `[n]` for one dimension, n > k; a batch of data sets goes by `jax.vmap`.
         k: the neighbour: a larger one has less variance and more bias where the density is not flat.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         A number, which may be negative: the unit of x enters it, h(a·x) = h(x) + d·log a.
@@ -54,8 +52,8 @@ def entropy(x: ArrayLike, *, k: int = 3, base: float | None = None) -> Float[Arr
     return known(found, rows) * log_base_factor(base)
 
 
-@public()
-def kl_divergence(x: ArrayLike, y: ArrayLike, *, k: int = 3, base: float | None = None) -> Float[Array, ""]:
+@public
+def kl_divergence(x: Finite, y: Finite, *, k: int = 3, base: float | None = None) -> Float[Array, ""]:
     """KL(P‖Q) of the densities that two sets of samples were drawn from, by nearest neighbours, in nats.
 
     d·mean(log s/r) + log(m/(n − 1)), where r is the distance of a point of x to its k-th neighbour in x, and s that
@@ -65,7 +63,6 @@ def kl_divergence(x: ArrayLike, y: ArrayLike, *, k: int = 3, base: float | None 
         x: samples of P, `[n, d]`, or `[n]` for one dimension, n > k.
         y: samples of Q, `[m, d]`, m >= k.
         k: the neighbour.
-        base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
         A number; the divergence is not negative, its estimate may be.

@@ -5,18 +5,17 @@ import functools
 import jax.numpy as jnp
 from jax import lax
 from jax.scipy.special import digamma
-from jax.typing import ArrayLike
 from jaxtyping import Array
 
-from jxent._checks import as_float, common_float
+from jxent._checks import Numbers, as_float, common_float
 
 
-def points(names: tuple[str, ...], values: tuple[ArrayLike, ...]) -> tuple[Array, ...]:
+def points(names: tuple[str, ...], values: tuple[Numbers, ...]) -> tuple[Array, ...]:
     """Samples `[n, d]` of several variables, each of its own d, in one dtype."""
     return common_float(*(_rows(name, as_float(name, value)) for name, value in zip(names, values, strict=True)))
 
 
-def paired(function: str, names: tuple[str, ...], values: tuple[ArrayLike, ...]) -> tuple[Array, ...]:
+def paired(function: str, names: tuple[str, ...], values: tuple[Numbers, ...]) -> tuple[Array, ...]:
     """As `points`, of variables that were observed together."""
     found = points(names, values)
     same_length(function, names, found)

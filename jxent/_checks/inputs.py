@@ -1,0 +1,109 @@
+"""What users hand in, as arrays: lists, pandas and polars columns and frames, torch tensors, odd dtypes."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol, cast, runtime_checkable
+
+import jax
+import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
+
+
+@runtime_checkable
+class SupportsArray(Protocol):
+    """What numpy can turn into an array, such as a column of pandas or polars, or a tensor of torch."""
+
+    def __array__(self, dtype: Any = None, /) -> Any: ...
+
+
+Numbers = ArrayLike | Sequence[Any] | SupportsArray
+
+
+def as_operand(function: str, argument: str, value: Any, *, ids: bool = False) -> Any:
+    """An array that JAX takes, without wrapping or reinterpreting anything; JAX's own arrays and numbers as they are.
+
+    Args:
+        function: for messages, as is `argument`.
+        argument: its name.
+        value: what came in.
+        ids: whether it holds class ids, of which those beyond 32 bits stay out of range.
+    """
+    if value is None or isinstance(value, (jax.Array, Tracer, bool, int, float, np.number, np.bool_)):
+        return _of_native_type(value) if isinstance(value, np.generic) else value
+    given = f"{function}(): `{argument}` is a {type(value).__name__}"
+    if isinstance(value, (str, bytes, dict, set)):
+        raise TypeError(f"{given}, expected an array or numbers")
+    _refuse_masked(given, value)
+    if isinstance(value, (list, tuple, range)):
+        value = _of_sequence(given, cast("Sequence[Any]", value))
+    elif not isinstance(value, np.ndarray):
+        if not hasattr(value, "__array__"):
+            raise TypeError(f"{given}, expected an array or numbers")
+        try:
+            value = np.asarray(value)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise TypeError(f"{given}, which numpy cannot read: {error}") from None
+    if isinstance(value, jax.Array):
+        return value
+    _refuse_words(given, argument, value)
+    return _of_native_type(_saturated(value) if ids else value)
+
+
+def _refuse_masked(given: str, value: Any) -> None:
+    masked = isinstance(value, np.ma.MaskedArray)
+    inside = isinstance(value, (list, tuple)) and any(
+        isinstance(x, np.ma.MaskedArray) for x in jax.tree.leaves(cast("Any", value))
+    )
+    if masked or inside:
+        holds = "" if masked else " that holds masked arrays"
+        raise TypeError(f"{given}{holds}: its mask would be lost; pass its .data, and where=~mask for what takes part")
+
+
+def _of_sequence(given: str, value: Sequence[Any]) -> Any:
+    try:
+        if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):
+            return jax.numpy.asarray(value)
+        return np.asarray(value)
+    except ValueError as error:
+        raise TypeError(
+            f"{given} that is ragged; every row must have the same length ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def _refuse_words(given: str, argument: str, array: Any) -> None:
+    # Kind "V" holds the extended floats, such as bfloat16.
+    if array.dtype.kind in "biufV" and array.dtype.names is None:
+        return
+    fix = f"convert it with np.asarray({argument}, dtype=float)"
+    if array.dtype.kind in "UST":
+        fix = f"np.unique({argument}, return_inverse=True)[1] numbers words"
+    if array.dtype.kind == "c":
+        fix = "take its real part first"
+    raise TypeError(f"{given} of dtype {array.dtype}, expected real numbers; {fix}")
+
+
+def _of_native_type(array: Any) -> Any:
+    """The byte order of the machine, no float above 64 bits, and integers as floats where JAX would wrap them."""
+    array = np.asarray(array)
+    if array.dtype.kind in "iuf" and array.dtype != array.dtype.newbyteorder("="):
+        array = array.astype(array.dtype.newbyteorder("="))
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        return array.astype(np.float64)
+    if array.dtype not in (np.int64, np.uint64) or jax.numpy.result_type(int) == np.int64 or array.size == 0:
+        return array
+    limits = np.iinfo(np.int32)
+    fits = limits.min <= array.min() and array.max() <= limits.max
+    return array if fits else array.astype(np.float32)
+
+
+def _saturated(labels: Any) -> Any:
+    """Class ids of 64 bits within 32, where JAX would wrap them: an id that is out of range stays out of range."""
+    if labels.dtype not in (np.int64, np.uint64) or jax.numpy.result_type(int) == np.int64:
+        return labels
+    limits = np.iinfo(np.int32)
+    return np.clip(labels, limits.min if labels.dtype == np.int64 else 0, limits.max)
+
+
+def is_traced(*values: Any) -> bool:
+    """Whether any of the values is under a caller's trace, so that its entries cannot be read."""
+    return any(isinstance(value, Tracer) for value in values)

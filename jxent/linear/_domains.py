@@ -1,0 +1,48 @@
+"""What the arguments of a linear head hold: what belongs to a row or class without a part may hold anything."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from jxent._checks import Domain, Numbers
+from jxent._checks.domains import Call, Role, first
+
+Array = NDArray[Any]
+
+
+def _mask(call: Call) -> Array:
+    """Which classes take part in which rows, `[..., V]`."""
+    shape = (*call.values["x"].shape[:-1], call.values["w"].shape[0])
+    return call.part(np.broadcast_to(np.float32(0.0), shape))
+
+
+def _features(value: Array, call: Call) -> str | None:
+    part = np.any(_mask(call), axis=-1)
+    ignored, ids = call.option(Role.IGNORED), call.values.get("labels")
+    if ignored is not None and ids is not None and ids.shape == part.shape:
+        part = part & (ids != ignored)
+    return first(part[..., None] & ~np.isfinite(value), value, "expected a finite number")
+
+
+def _of_classes(value: Array, call: Call) -> Array:
+    """Which entries belong to a class that takes part in any row."""
+    mask = _mask(call)
+    part = np.any(mask, axis=tuple(range(mask.ndim - 1)))
+    if value.shape[:1] != part.shape:
+        return np.ones(value.shape, bool)
+    return np.broadcast_to(part.reshape((-1,) + (1,) * (value.ndim - 1)), value.shape)
+
+
+def _rows_of_classes(value: Array, call: Call) -> str | None:
+    return first(_of_classes(value, call) & ~np.isfinite(value), value, "expected a finite number")
+
+
+def _bias(value: Array, call: Call) -> str | None:
+    bad = _of_classes(value, call) & (np.isnan(value) | (value == np.inf))
+    return first(bad, value, "expected a finite number or -inf")
+
+
+Features = Annotated[Numbers, Domain(_features)]
+ClassRows = Annotated[Numbers, Domain(_rows_of_classes, has_classes=True, classes=0)]
+ClassBias = Annotated[Numbers, Domain(_bias)]
