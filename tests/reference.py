@@ -141,6 +141,10 @@ def total_variation(p, q):
     return mp.fsum(abs(x - y) for x, y in zip(p, q, strict=True)) / 2
 
 
+def triangular_discrimination(p, q):
+    return mp.fsum((x - y) ** 2 / (x + y) for x, y in zip(p, q, strict=True) if x + y > 0)
+
+
 def hellinger_distance(p, q):
     return mp.sqrt(mp.fsum((mp.sqrt(x) - mp.sqrt(y)) ** 2 for x, y in zip(p, q, strict=True)) / 2)
 

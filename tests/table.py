@@ -417,6 +417,7 @@ ORDERED_PAIRS = {
 }
 DISTANCES = {
     "total_variation": lambda p, q: jnp.sum(jnp.abs(p - q), -1) / 2,
+    "triangular_discrimination": lambda p, q: jnp.sum((p - q) ** 2 / (p + q), -1),
     "hellinger_distance": _hellinger,
     "chi_squared_divergence": lambda p, q: jnp.sum((p - q) ** 2 / q, -1),
     "bhattacharyya_distance": lambda p, q: _renyi_divergence(p, q, 0.5) / 2,

@@ -1,4 +1,4 @@
-"""Kernels of total variation, Hellinger and χ²."""
+"""Kernels of total variation, triangular discrimination, Hellinger and χ²."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,6 +17,21 @@ TOTAL_VARIATION = Kernel(
     flow_p=lambda s: -0.5 * s.p * jnp.sign(s.diff),
     slope_q=lambda s: 0.5 * jnp.sign(s.diff),
     flow_q=lambda s: 0.5 * s.q * jnp.sign(s.diff),
+)
+
+
+def _apart(s: Pair) -> Array:
+    """(q − p)/(p + q), 0 where both are 0."""
+    return quotient(s.diff, s.p + s.q)
+
+
+TRIANGULAR = Kernel(
+    name="triangular_discrimination",
+    term=lambda s: s.diff * _apart(s),
+    slope_p=lambda s: -_apart(s) * (2.0 + _apart(s)),
+    flow_p=lambda s: -s.p * _apart(s) * (2.0 + _apart(s)),
+    slope_q=lambda s: _apart(s) * (2.0 - _apart(s)),
+    flow_q=lambda s: s.q * _apart(s) * (2.0 - _apart(s)),
 )
 
 

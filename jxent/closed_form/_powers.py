@@ -5,15 +5,16 @@ from jaxtyping import Array
 
 from jxent import logits, probs
 from jxent._checks import Numbers
-from jxent.closed_form._gradient_of import of_logits, of_probabilities
+from jxent.closed_form._gradient_of import in_both_rooms, of_logits, of_probabilities
 from jxent.closed_form._rows import Row, difference, half_over_root, total
 
 # fmt: off
 __all__ = [
     "logits_alpha_divergence", "logits_bhattacharyya_distance", "logits_chi_squared_divergence",
     "logits_hellinger_distance", "logits_renyi_divergence", "logits_renyi_entropy", "logits_total_variation",
-    "logits_tsallis_entropy", "probs_alpha_divergence", "probs_bhattacharyya_distance", "probs_chi_squared_divergence",
-    "probs_hellinger_distance", "probs_renyi_divergence", "probs_renyi_entropy", "probs_total_variation",
+    "logits_triangular_discrimination", "logits_tsallis_entropy", "probs_alpha_divergence",
+    "probs_bhattacharyya_distance", "probs_chi_squared_divergence", "probs_hellinger_distance",
+    "probs_renyi_divergence", "probs_renyi_entropy", "probs_total_variation", "probs_triangular_discrimination",
     "probs_tsallis_entropy",
 ]
 # fmt: on
@@ -268,6 +269,17 @@ def logits_total_variation(p: Row, q: Row) -> Two:
     """Of ½ Σ |p − q|: pₖ(sₖ − Σ p·s) with the slopes sₖ = ½·sign(pₖ − qₖ), and the opposite in zq."""
     slope = 0.5 * jnp.sign(difference(p.p, q.p))
     return p.pull(slope), q.pull(-slope)
+
+
+def _triangular_discrimination(p: Row, q: Row) -> Two:
+    """Of Σ (p − q)²/(p + q): with r = (q − p)/(p + q), ∂/∂pₖ = −2r − r² = −r(2 + r) and ∂/∂qₖ = 2r − r² = r(2 − r)."""
+    r = (q.p - p.p) / (p.lifted + q.lifted)
+    return -r * (2.0 + r), r * (2.0 - r)
+
+
+probs_triangular_discrimination, logits_triangular_discrimination = in_both_rooms(
+    probs.triangular_discrimination, logits.triangular_discrimination, _triangular_discrimination, edge="0 at p = q."
+)
 
 
 def _square(p: Row, q: Row) -> Array:

@@ -6,7 +6,13 @@ from jxent._adapter import LOGITS
 from jxent._checks import Axis, Logits, Mask, public
 from jxent._numerics import distances, renyi
 
-__all__ = ["bhattacharyya_distance", "chi_squared_divergence", "hellinger_distance", "total_variation"]
+__all__ = [
+    "bhattacharyya_distance",
+    "chi_squared_divergence",
+    "hellinger_distance",
+    "total_variation",
+    "triangular_discrimination",
+]
 
 
 @public
@@ -35,6 +41,37 @@ def total_variation(
     Reference: D. A. Levin, Y. Peres and E. L. Wilmer, Markov Chains and Mixing Times (2009), section 4.1.
     """
     return LOGITS.measure(distances.TOTAL_VARIATION, zp, zq, axis=axis, where=where, keepdims=keepdims)
+
+
+@public
+def triangular_discrimination(
+    zp: Logits,
+    zq: Logits,
+    *,
+    axis: Axis = -1,
+    where: Mask | None = None,
+    keepdims: bool = False,
+) -> Float[Array, "..."]:
+    """Triangular discrimination Σ (p − q)²/(p + q) of softmax(zp) and softmax(zq), a number without a unit.
+
+    Half of it is the Vincze–Le Cam divergence, and its root a metric.
+
+    Returns:
+        `[...]`, from 0, exactly so for equal inputs, to 2 for disjoint supports; between V²/2 and V for V = Σ |p − q|.
+
+    Edge cases: finite everywhere; p = q = 0 contributes 0.
+
+    Gradient: pₖ(sₖ − Σ p·s) with the slopes s = −r(2 + r) in p, r = (q − p)/(p + q); in zq with r(2 − r); 0 at p = q.
+
+    Example:
+        >>> from jxent import logits
+        >>> round(float(logits.triangular_discrimination([0.0, 0.0], [0.0, 1.0])), 6)
+        0.112798
+
+    Reference: F. Topsøe, Some inequalities for information divergence and related measures of discrimination, IEEE
+    Transactions on Information Theory 46 (2000).
+    """
+    return LOGITS.measure(distances.TRIANGULAR, zp, zq, axis=axis, where=where, keepdims=keepdims)
 
 
 @public
