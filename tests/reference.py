@@ -222,6 +222,22 @@ def l2_loss(prediction, target):
     return (prediction - target) ** 2 / 2
 
 
+def softmax_focal_loss(z, t, gamma=2.0):
+    log_p = softmax(z)[1]
+    if any(x > 0 and y == -INF for x, y in zip(t, log_p, strict=True)):
+        return INF
+    return mp.fsum(-x * (-mp.expm1(y)) ** gamma * y for x, y in zip(t, log_p, strict=True) if x > 0)
+
+
+def softmax_focal_loss_with_integer_labels(z, label, gamma=2.0):
+    return softmax_focal_loss(z, [mp.mpf(i == label) for i in range(len(z))], gamma)
+
+
+def pseudo_huber_loss(prediction, target, delta=1.0):
+    d = mp.mpf(float(delta))
+    return d**2 * (mp.sqrt(1 + ((prediction - target) / d) ** 2) - 1)
+
+
 def huber_loss(prediction, target, delta=1.0):
     e, d = abs(prediction - target), mp.mpf(float(delta))
     return e**2 / 2 if e <= d else d * (e - d / 2)

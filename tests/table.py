@@ -561,6 +561,25 @@ TABLE = [
         lambda p, t: (p - t) ** 2 / 2,
         True,
     ),
+    Entry(
+        "losses.softmax_focal_loss",
+        "logits and targets",
+        ref.softmax_focal_loss,
+        lambda z, t: jnp.sum(-t * (1 - _softmax(z)) ** 2 * jnp.log(_softmax(z)), -1),
+    ),
+    Entry(
+        "losses.softmax_focal_loss_with_integer_labels",
+        "logits and labels",
+        ref.softmax_focal_loss_with_integer_labels,
+        lambda z, label: (1 - jnp.exp(-_picked(z, label))) ** 2 * _picked(z, label),
+    ),
+    Entry(
+        "losses.pseudo_huber_loss",
+        "predictions and targets",
+        _elementwise(ref.pseudo_huber_loss),
+        lambda p, t: jnp.sqrt(1 + (p - t) ** 2) - 1,
+        elementwise=True,
+    ),
     Entry("losses.huber_loss", "predictions and targets", _elementwise(ref.huber_loss), _huber, elementwise=True),
 ]
 
@@ -622,7 +641,7 @@ ELSEWHERE = {
     **{
         f"{room}.pairwise_{n}": "test_pairwise.py"
         for room in ("probs", "logits")
-        for n in ("cross_entropy", "kl_divergence", "jensen_shannon_divergence")
+        for n in ("cross_entropy", "kl_divergence", "jensen_shannon_divergence", "jensen_shannon_distance")
     },
     **{f"logits.{n}": "test_pairwise.py" for n in ("fisher_information", "fisher_vector_product", "natural_gradient")},
     "losses.mean": "test_losses.py",

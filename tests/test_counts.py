@@ -1,6 +1,7 @@
 """Estimators from counts: published values, arithmetic of many digits, transforms, edges, and what they refuse."""
 
 import functools
+import itertools
 from collections import Counter
 from typing import get_args
 
@@ -574,3 +575,46 @@ def test_the_digamma_function(x64):
     x = np.array([1e-3, 0.5, 1.4616321449683623, 2.0, 9.5, 10.0, 10.5, 13.0, 40.0, 1e6])
     expected = np.array([float(mp.digamma(mp.mpf(a))) for a in x])
     np.testing.assert_allclose(gamma.digamma(jnp.asarray(x)), expected, rtol=2e-15, atol=2e-15)
+
+
+@pytest.mark.parametrize("normalizer", ["arithmetic", "geometric", "min", "max"])
+def test_adjusted_mutual_information_is_that_of_scikit_learn(normalizer, rng, x64):
+    metrics = pytest.importorskip("sklearn.metrics")
+    for observations, first, second in ((30, 3, 4), (500, 10, 8), (100_000, 5, 5), (12, 12, 3)):
+        u, v = rng.integers(0, first, observations), rng.integers(0, second, observations)
+        table = counts.from_labels(np.stack([u, v], -1), (first, second))
+        found = float(counts.adjusted_mutual_information(table, normalizer=normalizer))
+        expected = metrics.adjusted_mutual_info_score(u, v, average_method=normalizer)
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+def test_adjusted_mutual_information_of_exact_tables():
+    """The expectation over all permutations of few labels, one by one, in exact arithmetic."""
+    u, v = (0, 0, 0, 1, 1, 2), (0, 1, 1, 1, 0, 0)
+
+    def information(first, second):
+        pairs = Counter(zip(first, second, strict=True))
+        of_x, of_y = Counter(first), Counter(second)
+        return sum(mp.mpf(n) / 6 * mp.log(mp.mpf(6) * n / (of_x[a] * of_y[b])) for (a, b), n in pairs.items())
+
+    def entropy(labels):
+        return -sum(mp.mpf(n) / 6 * mp.log(mp.mpf(n) / 6) for n in Counter(labels).values())
+
+    orders = list(itertools.permutations(v))
+    expected = sum(information(u, order) for order in orders) / len(orders)
+    exact = (information(u, v) - expected) / ((entropy(u) + entropy(v)) / 2 - expected)
+    table = counts.from_labels(np.stack([u, v], -1), (3, 2))
+    assert float(counts.adjusted_mutual_information(table)) == pytest.approx(float(exact), rel=1e-5)
+    stacked = jnp.stack([table, 3 * table])
+    both = counts.adjusted_mutual_information(stacked)
+    np.testing.assert_allclose(both[0], counts.adjusted_mutual_information(table), rtol=1e-6)
+    np.testing.assert_allclose(jax.vmap(counts.adjusted_mutual_information)(stacked), both, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("table", "expected"),
+    [([[5.0]], 1.0), ([[5.0, 3.0]], 0.0), (np.eye(4), 1.0), ([[4.0, 0.0], [0.0, 4.0]], 1.0), ([[0.0, 0.0]], np.nan)],
+)
+def test_adjusted_mutual_information_where_nothing_is_left_to_chance(table, expected):
+    np.testing.assert_allclose(counts.adjusted_mutual_information(table), expected, rtol=1e-6)
+    assert not np.any(jax.grad(counts.adjusted_mutual_information)(jnp.asarray(table)))

@@ -51,7 +51,7 @@ GOOD = {
 }
 OPTIONAL = {"class_weights": jnp.ones(4), "label_smoothing": 0.1, "z_loss": 0.1, "weights": jnp.ones(2)}
 OPTIONAL |= {"bias": jnp.zeros(2), "sample_weight": jnp.ones(2), "alpha": 0.25, "gamma": 1.0, "delta": 1.0}
-OPTIONAL |= {"weight": 0.5, "clip": 2.0, "l2": 0.1, "order": 2.0}
+OPTIONAL |= {"weight": 0.5, "clip": 2.0, "positive_weight": 2.0, "l2": 0.1, "order": 2.0}
 FROM_TABLE = {entry.name: entry for entry in TABLE}
 
 

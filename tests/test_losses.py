@@ -1,9 +1,11 @@
 """Options of the losses, in every combination that makes sense, against definitions in float64."""
 
 import itertools
+import math
 
 import jax
 import jax.numpy as jnp
+import mpmath as mp
 import numpy as np
 import pytest
 
@@ -213,3 +215,73 @@ def test_temporaries_of_both_forms():
         for program in (jax.jit(function), jax.jit(jax.value_and_grad(function))):
             memory = program.lower(z, targets, w).compile().memory_analysis()
             assert memory.temp_size_in_bytes <= allowed * 4 * n * k
+
+
+@pytest.mark.parametrize("smoothing", [None, 0.2])
+@pytest.mark.parametrize("weight", [None, 0.0, 3.0])
+def test_options_of_the_sigmoid_cross_entropy(smoothing, weight, x64):
+    z, t = jnp.asarray([0.5, -40.0, 40.0, -jnp.inf, jnp.inf]), jnp.asarray([0.25, 1.0, 1.0, 0.0, 1.0])
+    options = {"label_smoothing": smoothing, "positive_weight": weight}
+    found = losses.sigmoid_binary_cross_entropy(z, t, **options)
+    smoothed = t if smoothing is None else (1 - smoothing) * t + smoothing / 2
+    w = 1.0 if weight is None else weight
+    for value, logit, yes in zip(found, z.tolist(), smoothed.tolist(), strict=True):
+        if yes in (0.0, 1.0) and math.isinf(logit):
+            assert value == 0
+        elif math.isinf(logit):
+            assert value == (jnp.inf if (logit < 0 and w * yes > 0) or (logit > 0 and yes < 1) else 0)
+        else:
+            exact = w * yes * mp.log1p(mp.exp(-logit)) + (1 - yes) * mp.log1p(mp.exp(logit))
+            assert float(value) == pytest.approx(float(exact), rel=1e-13, abs=1e-300)
+    slope = jax.grad(lambda z: losses.sigmoid_binary_cross_entropy(z, t, **options).sum())(z)
+    by_hand = closed_form.sigmoid_binary_cross_entropy(z, t, **options)
+    np.testing.assert_allclose(slope, by_hand, rtol=1e-12)
+
+
+def test_a_softmax_focal_loss_without_focus_is_the_cross_entropy(rng, x64):
+    z, t = jnp.asarray(rng.normal(size=(3, 4))), jnp.asarray(rng.dirichlet(np.ones(4), size=3))
+    weights = jnp.asarray([1.0, 2.0, 0.5, 0.0])
+    for options in ({}, {"class_weights": weights}, {"where": jnp.asarray([True, True, False, True])}):
+        expected = losses.softmax_cross_entropy(z, t, **options)
+        np.testing.assert_allclose(losses.softmax_focal_loss(z, t, gamma=0.0, **options), expected, rtol=1e-13)
+    labels = jnp.asarray([0, -100, 7])
+    loss = losses.softmax_focal_loss_with_integer_labels(z, labels, ignore_label=-100)
+    assert loss[1] == 0
+    assert np.isnan(loss[2])
+
+
+def test_a_softmax_focal_loss_of_two_classes_is_that_of_a_sigmoid(rng, x64):
+    z, t = jnp.asarray(rng.normal(size=5)), jnp.asarray([1.0, 0.0, 1.0, 0.0, 1.0])
+    two, targets = jnp.stack([z, jnp.zeros(5)], -1), jnp.stack([t, 1 - t], -1)
+    for gamma in (0.0, 0.5, 2.0):
+        found = losses.softmax_focal_loss(two, targets, gamma=gamma)
+        np.testing.assert_allclose(found, losses.focal_loss(z, t, gamma=gamma), rtol=1e-12)
+    np.testing.assert_array_equal(losses.softmax_focal_loss(two, targets, gamma=jnp.inf), 0)
+
+
+def test_derivatives_of_the_softmax_focal_loss_at_the_ends(dtype):
+    """Of a class that dominates, and of one that is impossible."""
+    z = jnp.asarray([30.0, 0.0, -jnp.inf], dtype)
+    for label in (0, 1, 2):
+        for gamma in (0.0, 0.5, 2.0, jnp.inf):
+
+            def of(z, gamma, label=label):
+                return losses.softmax_focal_loss_with_integer_labels(z, label, gamma=gamma)
+
+            in_z, in_gamma = jax.grad(of, (0, 1))(z, jnp.asarray(gamma, dtype))
+            assert np.isfinite(in_z).all()
+            assert np.isfinite(in_gamma)
+            assert np.isfinite(jax.hessian(of)(z, jnp.asarray(gamma, dtype))).all()
+
+
+def test_ends_of_the_pseudo_huber_loss(dtype):
+    errors = jnp.asarray([0.0, 1e-20, 1e30, -1e30, jnp.inf], dtype)
+    found = losses.pseudo_huber_loss(errors, 0.0, delta=2.0)
+    np.testing.assert_allclose(found, jnp.asarray([0.0, 0.0, 2e30, 2e30, jnp.inf], dtype), atol=1e-39, rtol=1e-6)
+    slope = jax.grad(lambda e, d: losses.pseudo_huber_loss(e, 0.0, delta=d).sum(), (0, 1))
+    in_error, in_delta = slope(errors[:4], 2.0)
+    np.testing.assert_allclose(in_error, jnp.asarray([0.0, 1e-20, 2.0, -2.0], dtype), rtol=1e-6)
+    assert float(in_delta) == pytest.approx(2e30, rel=1e-6)
+    np.testing.assert_array_equal(slope(errors[4:], 2.0)[0], 2.0)
+    np.testing.assert_allclose(losses.pseudo_huber_loss(3.0, 0.0, delta=jnp.inf), 4.5)
+    assert jax.grad(jax.grad(losses.pseudo_huber_loss))(0.0, 0.0) == 1

@@ -10,7 +10,7 @@ import pytest
 from jxent import closed_form, logits, probs
 from tests.test_boundary import supports
 
-NAMES = ("cross_entropy", "kl_divergence", "jensen_shannon_divergence")
+NAMES = ("cross_entropy", "kl_divergence", "jensen_shannon_divergence", "jensen_shannon_distance")
 
 
 def rows(room, rng, n, k=6):
@@ -27,7 +27,8 @@ def test_every_pair_is_what_the_rows_alone_give(room, name, rng):
     pairs, one = getattr(room, f"pairwise_{name}"), getattr(room, name)
     expected = one(a[:, None], b[None])
     np.testing.assert_allclose(pairs(a, b), expected, rtol=4e-6)
-    np.testing.assert_allclose(pairs(a, b, base=2), expected / np.log(2), rtol=4e-6)
+    in_bits = expected / (np.sqrt(np.log(2)) if name.endswith("distance") else np.log(2))
+    np.testing.assert_allclose(pairs(a, b, base=2), in_bits, rtol=4e-6)
     np.testing.assert_allclose(jax.vmap(pairs)(a[None], b[None])[0], expected, rtol=4e-6)
     by_hand = getattr(closed_form, f"{room.__name__.split('.')[1]}_pairwise_{name}")
 

@@ -324,3 +324,54 @@ def _sigmoid_slopes(z: Array, targets: Array) -> tuple[Array, Array]:
     bound = -float(np.log(tiny(z.dtype)))
     finite = jnp.where(z == -jnp.inf, -bound, jnp.where(z == jnp.inf, bound, z))
     return (1.0 - targets) * sm.sigmoid(z) - targets * sm.sigmoid(-z), -finite
+
+
+@jax.custom_jvp
+def focused(surprise: Array, gamma: Array) -> Array:
+    """(1 − e^−s)^γ·s, the surprise s = −log p of a class weighted by the power of 1 − p; 0 at γ = ∞ but for p = 0."""
+    return _missed(surprise) ** _finite(gamma) * surprise * _of_limit(surprise, gamma)
+
+
+def _missed(surprise: Array) -> Array:
+    """1 − p, with the digits of its tail; p within the smallest normal number of 1 counts as that far from it."""
+    return at_least_tiny(-jnp.expm1(-surprise))
+
+
+def _finite(gamma: Array) -> Array:
+    return jnp.where(jnp.isposinf(gamma), 0.0, gamma)
+
+
+def _of_limit(surprise: Array, gamma: Array) -> Array:
+    return jnp.where(jnp.isposinf(gamma) & (jnp.exp(-surprise) > 0.0), 0.0, 1.0)
+
+
+@focused.defjvp
+def _focused_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (s, gamma), (ds, dgamma) = primals, tangents
+    power = _missed(s) ** _finite(gamma) * _of_limit(s, gamma)
+    # s·e^−s/(1 − e^−s), which is 1 at s = 0 and 0 at s = ∞.
+    inside = jnp.where(jnp.isposinf(s), 0.0, s)
+    share = jnp.where(jnp.isposinf(s), 0.0, inside * jnp.exp(-inside) / _missed(inside))
+    share = jnp.where(s == 0.0, 1.0, share)
+    in_gamma = jnp.where(jnp.isposinf(s), 0.0, power * jnp.log(_missed(s)) * inside)
+    return focused(s, gamma), power * (1.0 + _finite(gamma) * share) * ds + in_gamma * dgamma
+
+
+@jax.custom_jvp
+def pseudo_huber(error: Array, delta: Array) -> Array:
+    """δ²(√(1 + (e/δ)²) − 1) as e²/(1 + √(1 + (e/δ)²)), which does not cancel, nor overflow before the loss does."""
+    value = error * (error / (1.0 + jnp.hypot(1.0, error / delta)))
+    return jnp.where(jnp.isinf(error), jnp.inf, value)
+
+
+@pseudo_huber.defjvp
+def _pseudo_huber_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
+    (error, delta), (de, ddelta) = primals, tangents
+    far = jnp.isinf(error)
+    inside = jnp.where(far, 0.0, error)
+    t = inside / delta
+    root = jnp.hypot(1.0, t)
+    share = t / (1.0 + root)
+    in_error = jnp.where(far, jnp.sign(error) * delta, inside / root)
+    in_delta = jnp.where(far, jnp.inf, inside * share * share * (t / root))
+    return pseudo_huber(error, delta), in_error * de + in_delta * ddelta

@@ -12,11 +12,12 @@ from jxent.closed_form._rows import Row, difference, half_over_root, is_zero, li
 __all__ = [
     "logits_cross_entropy", "logits_entropy", "logits_jeffreys_divergence", "logits_jensen_shannon_distance",
     "logits_jensen_shannon_divergence", "logits_kl_divergence", "logits_pairwise_cross_entropy",
-    "logits_pairwise_jensen_shannon_divergence", "logits_pairwise_kl_divergence", "logits_perplexity",
-    "logits_self_information", "probs_cross_entropy", "probs_entropy", "probs_jeffreys_divergence",
-    "probs_jensen_shannon_distance", "probs_jensen_shannon_divergence", "probs_kl_divergence",
-    "probs_pairwise_cross_entropy", "probs_pairwise_jensen_shannon_divergence", "probs_pairwise_kl_divergence",
-    "probs_perplexity", "probs_self_information",
+    "logits_pairwise_jensen_shannon_distance", "logits_pairwise_jensen_shannon_divergence",
+    "logits_pairwise_kl_divergence", "logits_perplexity", "logits_self_information", "probs_cross_entropy",
+    "probs_entropy", "probs_jeffreys_divergence", "probs_jensen_shannon_distance", "probs_jensen_shannon_divergence",
+    "probs_kl_divergence", "probs_pairwise_cross_entropy", "probs_pairwise_jensen_shannon_distance",
+    "probs_pairwise_jensen_shannon_divergence", "probs_pairwise_kl_divergence", "probs_perplexity",
+    "probs_self_information",
 ]
 # fmt: on
 
@@ -168,4 +169,10 @@ logits_pairwise_cross_entropy = of_pairs(logits.pairwise_cross_entropy, logits_c
 logits_pairwise_kl_divergence = of_pairs(logits.pairwise_kl_divergence, logits_kl_divergence, LOGIT_ROWS)
 logits_pairwise_jensen_shannon_divergence = of_pairs(
     logits.pairwise_jensen_shannon_divergence, logits_jensen_shannon_divergence, LOGIT_ROWS
+)
+probs_pairwise_jensen_shannon_distance = of_pairs(
+    probs.pairwise_jensen_shannon_distance, probs_jensen_shannon_distance, ROWS
+)
+logits_pairwise_jensen_shannon_distance = of_pairs(
+    logits.pairwise_jensen_shannon_distance, logits_jensen_shannon_distance, LOGIT_ROWS
 )

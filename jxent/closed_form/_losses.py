@@ -26,8 +26,9 @@ from jxent.closed_form._rows import Row, difference, total
 
 # fmt: off
 __all__ = [
-    "focal_loss", "huber_loss", "kl_divergence", "l1_loss", "l2_loss", "sigmoid_binary_cross_entropy",
-    "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels",
+    "focal_loss", "huber_loss", "kl_divergence", "l1_loss", "l2_loss", "pseudo_huber_loss",
+    "sigmoid_binary_cross_entropy", "softmax_cross_entropy", "softmax_cross_entropy_with_integer_labels",
+    "softmax_focal_loss", "softmax_focal_loss_with_integer_labels",
 ]
 # fmt: on
 
@@ -49,7 +50,8 @@ def _in_rows(slopes: Callable[..., Array], z: Array, targets: Array, axes: _rows
     p = _rows.of_logits(rows, part)
     weights = weights_of_classes(options.get("class_weights"), z, axes)
     c = _smoothed(p, jnp.where(part, batch.rows(targets), 0.0), options.get("label_smoothing"))
-    gradient = slopes(p, c if weights is None else batch.rows(weights) * c)
+    theta = {"gamma": options["gamma"]} if "gamma" in options else {}
+    gradient = slopes(p, c if weights is None else batch.rows(weights) * c, **theta)
     if options.get("z_loss") is not None:
         log_total = jax.nn.logsumexp(jnp.where(part, rows, -jnp.inf), axis=-1, keepdims=True)
         # (ζ·log² Z)′ = 2ζ·log Z·p, since (log Z)′ = p.
@@ -79,6 +81,7 @@ def _beside_labels(slopes: Callable[..., Array], options: Options) -> Array:
     return jnp.where(ignored | empty, 0.0, jnp.where(invalid, jnp.nan, gradient))
 
 
+LABEL, OUT_OF_RANGE = "[2.0, 1.0, 0.0], 1", "NaN in the row of a label outside [0, K); 0 where it is the ignored one."
 FINITE, TARGETS = "finite for classes at −inf.", "[2.0, 1.0, 0.0], [0.2, 0.3, 0.5]"
 
 
@@ -96,17 +99,42 @@ kl_divergence = gradient_of(losses.kl_divergence, _beside_targets, TARGETS, FINI
 softmax_cross_entropy_with_integer_labels = gradient_of(
     losses.softmax_cross_entropy_with_integer_labels,
     _beside_labels,
-    "[2.0, 1.0, 0.0], 1",
-    "NaN in the row of a label outside [0, K); 0 in rows with the label to ignore.",
+    LABEL,
+    OUT_OF_RANGE,
 )(_softmax_loss)
+
+
+def _softmax_focal_loss(p: Row, c: Array, *, gamma: Numbers) -> Array:
+    """Of Σ c·(1 − p)^γ·s, s = −log p: with ∂sᵢ/∂zₖ = pₖ − δᵢₖ it is (Σb)·p − b.
+
+    b = c·d/ds[(1 − e^−s)^γ·s] = c·(1 − p)^γ·[1 + γ·p·s/(1 − p)]; the c are the targets times the weights of the
+    classes, or 1 at the label.
+    """
+    exponent = parameter("gamma", gamma, p.p)
+    missed = jnp.maximum(-jnp.expm1(p.log), jnp.finfo(p.p.dtype).tiny)
+    share = jnp.where(p.log == 0.0, 1.0, p.p * -p.log / missed)
+    b = jnp.where(c == 0.0, 0.0, c * missed**exponent * (1.0 + exponent * share))
+    return difference(total(b) * p.p, b)
+
+
+softmax_focal_loss = gradient_of(losses.softmax_focal_loss, _beside_targets, TARGETS, FINITE)(_softmax_focal_loss)
+softmax_focal_loss_with_integer_labels = gradient_of(
+    losses.softmax_focal_loss_with_integer_labels, _beside_labels, LABEL, OUT_OF_RANGE
+)(_softmax_focal_loss)
 
 OUTCOMES, ERRORS = "[2.0, -1.0], [1.0, 0.3]", "[0.5, 3.0], [0.0, 0.0]"
 
 
 @of_elements(losses.sigmoid_binary_cross_entropy, OUTCOMES, edge="finite at ±inf.")
-def sigmoid_binary_cross_entropy(z: Array, t: Array) -> Array:
-    """(log σ)′ = σ(−z) and (log(1 − σ))′ = −σ(z), so that −t·σ(−z) + (1 − t)·σ(z) = σ(z) − t."""
-    return (1.0 - t) * sigmoid(z) - t * sigmoid(-z)
+def sigmoid_binary_cross_entropy(
+    z: Array, t: Array, *, label_smoothing: Numbers | None, positive_weight: Numbers | None
+) -> Array:
+    """(log σ)′ = σ(−z) and (log(1 − σ))′ = −σ(z), so that the slope is (1 − t)·σ(z) − w·t·σ(−z); σ(z) − t for w = 1."""
+    if label_smoothing is not None:
+        rate = parameter("label_smoothing", label_smoothing, z)
+        t = (1.0 - rate) * t + 0.5 * rate
+    weight = 1.0 if positive_weight is None else parameter("positive_weight", positive_weight, z)
+    return (1.0 - t) * sigmoid(z) - weight * t * sigmoid(-z)
 
 
 @of_elements(losses.focal_loss, OUTCOMES, edge="finite at ±inf; differentiable where 0 < p < 1.")
@@ -144,3 +172,10 @@ def huber_loss(prediction: Array, target: Array, *, delta: Numbers) -> Array:
     """½e² has the slope e, δ(|e| − ½δ) the slope δ·sign(e); at |e| = δ they meet: the error clipped to [−δ, δ]."""
     bound = parameter("delta", delta, prediction)
     return jnp.clip(prediction - target, -bound, bound)
+
+
+@of_elements(losses.pseudo_huber_loss, ERRORS, edge="±δ at an infinite error, NaN at NaN.")
+def pseudo_huber_loss(prediction: Array, target: Array, *, delta: Numbers) -> Array:
+    """By the chain rule [δ²√(1 + (e/δ)²)]′ = δ²·(e/δ²)/√(1 + (e/δ)²) = e/√(1 + (e/δ)²)."""
+    error, bound = prediction - target, parameter("delta", delta, prediction)
+    return jnp.where(jnp.isinf(error), jnp.sign(error) * bound, error / jnp.hypot(1.0, error / bound))

@@ -3,6 +3,7 @@
 A zero in the array is a cell of the alphabet that was not seen; a cell that cannot occur is left out by `where=`.
 """
 
+from jxent.counts._agreement import adjusted_mutual_information
 from jxent.counts._entropy import entropy, entropy_moments
 from jxent.counts._joint import conditional_mutual_information, kl_divergence, mutual_information
 from jxent.counts._labels import from_labels, out_of_range
@@ -11,6 +12,7 @@ from jxent.counts._resampling import Interval, PermutationTest, bootstrap_interv
 __all__ = [
     "Interval",
     "PermutationTest",
+    "adjusted_mutual_information",
     "bootstrap_interval",
     "conditional_mutual_information",
     "entropy",

@@ -4,7 +4,15 @@ A softmax loss on `[..., K]` returns `[...]`; the elementwise losses keep the sh
 `mean` is the average that is safe when nothing takes part.
 """
 
-from jxent.losses._elementwise import focal_loss, huber_loss, l1_loss, l2_loss, sigmoid_binary_cross_entropy
+from jxent.losses._elementwise import (
+    focal_loss,
+    huber_loss,
+    l1_loss,
+    l2_loss,
+    pseudo_huber_loss,
+    sigmoid_binary_cross_entropy,
+)
+from jxent.losses._focal import softmax_focal_loss, softmax_focal_loss_with_integer_labels
 from jxent.losses._mean import mean
 from jxent.losses._softmax import kl_divergence, softmax_cross_entropy, softmax_cross_entropy_with_integer_labels
 
@@ -15,7 +23,10 @@ __all__ = [
     "l1_loss",
     "l2_loss",
     "mean",
+    "pseudo_huber_loss",
     "sigmoid_binary_cross_entropy",
     "softmax_cross_entropy",
     "softmax_cross_entropy_with_integer_labels",
+    "softmax_focal_loss",
+    "softmax_focal_loss_with_integer_labels",
 ]

@@ -36,14 +36,22 @@ def _keep(loss: Array, mask: Array | None) -> Array:
 
 @public
 def sigmoid_binary_cross_entropy(
-    logits: LogOdds, targets: Probability, *, where: Mask | None = None
+    logits: LogOdds,
+    targets: Probability,
+    *,
+    label_smoothing: UnitInterval | None = None,
+    positive_weight: NonNegative | None = None,
+    where: Mask | None = None,
 ) -> Float[Array, "..."]:
-    """Binary cross-entropy −[t·log σ(z) + (1 − t)·log(1 − σ(z))] of a logit, elementwise, in nats.
+    """Binary cross-entropy −[w·t·log σ(z) + (1 − t)·log(1 − σ(z))] of a logit, elementwise, in nats.
 
     Args:
         logits: `[...]`, log-odds of the outcome.
         targets: `[...]` in [0, 1]. A scalar may stand beside any array; otherwise the ranks match and
             axes of size 1 broadcast.
+        label_smoothing: ε in [0, 1], a traced scalar: t becomes (1 − ε)·t + ε/2.
+        positive_weight: w ≥ 0, a traced scalar, applied after smoothing; None is 1. For rare outcomes, the number of
+            negative ones over that of positive ones.
         where: boolean mask of the elements that take part; the others give 0 and gradient 0.
 
     Returns:
@@ -51,7 +59,7 @@ def sigmoid_binary_cross_entropy(
 
     Edge cases: a logit of ±inf gives 0 for the target it predicts and +inf for any other.
 
-    Gradient: σ(z) − t in the logits, accurate in both tails; −z in the targets.
+    Gradient: (1 − t)·σ(z) − w·t·σ(−z) in the logits, accurate in both tails; −z in the targets for w = 1.
 
     Example:
         >>> from jxent import losses
@@ -61,7 +69,16 @@ def sigmoid_binary_cross_entropy(
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.90.
     """
     z, t, mask = _operands("logits", logits, targets, where)
-    return _keep(classification.sigmoid_loss(z, t), mask)
+    if label_smoothing is not None:
+        rate = parameter("label_smoothing", label_smoothing, z)
+        t = (1.0 - rate) * t + 0.5 * rate
+    if positive_weight is None:
+        return _keep(classification.sigmoid_loss(z, t), mask)
+    positive = parameter("positive_weight", positive_weight, z) * t
+    weight = positive + (1.0 - t)
+    share = positive / jnp.where(weight == 0.0, 1.0, weight)
+    loss = jnp.where(weight == 0.0, 0.0, weight * classification.sigmoid_loss(z, share))
+    return _keep(loss, mask)
 
 
 @public
@@ -209,3 +226,39 @@ def huber_loss(
     # Neither δ nor the error is infinite where the other form is taken: ∞ − ∞ has no slope.
     outer, slope = jnp.where(within, 0.0, size), jnp.where(within, 0.0, bound)
     return _keep(jnp.where(within, 0.5 * inner * inner, slope * (outer - 0.5 * slope)), mask)
+
+
+@public
+def pseudo_huber_loss(
+    predictions: Real,
+    targets: Real,
+    *,
+    delta: Positive = 1.0,
+    where: Mask | None = None,
+) -> Float[Array, "..."]:
+    """Pseudo-Huber loss δ²(√(1 + (e/δ)²) − 1), e = prediction − target, elementwise: a smooth Huber loss.
+
+    Args:
+        predictions: `[...]`.
+        targets: `[...]`. A scalar may stand beside any array; otherwise the ranks match and axes of
+            size 1 broadcast.
+        delta: δ > 0, a scalar: ½e² for errors well below it, δ|e| for those well above; traced and differentiable.
+        where: boolean mask of the elements that take part; the others give 0 and gradient 0.
+
+    Returns:
+        The broadcast shape of the operands.
+
+    Edge cases: an infinite error gives +inf; NaN in either operand gives NaN; δ = ∞ is the squared error.
+
+    Gradient: e/√(1 + (e/δ)²), ±δ at an infinite error.
+
+    Example:
+        >>> from jxent import losses
+        >>> [round(float(x), 4) for x in losses.pseudo_huber_loss([0.5, 3.0], [0.0, 0.0])]
+        [0.118, 2.1623]
+
+    Reference: P. Charbonnier, L. Blanc-Féraud, G. Aubert and M. Barlaud, Deterministic edge-preserving regularization
+    in computed imaging, IEEE Transactions on Image Processing 6 (1997).
+    """
+    prediction, target, mask = _operands("predictions", predictions, targets, where)
+    return _keep(classification.pseudo_huber(prediction - target, parameter("delta", delta, prediction)), mask)

@@ -33,7 +33,7 @@ from jxent._numerics.classification import SoftmaxLoss, label_loss, of_labels, t
 from jxent._numerics.compiler import recompute
 
 
-def _beside_targets(logits: Numbers, targets: Numbers, axis: Axis) -> tuple[Array, Array, tuple[int, ...]]:
+def beside_targets(logits: Numbers, targets: Numbers, axis: Axis) -> tuple[Array, Array, tuple[int, ...]]:
     """Logits and a distribution per row, of one shape and dtype, and the axes of the classes."""
     z, t = as_float("logits", logits), jnp.asarray(targets)
     if jnp.issubdtype(t.dtype, jnp.integer) and t.ndim == z.ndim - 1:
@@ -91,7 +91,7 @@ def softmax_cross_entropy(
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.108; label smoothing: C. Szegedy
     et al., Rethinking the Inception architecture (2016), section 7.
     """
-    z, t, axes = _beside_targets(logits, targets, axis)
+    z, t, axes = beside_targets(logits, targets, axis)
     mask = participation(where, z)
     z, some = masked(z, mask, axes)
     if mask is not None:
@@ -231,7 +231,7 @@ def kl_divergence(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
     """
-    z, t, axes = _beside_targets(logits, targets, axis)
+    z, t, axes = beside_targets(logits, targets, axis)
     mask = participation(where, z)
     z, some = masked(z, mask, axes)
     if mask is not None:
