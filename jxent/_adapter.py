@@ -1,7 +1,7 @@
 """From the options of a public function of `probs` or `logits` to a measure of its rows or of its tables.
 
-A measure of several variables of logits sees the joint probabilities, which the softmax gives with their relative
-accuracy, tails included; each divides cells by margins, so that nothing of it is lost.
+A measure of several variables of logits is computed from the joint probabilities. The softmax gives them with full
+relative accuracy, tails included. The measures divide cells by margins, which keeps that accuracy.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from jxent._checks import (
 from jxent._numerics import generator as generators
 from jxent._numerics import rows, tables
 from jxent._numerics import softmax as sm
-from jxent._numerics.compiler import trailing
+from jxent._numerics.compiler import ShardedAxes, any_over, trailing
 from jxent._numerics.kernels import ENTROPY, Kernel
 from jxent._numerics.rows import Room, RowMeasure, evaluate
 
@@ -33,29 +33,38 @@ TableMeasure = Callable[[Array], Array]
 
 
 def masked(z: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array | None]:
-    """Logits with −∞ where they take no part, and which rows have any part at all.
+    """Logits with −∞ for masked elements, and the mask of rows in which any element takes part.
 
-    A row without any part becomes a row of zeros: its result is set to 0 afterwards, and no NaN of a
-    row of −∞ can reach the gradient.
+    Other rows become rows of zeros: their results are set to 0 afterwards, and no NaN of a row of −∞ can
+    reach the gradient.
     """
     if mask is None:
         return z, None
-    part = jnp.any(mask, axis=axes, keepdims=True)
+    part = any_over(mask, axes)
     return jnp.where(part, jnp.where(mask, z, -jnp.inf), 0.0), part
 
 
 def finish(
     row: Array, part: Array | None, axes: Axes, *, keepdims: bool, base: float | None, empty: float = 0.0
 ) -> Array:
-    """Units, the reduced axes put back, and the value of rows in which nothing takes part."""
+    """Convert units, put the reduced axes back, and set the value of rows in which nothing takes part."""
     row = rows.keep(rows.in_units(row, log_base_factor(base)), axes, keepdims=True)
     if part is not None:
         row = jnp.where(part, row, empty)
     return row if keepdims else jnp.squeeze(row, axes)
 
 
+def along(axes: Axes, axis_name: str | None) -> Axes:
+    """The axes of the categories, sharded over a mesh axis where one is named."""
+    if axis_name is None:
+        return axes
+    if not isinstance(axis_name, str):
+        raise TypeError(f"axis_name={axis_name!r} must be the name of one mesh axis, such as 'classes', or None")
+    return ShardedAxes(axes, axis_name)
+
+
 class Adapter:
-    """One of the two rooms: the names of its operands, and what a mask makes of them."""
+    """One of the two rooms, `probs` or `logits`: the names of its operands, and the effect of a mask on them."""
 
     def __init__(self, room: Room, one: str, two: tuple[str, str], entropy: tables.Entropy) -> None:
         self.room, self.name, self.names, self.entropy = room, one, two, entropy
@@ -63,12 +72,12 @@ class Adapter:
     def _masked(self, operand: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array | None]:
         if self.room.normalized or mask is None:
             return masked(operand, mask, axes)
-        return jnp.where(mask, operand, 0.0), jnp.any(mask, axis=axes, keepdims=True)
+        return jnp.where(mask, operand, 0.0), any_over(mask, axes)
 
     def operands(
-        self, values: Sequence[Numbers], axis: Axis, where: Numbers | None
+        self, values: Sequence[Numbers], axis: Axis, where: Numbers | None, axis_name: str | None = None
     ) -> tuple[list[Array], Axes, Array | None]:
-        """Operands of one shape and dtype, masked, the axes of the categories, and which rows have a part."""
+        """Masked operands of one shape and dtype, the axes of the categories, and the mask of rows that take part."""
         if len(values) == 2:
             first, second = (as_float(name, value) for name, value in zip(self.names, values, strict=True))
             first, second, axes = match_rows(self.names, first, second, axis)
@@ -76,6 +85,7 @@ class Adapter:
         else:
             arrays = [as_float(self.name, values[0])]
             axes = category_axes(self.name, arrays[0], axis)
+        axes = along(axes, axis_name)
         mask = participation(where, arrays[0])
         pairs = [self._masked(a, mask, axes) for a in arrays]
         return [a for a, _ in pairs], axes, pairs[0][1]
@@ -89,9 +99,10 @@ class Adapter:
         where: Numbers | None,
         keepdims: bool,
         base: float | None = None,
+        axis_name: str | None = None,
     ) -> Array:
         """A measure of one distribution or of two, in units of `base`; `theta` are its traced parameters."""
-        arrays, axes, part = self.operands(values, axis, where)
+        arrays, axes, part = self.operands(values, axis, where, axis_name)
         operands, inner = trailing(axes, *arrays)
         row = evaluate(self.room, measure, inner, operands, tuple(theta))
         return finish(row, part, axes, keepdims=keepdims, base=base)
@@ -122,7 +133,7 @@ class Adapter:
         base: float | None = None,
         keepdims: bool,
     ) -> Array:
-        """A measure of variables by name, in the order of the names, or of any number of them in a list."""
+        """A measure of named variables, in the order of the names, or of a list of any number of variables."""
         name, table = self.name, as_float(self.name, value)
         if isinstance(variables, Mapping):
             groups = table_variables(name, table, **variables)

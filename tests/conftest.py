@@ -201,7 +201,7 @@ COMPILED_QUICKLY = frozenset(
     f"test_{name}"
     for name in (
         *("derivatives", "boundary", "package", "joint", "orders"),
-        *("pairwise", "table", "linear", "linear_sharded"),
+        *("pairwise", "table", "linear", "linear_extremes", "linear_sharded"),
     )
 )
 

@@ -30,14 +30,14 @@ ROOMS = ("_numerics", "probs", "logits")
 # Those that most changes fail first.
 TESTS = (
     *("values", "numbers", "derivatives", "orders", "joint", "pairwise", "losses", "options", "extremes"),
-    *("package", "accuracy", "boundary", "counts"),
+    *("package", "accuracy", "boundary", "counts", "counts_methods", "counts_tables"),
 )
 # Those that have a row for every public function: of the functions that run the changed line, up to so many.
 EVERY, MOST = ("values", "accuracy", "derivatives", "extremes", "boundary", "options"), 8
 # The tests of a module by words in its name, also the slow ones among them.
 OWN = (
     (("fast",), ("quick", "mapped")),
-    (("gamma",), ("counts", "bias")),
+    (("gamma",), ("counts", "counts_methods", "counts_tables", "bias")),
     (("tables", "joint", "multivariate", "margins", "information"), ("joint",)),
     (("pairwise", "geometry"), ("pairwise",)),
     (("generator", "orders", "renyi", "divided"), ("orders",)),

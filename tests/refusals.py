@@ -14,8 +14,11 @@ import numpy as np
 
 from jxent import data, logits, losses, probs, regression
 from jxent.__main__ import main
-from tests.test_data import BAD_CSV, BAD_IDX, BAD_MEMBERS, BAD_NPZ, GOOD_Y, write, write_pair, write_zip
-from tests.test_fit import REFUSED, X, Y
+from tests.files import write, write_pair, write_zip
+from tests.test_data import BAD_CSV
+from tests.test_data_idx import BAD_IDX
+from tests.test_data_npz import BAD_MEMBERS, BAD_NPZ, GOOD_Y
+from tests.test_fit_reports import REFUSED, X, Y
 
 IDX = ("not idx", "labels as images", "cut", "counts differ", "gzip trailing", "gzip checksum")
 NPZ = ("no arrays named so", "objects in x", "nan", "lengths", "sum", "x_test alone")

@@ -1,7 +1,6 @@
-"""Calibration: published numbers, plain definitions, masks and weights, streams, temperature, what is refused."""
+"""Calibration: published numbers, plain definitions, masks and weights, transforms, what is refused."""
 
 import functools
-import inspect
 
 import jax
 import jax.numpy as jnp
@@ -9,10 +8,10 @@ import numpy as np
 import pytest
 import sklearn.metrics
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from scipy.optimize import minimize_scalar
 
 import jxent
 from jxent import calibration
+from tests.predictions import predictions
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -22,15 +21,6 @@ EXAMPLE = (
     np.array([[0.25, 0.20, 0.55], [0.55, 0.05, 0.40], [0.10, 0.30, 0.60], [0.90, 0.05, 0.05]]),
     np.array([0, 1, 2, 0]),
 )
-
-
-@functools.cache
-def predictions(count=200, classes=4, seed=0):
-    rng = np.random.default_rng(seed)
-    logits = 2 * rng.normal(size=(count, classes))
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    labels = np.array([rng.choice(classes, p=0.7 * row + 0.3 / classes) for row in p])
-    return p, labels, rng.uniform(0.1, 2.0, size=count)
 
 
 def plain(p, labels, weights, num_bins):
@@ -279,164 +269,6 @@ def test_rows_may_lie_along_any_number_of_axes():
     assert float(calibration.brier_score(p[0], labels[0])) == pytest.approx(
         float(calibration.brier_score(p[:1], labels[:1])), rel=1e-6
     )
-
-
-# Streams
-
-
-def collected(state):
-    result = calibration.result(state)
-    names = [n for n in result._fields if n != "reliability_curve"]
-    return {n: np.asarray(getattr(result, n)) for n in names} | {"curve": np.stack(result.reliability_curve)}
-
-
-def assert_same(found, expected):
-    for name in expected:
-        np.testing.assert_allclose(found[name], expected[name], rtol=2e-6, atol=1e-7, err_msg=name)
-
-
-def test_a_stream_gives_the_measures_of_the_whole():
-    p, labels, weights = predictions()
-    whole = collected(calibration.update(calibration.init(4, num_bins=BINS), p, labels, weights=weights))
-    for name in MEASURES:
-        np.testing.assert_allclose(whole[name], measured(name, p, labels, weights=weights), rtol=1e-6, atol=1e-7)
-    for k in (1, 2, 3, 4):
-        best = calibration.top_k_accuracy(p, labels, k=k, weights=weights)
-        assert float(whole["top_k_accuracy"][k - 1]) == pytest.approx(float(best), rel=1e-6)
-    curve = np.stack(calibration.reliability_curve(p, labels, num_bins=BINS, weights=weights))
-    np.testing.assert_allclose(whole["curve"], curve, rtol=1e-6)
-    state = calibration.init(4, num_bins=BINS)
-    for i in range(0, 200, 40):
-        state = calibration.update(state, p[i : i + 40], labels[i : i + 40], weights=weights[i : i + 40])
-    assert_same(collected(state), whole)
-    parts = [
-        calibration.update(calibration.init(4, num_bins=BINS), p[i::3], labels[i::3], weights=weights[i::3])
-        for i in range(3)
-    ]
-    assert_same(collected(calibration.merge(*parts)), whole)
-
-
-def test_a_stream_inside_jit_scan_and_shard_map():
-    p, labels, weights = predictions()
-    whole = collected(calibration.update(calibration.init(4), p, labels, weights=weights))
-    batches = (p.reshape(5, 40, 4), labels.reshape(5, 40), weights.reshape(5, 40))
-
-    @jax.jit
-    def scanned(batches):
-        step = lambda state, b: (calibration.update(state, b[0], b[1], weights=b[2]), None)  # noqa: E731
-        return jax.lax.scan(step, calibration.init(4), jax.tree.map(jnp.asarray, batches))[0]
-
-    assert_same(collected(scanned(batches)), whole)
-    mesh = jax.make_mesh((1,), ("rows",))
-    spec = PartitionSpec("rows")
-
-    def part(p, labels, weights):
-        return jax.lax.psum(calibration.update(calibration.init(4), p, labels, weights=weights), "rows")
-
-    spread = jax.jit(jax.shard_map(part, mesh=mesh, in_specs=spec, out_specs=PartitionSpec()))
-    given = [jax.device_put(jnp.asarray(a), NamedSharding(mesh, spec)) for a in (p, labels, weights)]
-    assert_same(collected(spread(*given)), whole)
-
-
-def test_states_that_do_not_belong_together_are_refused():
-    with pytest.raises(ValueError, match=r"merge.*2 states of 2 different shapes"):
-        calibration.merge(calibration.init(3), calibration.init(4))
-    with pytest.raises(ValueError, match=r"merge.*0 states"):
-        calibration.merge()
-    with pytest.raises(ValueError, match="`p` has 2 classes and the state 3"):
-        calibration.update(calibration.init(3), [[0.5, 0.5]], [0])
-    # Below the type check of the test process.
-    merge = inspect.unwrap(calibration.merge)
-    with pytest.raises(TypeError, match=r"merge\(\): got a list, expected states; .* merge\(\*states\)"):
-        merge([calibration.init(3), calibration.init(3)])
-
-
-def test_the_sums_of_a_state_are_of_a_floating_dtype():
-    for half in (jnp.bfloat16, jnp.float16, "float16"):
-        assert {a.dtype for a in calibration.init(3, dtype=half)} == {jnp.dtype(jnp.float32)}
-    for other in (jnp.int32, bool, jnp.complex64):
-        with pytest.raises(TypeError, match=r"init\(\): dtype=.* must be floating"):
-            calibration.init(3, dtype=other)
-
-
-def test_numbers_of_classes_and_bins_may_come_from_an_array():
-    labels = np.array([0, 2, 1])
-    state = calibration.init(labels.max() + 1, num_bins=np.int32(5))
-    assert state.classes.shape == calibration.init(jnp.asarray(labels).max() + 1, num_bins=5).classes.shape == (5, 4, 3)
-
-
-# Temperature
-
-
-def likelihood(beta, logits, labels, weights):
-    z = beta * logits
-    z = z - z.max(axis=1, keepdims=True)
-    rows = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), labels]
-    return weights @ rows / weights.sum()
-
-
-@pytest.mark.parametrize("scale", [0.01, 1.0, 300.0])
-@pytest.mark.usefixtures("x64")
-def test_temperature_is_the_minimum_of_the_likelihood(scale):
-    p, labels, weights = predictions()
-    logits = scale * np.log(p) + 5.0
-    found = float(calibration.fit_temperature(logits, labels, weights=weights))
-    best = minimize_scalar(likelihood, (0.5 / scale, 1 / scale), args=(logits, labels, weights), tol=1e-12)
-    assert 1 / found == pytest.approx(best.x, rel=1e-6)
-    assert scale < found < 3 * scale  # the labels were drawn from flatter probabilities
-
-
-def test_temperature_at_the_edges():
-    assert float(calibration.fit_temperature([[2.0, 0.0], [0.0, 1.0]], [0, 1])) == 0.0
-    assert float(calibration.fit_temperature([[2.0, 0.0], [0.0, 1.0]], [1, 0])) == np.inf
-    assert float(calibration.fit_temperature([[2.0, 0.0]], [0], where=[False])) == 1.0
-    assert np.isnan(calibration.fit_temperature([[2.0, 0.0]], [2]))
-    assert np.isnan(calibration.fit_temperature([[np.nan, 0.0]], [0]))
-    assert float(calibration.fit_temperature([[2.0, 2.0, 0.0], [1.0, 0.0, 0.0]], [0, 0])) == 0.0
-    some = [[2.0, 0.0, -np.inf], [1.0, 0.0, -np.inf], [1.5, 0.0, -np.inf]]
-    found = calibration.fit_temperature(some, [0, 0, 1])
-    without = calibration.fit_temperature([row[:2] for row in some], [0, 0, 1])
-    assert float(found) == pytest.approx(float(without), rel=1e-6)
-
-
-@pytest.mark.usefixtures("x64")
-def test_gradient_of_the_temperature_is_that_of_finite_differences():
-    p, labels, _ = predictions(count=30)
-    logits = np.log(p)
-    direction = np.random.default_rng(1).normal(size=logits.shape)
-    along = lambda t: calibration.fit_temperature(logits + t * direction, labels)  # noqa: E731
-    step = 1e-5
-    expected = (along(step) - along(-step)) / (2 * step)
-    assert float(jax.grad(along)(0.0)) == pytest.approx(float(expected), rel=1e-6)
-    assert float(jax.jvp(along, (0.0,), (1.0,))[1]) == pytest.approx(float(expected), rel=1e-6)
-
-
-@pytest.mark.usefixtures("x64")
-def test_gradient_of_the_temperature_in_the_weights():
-    p, labels, weights = predictions(count=30)
-    logits, weights = np.log(p), weights * (np.arange(30) > 2)
-    along = lambda w: calibration.fit_temperature(logits, labels, weights=w)  # noqa: E731
-    step = 1e-5 * np.eye(30)
-    expected = [float(along(weights + s) - along(weights - s)) / 2e-5 for s in step[:5]]
-    np.testing.assert_allclose(jax.grad(along)(jnp.asarray(weights))[:5], expected, rtol=1e-6)
-
-
-def test_a_row_without_weight_has_no_part_in_the_temperature():
-    logits = jnp.asarray([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [0.0, -jnp.inf], [jnp.inf, 0.0]])
-    labels, weights = jnp.asarray([0, 0, 1, 1, 0]), jnp.asarray([1.0, 1.0, 1.0, 0.0, 0.0])
-    found, slope = jax.value_and_grad(lambda z: calibration.fit_temperature(z, labels, weights=weights))(logits)
-    assert float(found) == pytest.approx(2 / np.log(2), rel=1e-6)
-    expected = jax.grad(lambda z: calibration.fit_temperature(z, labels[:3]))(logits[:3])
-    np.testing.assert_allclose(slope, np.concatenate([expected, np.zeros((2, 2))]), rtol=1e-6)
-
-
-@pytest.mark.parametrize("scale", [2e30, 1.0, 2e-30])
-def test_temperature_of_logits_of_any_size(scale):
-    logits = jnp.asarray([[scale, 0.0]] * 3)
-    found, slope = jax.value_and_grad(lambda z: calibration.fit_temperature(z, jnp.asarray([0, 0, 1])))(logits)
-    assert float(found) == pytest.approx(scale / np.log(2), rel=1e-6)
-    # Proportional to the logits, the temperature is their product with its gradient.
-    assert float(jnp.sum(slope * logits)) == pytest.approx(float(found), rel=1e-5)
 
 
 # Transforms and refusals

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from jxent import counts, samples
-from tests.test_cli import call
+from tests.commands import call
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 KINDS = ["cat"] * 6 + ["dog"] * 3 + ["owl"]

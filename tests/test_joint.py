@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from jxent import logits, probs
-from tests.table import GIANT_BIT, TABLE, XOR, batch, core_first
+from tests.rows import GIANT_BIT, XOR
+from tests.table import TABLE, batch, core_first
 
 ROOMS = [probs, logits]
 # Costly to compile twice: the logits in the slow pass.

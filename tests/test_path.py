@@ -138,9 +138,9 @@ def lane_task(soft):
     if soft:
         targets = jax.nn.softmax(jax.random.normal(keys[2], (20, 4), jnp.float64))
     share = jax.random.uniform(keys[3], (2, 20), jnp.float64) / 10
-    task = _lanes.task(x, targets, share, jnp.asarray([0.1, 0.3]))
+    task = _lanes.lane_objective(x, targets, share, jnp.asarray([0.1, 0.3]))
     weights = jax.random.normal(keys[4], (2, 4, 5), jnp.float64)
-    return task, targets, _lanes.Point(weights, jax.random.normal(keys[5], (2, 4), jnp.float64))
+    return task, targets, _lanes.LaneParams(weights, jax.random.normal(keys[5], (2, 4), jnp.float64))
 
 
 def plain(task, targets, point):
@@ -158,7 +158,7 @@ def test_value_gradient_and_hessian_of_lanes_are_those_of_autodiff(soft, many, m
     task, targets, point = lane_task(soft)
     state = _descent.at(task, point, 0)
     value, gradient = jax.value_and_grad(functools.partial(plain, task, targets))(point)
-    np.testing.assert_allclose(jnp.sum(state.tally.value), value, rtol=1e-14)
+    np.testing.assert_allclose(jnp.sum(state.convergence.value), value, rtol=1e-14)
     for a, b in zip(state.gradient, gradient, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-14)
     direction = jax.tree.map(jnp.cos, point)
@@ -173,10 +173,12 @@ def test_losses_and_slopes_keep_their_tails(many, monkeypatch):
     """Whether classes are taken together or one by one."""
     monkeypatch.setattr(_lanes, "MANY", many)
     z = jnp.asarray([[[40.0], [0.0], [-3.0]]], jnp.float32)
-    task = _lanes.task(jnp.zeros((1, 1), jnp.float32), jnp.asarray([0]), jnp.ones((1, 1), jnp.float32), jnp.zeros(1))
+    task = _lanes.lane_objective(
+        jnp.zeros((1, 1), jnp.float32), jnp.asarray([0]), jnp.ones((1, 1), jnp.float32), jnp.zeros(1)
+    )
     tail = np.exp(-40.0) + np.exp(-43.0)
     for targets in (jnp.asarray([0]), jnp.asarray([[1.0, 0.0, 0.0]])):
-        given = _lanes.task(task.x[:, :-1], targets, task.share, task.l2)
+        given = _lanes.lane_objective(task.x[:, :-1], targets, task.share, task.l2)
         losses, slope = _lanes.losses(given, z)
         np.testing.assert_allclose(losses[0, 0], tail, rtol=1e-6)
         np.testing.assert_allclose(slope[0, :, 0], [-tail, np.exp(-40.0), np.exp(-43.0)], rtol=1e-6)
@@ -351,7 +353,7 @@ def test_with_every_direction_whole_the_blocks_are_those_of_the_features(monkeyp
     task, _, point = lane_task(soft=False)
     p = _lanes.probabilities(task, _descent.at(task, point, 0).slope)
     plain_blocks = _curvature.applied(_curvature.inverse(task, p), point)
-    monkeypatch.setattr(_curvature, "WHOLE", 1)
+    monkeypatch.setattr(_curvature, "FULL", 1)
     turned = task._replace(basis=_curvature.basis(task.x[:, :-1], 4))
     assert turned.basis is not None
     for a, b in zip(_curvature.applied(_curvature.inverse(turned, p), point), plain_blocks, strict=True):

@@ -1,4 +1,4 @@
-"""The boundary of the public functions: what arguments hold, conversion, checks of shapes, dtypes and options."""
+"""The boundary of the public functions: domains of arguments, conversion, checks of shapes, dtypes and options."""
 
 from jxent._checks.arguments import (
     as_float,

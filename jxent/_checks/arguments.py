@@ -18,12 +18,12 @@ OF_TWO_OUTCOMES = "; binary_entropy, binary_cross_entropy and binary_kl_divergen
 
 
 def as_float(name: str, value: Numbers) -> Array:
-    """The operand in the dtype that is computed in: float32 for halves, the default float for integers."""
+    """The operand in the dtype of the computation: float32 for halves, the default float for integers."""
     array = jnp.asarray(value)
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise TypeError(f"`{name}` has dtype {array.dtype}, expected real numbers; take its real part first")
     if not jnp.issubdtype(array.dtype, jnp.floating):
-        # A Python int stays weak, as a Python float does: it takes the dtype of what stands beside it.
+        # A Python int stays weak, as a Python float does: it takes the dtype of the other operand.
         return array * 1.0 if array.weak_type else array.astype(jnp.result_type(float))
     if jnp.finfo(array.dtype).bits < 32:
         return array.astype(jnp.float32)
@@ -73,7 +73,7 @@ def table_variables(name: str, array: Array, **variables: Any) -> tuple[tuple[in
         if not group:
             raise ValueError(f"{label}=() names no axis of `{name}` of shape {array.shape}")
         normal = category_axes(name, array, group)
-        # In the caller's order: it does not change a measure, but keeps errors readable.
+        # Variables in the caller's order: it does not change a measure, but keeps errors readable.
         for a in normal:
             if a in owner:
                 raise ValueError(
@@ -101,7 +101,7 @@ def listed_variables(name: str, array: Array, variables: Any, label: str = "vari
 def margin_axes(
     name: str, array: Array, variables: Axis, table: Axis | None
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """All axes of the table, and those that are summed."""
+    """All axes of the table, and the summed axes."""
     (kept,) = table_variables(name, array, variables=variables)
     every = tuple(range(array.ndim)) if table is None else table_variables(name, array, table=table)[0]
     if not set(kept) <= set(every):
@@ -147,12 +147,12 @@ def row_pairs(first_name: str, first: Numbers, second_name: str, second: Numbers
             f"`{first_name}` has shape {a.shape} and `{second_name}` {b.shape}, expected [N, K] and [M, K] with the "
             f"same K of at least 1; a single row is {first_name}[None, :], and batches go by jax.vmap"
         )
-    # All pairs of rows that explicit mesh axes shard have no layout that follows from theirs.
+    # The layout of sharded rows does not determine a layout of their pairs.
     return gathered(a), gathered(b)
 
 
 def boolean(name: str, value: Numbers) -> Array:
-    """A mask, which numbers are not."""
+    """A boolean mask; numbers are refused."""
     mask = jnp.asarray(value)
     if mask.dtype != jnp.bool_:
         raise TypeError(f"`{name}` has dtype {mask.dtype}, expected bool; write `{name} != 0`")
@@ -170,7 +170,7 @@ def participation(where: Numbers | None, array: Array) -> Array | None:
         shape = None
     if shape != array.shape:
         raise ValueError(f"`where` has shape {mask.shape}, which does not broadcast to the operand {array.shape}")
-    # The rank is raised by hand: rank promotion may be set to "raise".
+    # The rank is raised explicitly: rank promotion may be set to "raise".
     return jnp.broadcast_to(mask.reshape((1,) * (array.ndim - mask.ndim) + mask.shape), array.shape)
 
 
@@ -186,7 +186,7 @@ def log_base_factor(base: float | None) -> float:
 
 
 def unit(base: float | int | None) -> str:
-    """What a logarithm to that base is counted in; an error if it is no base."""
+    """The unit of a logarithm to that base; an error if it is no base."""
     log_base_factor(None if base is None else float(base))
     return "nats" if base is None else {2.0: "bits", 10.0: "hartleys"}.get(float(base), f"units of log {base:g}")
 
@@ -212,12 +212,12 @@ def elementwise(**operands: Numbers) -> tuple[Array, ...]:
 
 
 def rows_beside(z: Array, axis: int) -> tuple[int, ...]:
-    """The shape of what stands once for each row: that of the logits without the class axis."""
+    """The shape of an array with one entry per row: that of the logits without the class axis."""
     return z.shape[:axis] + z.shape[axis + 1 :]
 
 
 def class_labels(labels: Numbers, rows: tuple[int, ...], beside: str, *, soft: str) -> Array:
-    """Integer class ids, one per row; `beside` names what has the rows and `soft` where distributions go."""
+    """Integer class ids, one per row; messages name the operand `beside` with the rows and the hint `soft`."""
     ids = jnp.asarray(labels)
     if not jnp.issubdtype(ids.dtype, jnp.integer):
         raise TypeError(
@@ -230,7 +230,7 @@ def class_labels(labels: Numbers, rows: tuple[int, ...], beside: str, *, soft: s
             f"`labels` has shape {ids.shape} and {beside}: expected one class id per row, shape {rows}{one_hot}"
         )
     if ids.dtype.itemsize >= 4 and ids.dtype != jnp.int32:
-        # Saturated, not wrapped: what was out of range stays out of range.
+        # Saturated, not wrapped: an id out of range stays out of range.
         limits = jnp.iinfo(jnp.int32)
         low = 0 if jnp.issubdtype(ids.dtype, jnp.unsignedinteger) else limits.min
         ids = jnp.clip(ids, low, limits.max)
@@ -238,7 +238,7 @@ def class_labels(labels: Numbers, rows: tuple[int, ...], beside: str, *, soft: s
 
 
 def weights_like(weights: Numbers, values: Array, name: str = "values") -> Array:
-    """Weights broadcast to the values, of their dtype; `name` is what the caller calls those."""
+    """Weights broadcast to the values, in their dtype; `name` is the caller's name of the values."""
     w = as_float("weights", weights)
     if w.ndim > values.ndim or any(
         m not in (1, n) for m, n in zip(reversed(w.shape), reversed(values.shape), strict=False)
@@ -253,7 +253,7 @@ def weights_like(weights: Numbers, values: Array, name: str = "values") -> Array
 
 
 def per_class(name: str, value: Numbers, classes: tuple[int, ...], beside: str, like: Array) -> Array:
-    """One number for each class, in the dtype of the operands; `beside` names what has the classes."""
+    """One number for each class, in the dtype of the operands; messages name the operand `beside` with the classes."""
     array = as_float(name, value)
     if array.shape != classes:
         raise ValueError(
@@ -275,7 +275,7 @@ def weights_of_classes(weights: Numbers | None, z: Array, axes: tuple[int, ...])
 
 
 def ignored_rows(labels: Numbers, ignore_label: int | None) -> Array | None:
-    """Which labels are the one to ignore, compared in their own dtype; None where there is none."""
+    """The mask of labels equal to `ignore_label`, compared in their own dtype; None without that label."""
     if ignore_label is None:
         return None
     if isinstance(ignore_label, bool) or not isinstance(ignore_label, int):

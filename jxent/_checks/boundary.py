@@ -24,14 +24,14 @@ def public(*, compiled: bool = True) -> Callable[[Callable[P, R]], Callable[P, R
 def public(function: Callable[..., Any] | None = None, *, compiled: bool = True) -> Any:
     """Compile a public function and guard its boundary, keeping its signature and types.
 
-    The annotations say what an argument holds (`jxent._checks.domains`). One with a domain is traced: lists, frames and
-    Python numbers become arrays before `jax.jit` sees them (a list would otherwise be a pytree of scalars), and a
-    Python number outside its interval is a `ValueError`. One without is static and becomes hashable. `inline=True`
-    lets the calls of one measure by another fuse into one program.
+    The annotations declare the domains of arguments (`jxent._checks.domains`). An argument with a domain is traced:
+    lists, frames and Python numbers become arrays before `jax.jit` sees them (a list would otherwise be a pytree of
+    scalars), and a Python number outside its interval is a `ValueError`. An argument without a domain is static and
+    becomes hashable. `inline=True` lets the call of one measure by another fuse into one program.
 
     Args:
         function: the function.
-        compiled: False for a function that takes one of the caller's, of which every new one would compile.
+        compiled: False for a function with a callable as argument: each new callable would compile again.
     """
     if function is None:
         return functools.partial(public, compiled=compiled)
@@ -77,7 +77,7 @@ def public(function: Callable[..., Any] | None = None, *, compiled: bool = True)
         if not checking.value:
             return program(*operands, **options)
         check_call(raw, roles, operands, options)
-        # What a checked function calls in turn has nothing new to say.
+        # The values are checked: the inner calls of the function need no check.
         with checking(False):  # noqa: FBT003
             return program(*operands, **options)
 

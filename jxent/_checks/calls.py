@@ -21,7 +21,7 @@ checking = jax.make_user_context(False)  # noqa: FBT003
 
 
 class ViolationError(ValueError):
-    """Values that a function does not take."""
+    """Values outside the domain of an argument."""
 
 
 class _Quiet(logging.Filter):
@@ -38,7 +38,7 @@ logging.getLogger("jax._src.debugging").addFilter(_Quiet())
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """As `jxent.checked`, where it is documented."""
+    """The implementation of `jxent.checked`, which has the documentation."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -67,7 +67,7 @@ def check_call(
     operands: Sequence[Any],
     options: Mapping[str, Any],
 ) -> None:
-    """Check one call of a public function, now or, where it is traced, when it runs."""
+    """Check one call of a public function: at once, or at run time if its arguments are traced."""
     bound = inspect.signature(function).bind(*operands, **options)
     bound.apply_defaults()
     domains = {n: d for n, d in roles.items() if isinstance(d, Domain)}

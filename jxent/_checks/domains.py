@@ -1,8 +1,8 @@
-"""What an argument holds, declared at the function by its annotation.
+"""The domain of an argument, declared by its annotation.
 
 `p: Probabilities` is an array or a sequence of numbers to a type checker, a traced operand to `public`, and rows that
-sum to 1 to `checked`. An argument without a domain picks the program: it is static. Roles mark the static arguments
-that the checks of others read, such as the axis along which a row sums to 1.
+sum to 1 to `checked`. An argument without a domain is static: its value selects the program. Roles mark static
+arguments that the checks of other arguments read, such as the axis along which a row sums to 1.
 """
 
 import enum
@@ -25,7 +25,7 @@ Check = Callable[[Array, "Call"], str | None]
 
 
 class Role(enum.Enum):
-    """Of a static argument: what the checks of the others read from it."""
+    """The meaning of a static argument for the checks of the other arguments."""
 
     CATEGORIES = "the axes over which a row sums to 1; None is all axes"
     IGNORED = "the label whose rows are left out"
@@ -35,17 +35,17 @@ class Role(enum.Enum):
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """What a traced argument holds.
+    """The domain of a traced argument.
 
     Attributes:
         check: the first violation among concrete values, as the end of a message; None if there is none.
-        convert: from what the caller hands in to what `jax.jit` takes, after the names of function and argument.
+        convert: from the names of function and argument and the caller's value to an operand of `jax.jit`.
         interval: the closed interval of a scalar.
         has_classes: whether the argument has one entry, or one row, per class.
-        classes: the axis of those; None is the axis of the categories.
+        classes: the axis of the classes; None is the axis of the categories.
         mask: whether a mask has one element for each "element" or each "row" of the operand.
         fields: the domains of the fields of a named tuple.
-        text: for the docstrings of functions that say nothing else.
+        text: the default text of the argument in docstrings.
     """
 
     check: Check | None = field(default=None, repr=False)
@@ -91,16 +91,16 @@ class Call(NamedTuple):
         return None
 
     def part(self, value: Array) -> Array:
-        """Which elements of an operand take part."""
+        """The mask of the elements of an operand that take part."""
         of_rows, of_elements = self.mask("row"), self.mask("element")
         mask = of_elements if of_rows is None else of_rows[..., None]
         try:
             return np.ones(value.shape, bool) if mask is None else np.broadcast_to(mask, value.shape)
-        except ValueError:  # the function itself says what is wrong with a shape
+        except ValueError:  # the function itself raises for a wrong shape
             return np.ones(value.shape, bool)
 
     def num_classes(self) -> int:
-        """How many classes the first argument has that declares them."""
+        """The number of classes of the first argument that declares them."""
         for name, domain in self.declared.items():
             if isinstance(domain, Domain) and domain.has_classes and name in self.values:
                 value = self.values[name]
@@ -122,7 +122,7 @@ def first(bad: Any, value: Array, expected: str) -> str | None:
 
 
 def _first_row(bad: Array, axes: Sequence[int]) -> tuple[tuple[int, ...], str]:
-    """The index of the first bad row, whose axes are kept with size 1, and how it is written."""
+    """The index of the first bad row, whose axes are kept with size 1, and the text of that index."""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     return index, f"({', '.join(':' if a in axes else str(i) for a, i in enumerate(index))})"
 
@@ -151,7 +151,7 @@ def _probability(value: Array, call: Call) -> str | None:
 
 
 FINITE = (-float(np.finfo(np.float64).max), float(np.finfo(np.float64).max))
-# Sums of rounded probabilities, and of ones that were computed in float32, are this near to 1.
+# The largest distance from 1 of a sum of probabilities that were rounded, or computed in float32.
 MASS_TOLERANCE = {"bfloat16": 3e-2, "float16": 4e-3, "float32": 1e-4, "float64": 1e-6}
 
 
@@ -219,7 +219,7 @@ def _labels_or_targets(value: Array, call: Call) -> str | None:
     """Class ids, or distributions over the classes, the last axis."""
     sharded = call.option(Role.MESH_AXIS) is not None
     if value.dtype.kind in "iu":
-        # Sharded classes: ids of all of them, of which this device has its own.
+        # Sharded classes: ids count the classes of all devices, this device has a part of them.
         return None if sharded else class_ids(value, call)
     if sharded:
         return first(call.part(value) & ~(value >= 0), value, "expected probabilities >= 0")
@@ -239,7 +239,7 @@ def _in_interval(low: float, high: float) -> Check:
 
 
 def interval_message(value: Any, interval: tuple[float, float]) -> str | None:
-    """What is wrong with a Python number outside a closed interval; arrays are left to `checked`."""
+    """The message for a Python number outside a closed interval, else None; `checked` checks arrays."""
     is_number = isinstance(value, (bool, int, float, np.generic)) and not np.iscomplexobj(value)
     if not is_number or interval[0] <= float(value) <= interval[1]:
         return None
@@ -339,7 +339,7 @@ Normalizer = Literal["arithmetic", "geometric", "min", "max", "joint"]
 
 
 def declared(annotation: Any) -> Domain | Role | None:
-    """The domain or role in an annotation, also where None is allowed beside it."""
+    """The domain or role in an annotation, also in its union with None."""
     if get_origin(annotation) is Annotated:
         return next((m for m in get_args(annotation)[1:] if isinstance(m, (Domain, Role))), None)
     if get_origin(annotation) in (Union, UnionType):
@@ -348,7 +348,7 @@ def declared(annotation: Any) -> Domain | Role | None:
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:
-    """What an option may be, where its annotation lists it."""
+    """The values of an option, if its annotation lists them."""
     if get_origin(annotation) in (Union, UnionType):
         inner = [c for a in get_args(annotation) for c in choices(a)]
         return (*inner, None) if inner and type(None) in get_args(annotation) else tuple(inner)

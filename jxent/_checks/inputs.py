@@ -1,4 +1,4 @@
-"""What users hand in, as arrays: lists, pandas and polars columns and frames, torch tensors, odd dtypes."""
+"""Conversion to arrays: lists, pandas and polars columns and frames, torch tensors, unusual dtypes."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, cast, runtime_checkable
@@ -11,7 +11,7 @@ from jax.typing import ArrayLike
 
 @runtime_checkable
 class SupportsArray(Protocol):
-    """What numpy can turn into an array, such as a column of pandas or polars, or a tensor of torch."""
+    """A value that numpy can convert to an array, such as a column of pandas or polars, or a tensor of torch."""
 
     def __array__(self, dtype: Any = None, /) -> Any: ...
 
@@ -20,57 +20,59 @@ Numbers = ArrayLike | Sequence[Any] | SupportsArray
 
 
 def as_operand(function: str, argument: str, value: Any, *, ids: bool = False) -> Any:
-    """An array that JAX takes, without wrapping or reinterpreting anything; JAX's own arrays and numbers as they are.
+    """An array that JAX takes, without wrapping or reinterpreting values; JAX's own arrays and numbers as they are.
 
     Args:
-        function: for messages, as is `argument`.
-        argument: its name.
-        value: what came in.
-        ids: whether it holds class ids, of which those beyond 32 bits stay out of range.
+        function: the name of the function, for messages.
+        argument: the name of the argument, for messages.
+        value: the caller's value.
+        ids: whether it holds class ids; ids beyond 32 bits then stay out of range.
     """
     if value is None or isinstance(value, (jax.Array, Tracer, bool, int, float, np.number, np.bool_)):
         return _of_native_type(value) if isinstance(value, np.generic) else value
-    given = f"{function}(): `{argument}` is a {type(value).__name__}"
+    subject = f"{function}(): `{argument}` is a {type(value).__name__}"
     if isinstance(value, (str, bytes, dict, set)):
-        raise TypeError(f"{given}, expected an array or numbers")
-    _refuse_masked(given, value)
+        raise TypeError(f"{subject}, expected an array or numbers")
+    _refuse_masked(subject, value)
     if isinstance(value, (list, tuple, range)):
-        value = _of_sequence(given, cast("Sequence[Any]", value))
+        value = _of_sequence(subject, cast("Sequence[Any]", value))
     elif not isinstance(value, np.ndarray):
         if not hasattr(value, "__array__"):
-            raise TypeError(f"{given}, expected an array or numbers")
+            raise TypeError(f"{subject}, expected an array or numbers")
         try:
             value = np.asarray(value)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise TypeError(f"{given}, which numpy cannot read: {error}") from None
+            raise TypeError(f"{subject}, which numpy cannot read: {error}") from None
     if isinstance(value, jax.Array):
         return value
-    _refuse_words(given, argument, value)
+    _refuse_words(subject, argument, value)
     return _of_native_type(_saturated(value) if ids else value)
 
 
-def _refuse_masked(given: str, value: Any) -> None:
+def _refuse_masked(subject: str, value: Any) -> None:
     masked = isinstance(value, np.ma.MaskedArray)
     inside = isinstance(value, (list, tuple)) and any(
         isinstance(x, np.ma.MaskedArray) for x in jax.tree.leaves(cast("Any", value))
     )
     if masked or inside:
         holds = "" if masked else " that holds masked arrays"
-        raise TypeError(f"{given}{holds}: its mask would be lost; pass its .data, and where=~mask for what takes part")
+        raise TypeError(
+            f"{subject}{holds}: its mask would be lost; pass its .data, and where=~mask for what takes part"
+        )
 
 
-def _of_sequence(given: str, value: Sequence[Any]) -> Any:
+def _of_sequence(subject: str, value: Sequence[Any]) -> Any:
     try:
         if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)):
             return jax.numpy.asarray(value)
         return np.asarray(value)
     except ValueError as error:
         raise TypeError(
-            f"{given} that is ragged; every row must have the same length ({str(error).splitlines()[0]})"
+            f"{subject} that is ragged; every row must have the same length ({str(error).splitlines()[0]})"
         ) from None
 
 
-def _refuse_words(given: str, argument: str, array: Any) -> None:
+def _refuse_words(subject: str, argument: str, array: Any) -> None:
     # Kind "V" holds the extended floats, such as bfloat16.
     if array.dtype.kind in "biufV" and array.dtype.names is None:
         return
@@ -79,7 +81,7 @@ def _refuse_words(given: str, argument: str, array: Any) -> None:
         fix = f"np.unique({argument}, return_inverse=True)[1] numbers words"
     if array.dtype.kind == "c":
         fix = "take its real part first"
-    raise TypeError(f"{given} of dtype {array.dtype}, expected real numbers; {fix}")
+    raise TypeError(f"{subject} of dtype {array.dtype}, expected real numbers; {fix}")
 
 
 def _of_native_type(array: Any) -> Any:

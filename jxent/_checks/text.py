@@ -1,4 +1,4 @@
-"""What docstrings say of arguments that many functions share, written once and put in where a function is public."""
+"""Docstring texts of arguments that many functions share, inserted when a function becomes public."""
 
 import inspect
 import re
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from jxent._checks.domains import Domain, Role
 
-# Of the options. The text of an operand stands with its domain.
+# Texts of the options. The text of an operand is a field of its domain.
 OPTIONS = {
     "axis": "the axis of the categories, or a tuple of axes.",
     "base": "base of the logarithm; None is nats, 2 bits, 10 hartleys.",
@@ -15,21 +15,22 @@ OPTIONS = {
     "variables": "the variables, each an axis or a tuple of axes; None is every axis by itself.",
     "x": "the axis of the first variable, or the tuple of axes that form it.",
     "y": "the axis of the second variable, or a tuple of axes.",
-    "given": "the axis of the variable that is known, or a tuple of axes.",
-    "of": "the axis of the variable whose uncertainty is asked for, or a tuple of axes.",
+    "given": "the axis of the conditioning variable, or a tuple of axes.",
+    "of": "the axis of the variable whose uncertainty is measured, or a tuple of axes.",
     "normalizer": '"arithmetic", "geometric", "min" or "max" of H(X) and H(Y), or "joint" for H(X, Y).',
     "weight": "w, the weight of the first in the mixture, a scalar in [0, 1]; traced and differentiable.",
     "generator": "f, an elementwise function of arrays of ratios p/q.",
     "slope_at_infinity": "lim f(t)/t, a scalar; None stands for ∞.",
+    "axis_name": "mesh axis over which the classes are sharded, inside `jax.shard_map`; None where rows are whole.",
     "params": "`Params(weights [D, K], bias [K])`.",
 }
 SECOND = "same rank, batch axes of size 1 broadcast"
-# An argument and the lines that are indented further, be some of them empty.
+# An argument and its continuation lines, which are indented further or empty.
 ARGUMENT = re.compile(r"^    (\w+): .*(?:\n+     +.*)*", re.MULTILINE)
 
 
 def completed(doc: str, signature: inspect.Signature, roles: Mapping[str, Domain | Role]) -> str:
-    """The docstring with the shared text of every argument that it leaves out, in the order of the signature."""
+    """The docstring with the shared text of every argument that it omits, in the order of the signature."""
     head, section, rest = doc.partition("Args:\n")
     own, rest = re.split(r"\n\n(?=\S)", rest, maxsplit=1) if section else ("", rest)
     if not section:

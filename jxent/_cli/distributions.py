@@ -1,4 +1,4 @@
-"""Distributions from numbers on the command line and from files, and what is refused of them."""
+"""Read distributions from the command line and from files, and check them."""
 
 import re
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from jxent._cli.problems import UsageError
 
 Kind = Literal["rows", "table", "elements"]
 
-# How far the sum of a distribution may be from 1, by the width of its type on file.
+# How far the sum of a distribution may be from 1, by the item size of its dtype in the file.
 _TOLERANCE = {2: 1e-3, 4: 1e-4}
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf(inity)?|nan)", re.IGNORECASE)
 
 
 def are_numbers(tokens: Sequence[str]) -> bool:
-    """Whether all of `tokens` are numbers; inf, -inf and nan are."""
+    """Whether all of `tokens` are numbers; inf, -inf and nan count as numbers."""
     return all(_NUMBER.fullmatch(token.strip()) for token in tokens)
 
 
 def refuse_words(tokens: Sequence[str]) -> None:
-    """Refuse what is neither a number nor named as a file."""
+    """Refuse a token that is neither a number nor the name of a .npy or .csv file."""
     for token in tokens:
         if not are_numbers([token]) and Path(token).suffix.lower() not in (".npy", ".csv"):
             raise UsageError(f"found {token!r}, expected numbers or a .npy or .csv file")
@@ -52,7 +52,7 @@ def read(tokens: Sequence[str], name: str) -> NDArray[Any]:
 
 def _npy(file: Path) -> NDArray[Any]:
     try:
-        # A map is checked against the size of the file, unpickles nothing and takes no memory.
+        # Opening a memory map checks the header against the size of the file, and neither unpickles nor allocates.
         array = np.array(open_memmap(file, mode="r"))
     except (ValueError, TypeError, SyntaxError, TokenError, EOFError, OverflowError) as error:
         raise UsageError(f"{str(file)!r}: found no plain npy array: save it with np.save(path, array)") from error
@@ -83,7 +83,7 @@ def _csv(file: Path) -> NDArray[np.float64]:
 
 
 def check(array: NDArray[Any], name: str, *, room: str, kind: Kind, normalize: bool) -> NDArray[np.float64]:
-    """The numbers in float64; what is no distribution is refused, or divided by its sum where asked."""
+    """The numbers in float64, after a check that they are distributions; `normalize` divides each by its sum."""
     tolerance = _TOLERANCE.get(array.dtype.itemsize, 1e-6) if array.dtype.kind == "f" else 1e-6
     values = array.astype(np.float64)
     _refuse(np.isnan(values), values, name, "expected a number")
@@ -107,7 +107,7 @@ def check(array: NDArray[Any], name: str, *, room: str, kind: Kind, normalize: b
 
 
 def _refuse(bad: NDArray[np.bool_], values: NDArray[np.float64], name: str, expected: str) -> None:
-    """Name the first bad number."""
+    """Raise an error that names the first bad number."""
     if bad.any():
         *row, column = (int(i) for i in np.unravel_index(int(np.argmax(bad)), values.shape))
         where = f"row {row[0] if row else 0}, number {column}"
@@ -115,10 +115,10 @@ def _refuse(bad: NDArray[np.bool_], values: NDArray[np.float64], name: str, expe
 
 
 def _refuse_rows(
-    bad: Any, name: str, why: str, sums: NDArray[np.float64] | None = None, whole: str | None = None
+    bad: Any, name: str, why: str, sums: NDArray[np.float64] | None = None, subject: str | None = None
 ) -> None:
-    """Name the first bad row, or the whole where it is one distribution, and its sum."""
+    """Raise an error that names the first bad row, or `subject` if all rows are one distribution, and its sum."""
     if np.any(bad):
         row = int(np.argmax(bad))
         total = "" if sums is None else f"sums to {sums[row]:.9g}, "
-        raise UsageError(f"{name}: {whole or f'row {row}'} {total}{why}")
+        raise UsageError(f"{name}: {subject or f'row {row}'} {total}{why}")

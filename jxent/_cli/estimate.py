@@ -1,4 +1,4 @@
-"""`python -m jxent estimate`: what the columns of a file know, and what they know of each other."""
+"""`python -m jxent estimate`: entropy of the columns of a file, and mutual information between two of them."""
 
 import argparse
 from pathlib import Path
@@ -13,13 +13,13 @@ from jxent._cli.columns import NEIGHBOUR, Column, column, find, named, read
 from jxent._cli.problems import UsageError, bad_input
 from jxent.data._files import regular_file
 
-# A table of more cells than these is no summary of the rows any more.
+# Most cells of a table of counts: a larger table no longer summarises the rows.
 _MOST_CELLS = 1_000_000
 _PERMUTATIONS = 999
 
 
-class Found(NamedTuple):
-    """Numbers in nats, a probability, and what is to be said about them."""
+class Estimate(NamedTuple):
+    """Estimates in nats by their labels, a p-value, and a note to print."""
 
     nats: dict[str, float]
     p_value: float | None = None
@@ -27,66 +27,66 @@ class Found(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Estimate, and print or give JSON."""
+    """Estimate, and print text or JSON."""
     with bad_input():
         file = regular_file(Path(args.file), "a CSV file")
         names, cells, lines = read(file, args.header)
     chosen = [find(name, names) for name in args.columns] or list(range(len(names)))
     if len(set(chosen)) < len(chosen):
         raise UsageError(f"estimate: found the column {names[chosen[0]]!r} twice, expected two different ones")
-    as_labels, as_numbers = (named(given, chosen, names) for given in (args.labels, args.numbers))
+    as_labels, as_numbers = (named(arguments, chosen, names) for arguments in (args.labels, args.numbers))
     if both := as_labels & as_numbers:
         raise UsageError(f"estimate: found {names[min(both)]!r} in --labels and --numbers, expected it in one")
     columns = [
         column(names[i], [row[i] for row in cells], lines, labels=i in as_labels, numbers=i in as_numbers)
         for i in chosen
     ]
-    # In float64, locally: the flag of the process stays as it is.
+    # float64 here only: the flag of the process does not change.
     with bad_input(), jax.enable_x64(True):  # noqa: FBT003
         if len(args.columns) == 2:
-            found = [_information(columns[0], columns[1], args.seed)]
+            estimates = [_information(columns[0], columns[1], args.seed)]
         else:
-            found = [_entropy(one) for one in columns]
-    told = {"file": file.name, "rows": len(cells), "columns": {one.name: one.described for one in columns}}
+            estimates = [_entropy(one) for one in columns]
+    facts = {"file": file.name, "rows": len(cells), "columns": {one.name: one.described for one in columns}}
     if args.json:
-        print(report.to_json(told | _json(columns, found)))
+        print(report.to_json(facts | _json(columns, estimates)))
         return 0
     print(f"{file.name}: {len(cells)} rows, columns {', '.join(one.name for one in columns)}")
-    if len(found) < len(columns):
+    if len(estimates) < len(columns):
         for one in columns:
             print(report.paragraph(f"{one.name}: {one.described}"))
-        _tell("How much one tells about the other", found[0])
+        _print("How much one tells about the other", estimates[0])
         return 0
-    for one, values in zip(columns, found, strict=True):
-        _tell(f"{one.name}: {one.described}", values)
+    for one, values in zip(columns, estimates, strict=True):
+        _print(f"{one.name}: {one.described}", values)
     return 0
 
 
-def _json(columns: list[Column], found: list[Found]) -> dict[str, Any]:
-    if len(found) < len(columns):
-        return found[0]._asdict()
-    notes = {one.name: values.note for one, values in zip(columns, found, strict=True) if values.note}
-    return {"nats": {one.name: values.nats for one, values in zip(columns, found, strict=True)}, "notes": notes}
+def _json(columns: list[Column], estimates: list[Estimate]) -> dict[str, Any]:
+    if len(estimates) < len(columns):
+        return estimates[0]._asdict()
+    notes = {one.name: values.note for one, values in zip(columns, estimates, strict=True) if values.note}
+    return {"nats": {one.name: values.nats for one, values in zip(columns, estimates, strict=True)}, "notes": notes}
 
 
-def _tell(title: str, found: Found) -> None:
+def _print(title: str, estimate: Estimate) -> None:
     print(f"\n{title}")
-    for label, value in found.nats.items():
+    for label, value in estimate.nats.items():
         print(report.units(label, value))
-    if found.p_value is not None:
-        print(f"  {'p-value, if none':<30}{found.p_value:>9.4f} of {_PERMUTATIONS} permutations")
-    if found.note:
-        print(report.paragraph(found.note))
+    if estimate.p_value is not None:
+        print(f"  {'p-value, if none':<30}{estimate.p_value:>9.4f} of {_PERMUTATIONS} permutations")
+    if estimate.note:
+        print(report.paragraph(estimate.note))
 
 
-def _entropy(column: Column) -> Found:
+def _entropy(column: Column) -> Estimate:
     if column.seen is None:
         name = f"differential entropy, k = {NEIGHBOUR}"
         value = float(samples.entropy(column.values, k=NEIGHBOUR))
         note = "too many equal numbers, or too large to subtract: no estimate" if np.isnan(value) else ""
-        return Found({name: value}, note=note)
+        return Estimate({name: value}, note=note)
     mean, deviation = counts.entropy_moments(column.seen, method="nsb")
-    return Found(
+    return Estimate(
         {
             "entropy, as observed": float(counts.entropy(column.seen)),
             "corrected (Miller and Madow)": float(counts.entropy(column.seen, method="miller_madow")),
@@ -97,7 +97,7 @@ def _entropy(column: Column) -> Found:
     )
 
 
-def _information(x: Column, y: Column, seed: int) -> Found:
+def _information(x: Column, y: Column, seed: int) -> Estimate:
     if x.seen is None or y.seen is None:
         return _of_numbers(*((y, x) if y.seen is None else (x, y)))
     if len(x.seen) * len(y.seen) > _MOST_CELLS:
@@ -111,19 +111,19 @@ def _information(x: Column, y: Column, seed: int) -> Found:
         "of it by chance": float(test.null_mean),
         "corrected (Miller and Madow)": float(counts.mutual_information(table, method="miller_madow")),
     }
-    return Found(values, float(test.p_value))
+    return Estimate(values, float(test.p_value))
 
 
-def _of_numbers(x: Column, y: Column) -> Found:
-    """Between numbers, by columns of one spread; and of numbers and labels."""
+def _of_numbers(x: Column, y: Column) -> Estimate:
+    """Information between two standardized columns of numbers, or between numbers and labels."""
     if y.seen is None:
         value = samples.mutual_information(x.values, y.values, k=NEIGHBOUR, method="ksg1", standardize=True)
-        return Found({f"information (KSG, k = {NEIGHBOUR})": _finite(float(value), x, y)})
+        return Estimate({f"information (KSG, k = {NEIGHBOUR})": _finite(float(value), x, y)})
     value = samples.mutual_information(x.values, y.values, k=NEIGHBOUR, method="ross", standardize=True)
     once, few = int(np.sum(y.seen == 1)), int(np.sum((y.seen > 1) & (y.seen <= NEIGHBOUR)))
     notes = [f"{once} rows whose {y.name} occurs once are left out"] if once else []
     notes += [f"{few} labels on {NEIGHBOUR} rows or fewer look at fewer neighbours"] if few else []
-    return Found({f"information (Ross, k = {NEIGHBOUR})": _finite(float(value), x, y)}, note="; ".join(notes))
+    return Estimate({f"information (Ross, k = {NEIGHBOUR})": _finite(float(value), x, y)}, note="; ".join(notes))
 
 
 def _finite(value: float, x: Column, y: Column) -> float:

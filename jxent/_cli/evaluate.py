@@ -46,17 +46,17 @@ def _labels(dataset: Dataset, classes: tuple[int | str, ...]) -> NDArray[Any]:
                 f"{len(classes)} as the model was trained on"
             )
         return dataset.labels.astype(np.float32)
-    # A file with the labels 1 and 2 alone gives integers, where the model may know them as strings.
-    known = {str(label): i for i, label in enumerate(classes)}
-    unknown = [label for label in dataset.classes if str(label) not in known]
+    # A file with no labels but 1 and 2 gives integers, while the model may hold them as strings.
+    index = {str(label): i for i, label in enumerate(classes)}
+    unknown = [label for label in dataset.classes if str(label) not in index]
     if unknown:
         raise UsageError(
-            f"--data: found {_some(unknown)}, which the model does not know; expected only {_some(classes)}"
+            f"--data: found {_listed(unknown)}, which the model does not know; expected only {_listed(classes)}"
         )
-    ids = np.array([known[str(label)] for label in dataset.classes], np.int32)
+    ids = np.array([index[str(label)] for label in dataset.classes], np.int32)
     return ids[dataset.labels]
 
 
-def _some(classes: list[int | str] | tuple[int | str, ...]) -> str:
+def _listed(classes: list[int | str] | tuple[int | str, ...]) -> str:
     more = f" and {len(classes) - 10} more" if len(classes) > 10 else ""
     return f"the class{'es' if len(classes) > 1 else ''} {', '.join(map(repr, classes[:10]))}{more}"

@@ -22,17 +22,17 @@ def read(args: argparse.Namespace, hint: str = "") -> tuple[Dataset, Dataset | N
 
 
 def held_out(args: argparse.Namespace, hint: str = "") -> tuple[Dataset, str]:
-    """The rows to apply a fitted model to, and which part of the data they are."""
-    whole, test = read(args, hint)
-    return (whole, "all rows") if test is None else (test, "the test part")
+    """The rows to apply a fitted model to, and the name of their part of the data."""
+    dataset, test = read(args, hint)
+    return (dataset, "all rows") if test is None else (test, "the test part")
 
 
-# Rows of features on the disk that are looked at together.
+# Rows of features that are read from the disk at a time.
 AT_A_TIME = 1 << 16
 
 
 def features(x: Any, scale: float) -> Any:
-    """`x / scale` in float32; features on the disk stay there and are divided where they are read."""
+    """`x / scale` in float32; features on the disk stay there and are divided when they are read."""
     if isinstance(x, LazyRows):
         return LazyRows(x.x, x.rows, scale)
     if isinstance(x, np.memmap):
@@ -51,12 +51,12 @@ def features(x: Any, scale: float) -> Any:
 
 
 def parts(count: int) -> Iterator[slice]:
-    """Slices that together are so many rows."""
+    """Slices of at most AT_A_TIME rows that together cover `count` rows."""
     return (slice(low, min(low + AT_A_TIME, count)) for low in range(0, count, AT_A_TIME))
 
 
 def model_features(model: Model, dataset: Dataset, hint: str = "") -> Any:
-    """The features as the model was trained on them."""
+    """The features, checked against the model and divided by its scale."""
     expected = model.params.weights.shape[0]
     if dataset.x.shape[1] != expected:
         raise UsageError(
@@ -71,5 +71,5 @@ def model_features(model: Model, dataset: Dataset, hint: str = "") -> Any:
 
 
 def noun(spec: str) -> str:
-    """What one row of the data is."""
+    """The word for one row of the data."""
     return "image" if spec == "digits" or spec.startswith("idx:") else "row"

@@ -19,14 +19,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
     0 is success, 2 bad usage or bad input, 130 an interruption by Ctrl-C, 141 a closed pipe, and 1 any
-    other failure. A failure that the user can act on is told in one line on stderr; a mistake of the
-    package itself leaves as an exception.
+    other failure. A failure that the user can correct is one line on stderr. A bug of the package is raised
+    as an exception, with its traceback.
     """
     try:
         status = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except BrokenPipeError:
-        _abandon(sys.stdout)  # The reader, such as `head`, has seen enough.
+        _abandon(sys.stdout)  # The reader, such as `head`, closed the pipe.
         return BROKEN_PIPE
     except UsageError as error:
         return _complain(one_line(error), USAGE)
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return _complain(f"out of memory ({one_line(error)})", FAILED)
     except (OSError, FloatingPointError) as error:
-        # A full disk may be the one that stdout goes to.
+        # stdout may go to the disk that is full.
         _abandon(sys.stdout)
         return _complain(one_line(error), FAILED)
     return status
@@ -55,9 +55,9 @@ def _dispatch(argv: list[str]) -> int:
         raise UsageError(f"unknown command {command!r}: {hint} see python -m jxent --help")
     try:
         args = parsers.COMMANDS[command](rest)
-    except SystemExit as done:  # argparse leaves so after --help.
+    except SystemExit as done:  # argparse raises this after --help.
         return int(done.code or OK)
-    # Imported now, so that help and usage errors do not wait for JAX.
+    # Imported late, so that help and usage errors do not wait for the import of JAX.
     return int(importlib.import_module(f"jxent._cli.{command}").run(args))
 
 
@@ -68,7 +68,7 @@ def _complain(message: str, status: int, *, kind: str = "error: ") -> int:
 
 
 def _abandon(stream: Any) -> None:
-    """Let what is still buffered go nowhere, or Python would complain about it when it exits."""
+    """Discard buffered output, which Python would otherwise fail to write at its exit."""
     try:
         stream.flush()
     except OSError:

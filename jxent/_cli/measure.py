@@ -22,7 +22,7 @@ _PARAMETERS = ("weight", "alpha", "order")
 
 
 class Measure(NamedTuple):
-    """A public function, the names of its distributions, and what else it takes."""
+    """A public function, the names of its distributions, and the names of its other parameters."""
 
     room: str
     name: str
@@ -32,12 +32,12 @@ class Measure(NamedTuple):
 
     @property
     def full(self) -> str:
-        """The name with its room."""
+        """The name with its room, such as probs.entropy."""
         return f"{self.room}.{self.name}"
 
     @property
     def kind(self) -> distributions.Kind:
-        """What the numbers must sum to 1 over: each row, the whole table, or nothing."""
+        """Whether each row must sum to 1, or the whole table, or nothing."""
         if "axis" in self.options or self.name.startswith("pairwise_"):
             return "rows"
         return "elements" if self.name.startswith(("binary_", "self_")) else "table"
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         distributions.check(a, name, room=chosen.room, kind=chosen.kind, normalize=args.normalize)
         for name, a in zip(chosen.operands, arrays, strict=True)
     ]
-    # Locally: the flag of the process stays as it is.
+    # float64 here only: the flag of the process does not change.
     with bad_input(), jax.enable_x64(True):  # noqa: FBT003
         value = np.asarray(chosen.function(*checked, **options))
     print(_json(chosen, args.base, value) if args.json else _text(value))
@@ -66,9 +66,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measures(room: str) -> list[Measure]:
-    """The public functions of a room that take nothing but distributions and numbers."""
+    """The public functions of a room whose required parameters are distributions and numbers."""
     module = importlib.import_module(f"jxent.{room}")
-    found: list[Measure] = []
+    measures: list[Measure] = []
     for name in module.__all__:
         function = getattr(module, name)
         parameters = inspect.signature(function).parameters.values()
@@ -76,8 +76,8 @@ def _measures(room: str) -> list[Measure]:
         if set(needed) <= {*_OPERANDS, *_PARAMETERS}:
             operands = tuple(n for n in needed if n in _OPERANDS)
             options = tuple(p.name for p in parameters if p.name not in operands)
-            found.append(Measure(room, name, function, operands, options))
-    return found
+            measures.append(Measure(room, name, function, operands, options))
+    return measures
 
 
 def _described(measure: Measure) -> str:
@@ -89,17 +89,17 @@ def _described(measure: Measure) -> str:
     return f"{measure.full}\n" + textwrap.fill(summary, 80, initial_indent=indent, subsequent_indent=indent)
 
 
-def _find(given: str, measures: dict[str, Measure]) -> Measure:
-    full = given if "." in given else f"probs.{given}"
+def _find(name: str, measures: dict[str, Measure]) -> Measure:
+    full = name if "." in name else f"probs.{name}"
     if full in measures:
         return measures[full]
     close = get_close_matches(full, measures, n=3, cutoff=0.5)
     hint = f"the closest are {', '.join(close)}; " if close else ""
-    raise UsageError(f"unknown measure {given!r}: {hint}python -m jxent measure --list shows all")
+    raise UsageError(f"unknown measure {name!r}: {hint}python -m jxent measure --list shows all")
 
 
 def _operands(measure: Measure, args: argparse.Namespace) -> list[NDArray[Any]]:
-    """The distributions as they were given, in the order of the formula."""
+    """The distributions of the command line, in the order of the formula."""
     plain: list[str] = args.arguments[1:]
     named: list[tuple[str, list[str]]] = [(n, v) for n, v in (("p", args.p), ("q", args.q)) if v is not None]
     if plain and named:
@@ -134,21 +134,21 @@ def _operands(measure: Measure, args: argparse.Namespace) -> list[NDArray[Any]]:
 
 def _options(measure: Measure, args: argparse.Namespace) -> dict[str, float]:
     options = {name: getattr(args, name) for name in ("base", *_PARAMETERS)}
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given:
+    arguments = {name: value for name, value in options.items() if value is not None}
+    for name in arguments:
         if name not in measure.options:
             others = [f"--{other}" for other in _PARAMETERS if other in measure.options]
             hint = f"; it takes {' and '.join(others)}" if others else ""
             raise UsageError(f"--{name}: {measure.full} takes none{hint}")
     parameters = inspect.signature(measure.function).parameters
     for name in _PARAMETERS:
-        if name in parameters and parameters[name].default is inspect.Parameter.empty and name not in given:
+        if name in parameters and parameters[name].default is inspect.Parameter.empty and name not in arguments:
             raise UsageError(f"{measure.full}: expected --{name} as well")
-    return given
+    return arguments
 
 
 def _text(value: NDArray[Any]) -> str:
-    """One line for each distribution, in the digits that read back as the same float64."""
+    """One line for each distribution, with enough digits to read back the same float64."""
     rows = np.atleast_1d(value).tolist()
     return "\n".join(" ".join(map(repr, row)) if isinstance(row, list) else repr(row) for row in rows)
 

@@ -46,14 +46,14 @@ def _class_array(classes: tuple[int | str, ...]) -> NDArray[Any]:
 
 
 def load(name: str) -> Model:
-    """Read DIR/params.npz and refuse what is no complete model."""
+    """Read DIR/params.npz and refuse an incomplete model."""
     file = Path(name, PARAMS)
     if not file.is_file():
         raise UsageError(f"{name!r}: found no {PARAMS}, expected a folder written by `python -m jxent train`")
     try:
         arrays = read_arrays(file, _ARRAYS, needed=())
     except ValueError as error:
-        # What follows the last colon there is advice on data files.
+        # Drop the text after the last colon: it is advice on data files.
         raise _damaged(file, str(error).removeprefix(f"{str(file)!r}").rpartition(": ")[0]) from error
     missing = [array for array in _ARRAYS if array not in arrays]
     if missing:
@@ -96,5 +96,5 @@ def _checked(
     return Model(Params(weights, bias), tuple(classes.tolist()), float(scale))  # pyright: ignore[reportArgumentType]
 
 
-def _damaged(file: Path, found: str) -> UsageError:
-    return UsageError(f"{str(file)!r}: {found.lstrip(':, ')}: train again with `python -m jxent train`")
+def _damaged(file: Path, problem: str) -> UsageError:
+    return UsageError(f"{str(file)!r}: {problem.lstrip(':, ')}: train again with `python -m jxent train`")

@@ -1,4 +1,4 @@
-"""The options of every command, without JAX: `--help` is quick."""
+"""The options of every command. JAX is not imported, so that `--help` is quick."""
 
 import argparse
 import math
@@ -16,7 +16,7 @@ usage: python -m jxent COMMAND ...
 Information theory for JAX, from the command line.
 
 commands:
-  train       fit a softmax regression and tell in bits what it has learned
+  train       fit a softmax regression and report what it has learned in bits
   evaluate    score a fitted model on data
   predict     write the probabilities that a fitted model gives each class
   measure     entropy, divergence or another measure of given distributions
@@ -57,11 +57,11 @@ class _Parser(argparse.ArgumentParser):
     """argparse with errors of one line."""
 
     def error(self, message: str) -> NoReturn:
-        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-        given = message.split() if message.startswith("unrecognized arguments") else []
-        for word in (word.partition("=")[0] for word in given if word.startswith("--")):
-            inside = [name for name in known if word.removeprefix("--") in name]
-            close = get_close_matches(word, known, n=1) or inside[:1]
+        options = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        words = message.split() if message.startswith("unrecognized arguments") else []
+        for word in (word.partition("=")[0] for word in words if word.startswith("--")):
+            inside = [name for name in options if word.removeprefix("--") in name]
+            close = get_close_matches(word, options, n=1) or inside[:1]
             if close:
                 raise UsageError(f"{message}: did you mean {close[0]}? see {self.prog} --help")
         raise UsageError(f"{message}; see {self.prog} --help")
@@ -95,7 +95,7 @@ def _checked(test: Callable[[float], bool], expected: str) -> Callable[[str], fl
     return convert
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
+def _integer(low: int, high: int) -> Callable[[str], int]:
     def convert(text: str) -> int:
         try:
             value = int(text)
@@ -109,22 +109,22 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def penalties(text: str) -> list[float]:
-    """How many penalties, or which."""
+    """The penalties, from their number or from a list of them."""
     if text.isascii() and text.isdigit():
-        count = _whole(2, 10_000)(text)
+        count = _integer(2, 10_000)(text)
         return [10 ** (2 - 8 * i / (count - 1)) for i in range(count)]
     return [_checked(lambda v: 0 <= v < math.inf, "numbers of at least 0")(part) for part in text.split(",")]
 
 
 def _mesh(text: str) -> dict[str, int]:
-    """Devices by axis."""
-    found: dict[str, int] = {}
+    """The number of devices along each axis."""
+    axes: dict[str, int] = {}
     for part in text.split(","):
         name, _, count = part.partition("=")
-        if name not in ("rows", "classes") or name in found:
+        if name not in ("rows", "classes") or name in axes:
             raise argparse.ArgumentTypeError(f"found {text!r}, expected rows=N, classes=M or both, as rows=4,classes=2")
-        found[name] = _whole(1, 1 << 20)(count)
-    return found
+        axes[name] = _integer(1, 1 << 20)(count)
+    return axes
 
 
 def _add_data(parser: _Parser, label: str = "csv and parquet only: the column of the labels") -> None:
@@ -142,8 +142,8 @@ def train(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser = _parser(
         "train",
-        "Fit a softmax regression in float32: mean cross-entropy + l2/2 * |weights|^2. Tells the story as it "
-        "runs, in nats, bits and hartleys.",
+        "Fit a softmax regression in float32: mean cross-entropy + l2/2 * |weights|^2. Reports each step "
+        "as it runs, in nats, bits and hartleys.",
         f"{_DATA}\nfiles in DIR:\n"
         "  params.npz        weights [D, K], bias [K], classes [K], scale, format\n"
         "  metrics.json      the numbers below\n"
@@ -166,7 +166,9 @@ def train(argv: Sequence[str]) -> argparse.Namespace:
         metavar="X",
         help="rows held out, where the data have no test part of their own (default: 0.2)",
     )
-    parser.add_argument("--seed", type=_whole(0, 2**32 - 1), default=0, metavar="N", help="of the split (default: 0)")
+    parser.add_argument(
+        "--seed", type=_integer(0, 2**32 - 1), default=0, metavar="N", help="seed of the split (default: 0)"
+    )
     parser.add_argument(
         "--path",
         type=penalties,
@@ -174,7 +176,10 @@ def train(argv: Sequence[str]) -> argparse.Namespace:
         help="choose the penalty by cross-validation, among N from 100 to 1e-6, or among those given",
     )
     parser.add_argument(
-        "--cv", type=_whole(2, 1000), metavar="FOLDS", help="folds of --path (default: 5); alone, of 25 penalties"
+        "--cv",
+        type=_integer(2, 1000),
+        metavar="FOLDS",
+        help="folds of --path (default: 5); without --path, of 25 penalties",
     )
     parser.add_argument(
         "--optimizer",
@@ -186,10 +191,10 @@ def train(argv: Sequence[str]) -> argparse.Namespace:
         "--learning-rate",
         type=_checked(lambda v: 0 < v < math.inf, "a number above 0"),
         metavar="X",
-        help="of adam and sgd (default: 0.01)",
+        help="step size of adam and sgd (default: 0.01)",
     )
     parser.add_argument(
-        "--batch-size", type=_whole(1, 2**31 - 1), metavar="ROWS", help="rows a step, for adam and sgd (default: all)"
+        "--batch-size", type=_integer(1, 2**31 - 1), metavar="ROWS", help="rows a step, for adam and sgd (default: all)"
     )
     parser.add_argument(
         "--mesh",
@@ -202,13 +207,13 @@ def train(argv: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--checkpoint-every",
-        type=_whole(1, 10**7),
+        type=_integer(1, 10**7),
         metavar="STEPS",
         help="steps between checkpoints (default: 100)",
     )
     parser.add_argument(
         "--max-steps",
-        type=_whole(1, 10**7),
+        type=_integer(1, 10**7),
         default=1000,
         metavar="N",
         help="most parameter updates (default: 1000)",
@@ -280,7 +285,7 @@ def measure(argv: Sequence[str]) -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=_number, metavar="X", help=f"{name} of the measures that have one")
     parser.add_argument("--normalize", action="store_true", help="divide each distribution by its sum")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
-    # argparse takes -inf and -1e-3 for options; with a space in front they are values, and still numbers.
+    # argparse reads -inf and -1e-3 as options. A space in front makes them values, and float() ignores it.
     end = list(argv).index("--") if "--" in argv else len(argv)
     before = [f" {a}" if a.startswith("-") and _is_number(a) else a for a in argv[:end]]
     args = parser.parse_intermixed_args(before)
@@ -301,7 +306,7 @@ def estimate(argv: Sequence[str]) -> argparse.Namespace:
         "Chao and Shen as if labels that were not seen existed, and as the posterior\n"
         "mean of Nemenman, Shafee and Bialek (NSB) as if none did. Information as\n"
         "observed is too high by about what chance alone would give; quote the corrected\n"
-        "number. Estimates below 0 say that none was found.\n"
+        "number. Estimates below 0 mean no information.\n"
         "\nexamples:\n"
         "  python -m jxent estimate survey.csv              entropy of every column\n"
         "  python -m jxent estimate survey.csv answer       of one\n"
@@ -313,7 +318,7 @@ def estimate(argv: Sequence[str]) -> argparse.Namespace:
     for kind in ("labels", "numbers"):
         parser.add_argument(f"--{kind}", nargs="*", metavar="COLUMN", help=f"take these as {kind}; alone: every column")
     parser.add_argument("--header", choices=("yes", "no"), help="whether the first row holds names (default: look)")
-    parser.add_argument("--seed", type=_whole(0, 2**32 - 1), default=0, metavar="N", help="of the permutations")
+    parser.add_argument("--seed", type=_integer(0, 2**32 - 1), default=0, metavar="N", help="seed of the permutations")
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     args = parser.parse_args(argv)
     if len(args.columns) > 2:

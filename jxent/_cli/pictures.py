@@ -31,10 +31,10 @@ def draw(folder: Path, fit: Fit, classes: tuple[int | str, ...], test: Score) ->
         ),
     )
     for name, (width, height, paint) in zip(PICTURES, drawings, strict=True):
-        # A figure of its own, not pyplot's: no window, no state that outlives it.
+        # Not a figure of pyplot, which opens a window and keeps state.
         figure = Figure(figsize=(width, height), layout="constrained")
         paint(figure.add_subplot())
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # A font without the letters of a class name.
+            warnings.simplefilter("ignore", UserWarning)  # The font may lack letters of a class name.
             figure.savefig(folder / name, dpi=150)
     return list(PICTURES)

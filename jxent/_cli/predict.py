@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     with contextlib.nullcontext(sys.stdout) if target is None else store.written_file(target) as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["index", "class", *(f"p_{label}" for label in fitted.classes)])
-        # As text numpy gives the fewest digits that read back as the same float32.
+        # NumPy writes the fewest digits that read back as the same float32.
         for part in inputs.parts(len(x)):
             p = np.asarray(regression.predict_proba(fitted.params, x[part]))
             for i, (best, row) in enumerate(zip(np.argmax(p, axis=1), p, strict=True), part.start):
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _read(args: argparse.Namespace) -> tuple[Dataset, str]:
-    """The rows to predict, and what to say where their number of features is wrong."""
+    """The rows to predict, and a hint for the message about a wrong number of features."""
     if args.label != "none":
         hint = _UNLABELLED if args.data.startswith(("csv:", "npz:")) else ""
         return inputs.held_out(args, hint)[0], hint
@@ -69,18 +69,18 @@ def _csv(path: str, header: str | None) -> NDArray[np.float64]:
     values: list[list[float]] = []
     with file.open("rb") as raw:
         for i, (line, cells) in enumerate(rows(raw, name_of(file))):
-            found = [number(cell) for cell in cells]
-            if i == 0 and (header == "yes" or (header is None and not any(v is not None for v in found))):
+            parsed = [number(cell) for cell in cells]
+            if i == 0 and (header == "yes" or (header is None and not any(v is not None for v in parsed))):
                 continue
-            known = [v for v in found if v is not None and np.isfinite(v)]
-            if len(known) < len(found):
-                bad = next(c for c, v in zip(cells, found, strict=True) if v is None or not np.isfinite(v))
+            finite = [v for v in parsed if v is not None and np.isfinite(v)]
+            if len(finite) < len(parsed):
+                bad = next(c for c, v in zip(cells, parsed, strict=True) if v is None or not np.isfinite(v))
                 raise ValueError(f"{name_of(file)}, line {line}: found {show(bad)}, expected finite numbers throughout")
-            if values and len(known) != len(values[0]):
+            if values and len(finite) != len(values[0]):
                 raise ValueError(
-                    f"{name_of(file)}, line {line}: found {len(known)} cells, expected {len(values[0])} as before"
+                    f"{name_of(file)}, line {line}: found {len(finite)} cells, expected {len(values[0])} as before"
                 )
-            values.append(known)
+            values.append(finite)
     if not values:
         raise ValueError(f"{name_of(file)}: found no rows, expected rows of numbers")
     return np.array(values)

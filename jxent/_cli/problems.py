@@ -1,4 +1,4 @@
-"""What a user did wrong, told in one line."""
+"""Errors of the user, as messages of one line."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,10 +10,10 @@ class UsageError(Exception):
 
 @contextmanager
 def bad_input(hint: str = "") -> Generator[None]:
-    """Turn what a reader or a measure refuses into a `UsageError`.
+    """Turn an error of a reader or a measure into a `UsageError`.
 
-    Kept to the calls that judge what the user gave: elsewhere a `ValueError` is a mistake of the package
-    and deserves its traceback.
+    It wraps only the calls that check the input of the user. Elsewhere a `ValueError` is a bug of the package
+    and needs its traceback.
     """
     try:
         yield
@@ -22,7 +22,7 @@ def bad_input(hint: str = "") -> Generator[None]:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of an error without line breaks, or its type where it has none."""
+    """The message of an error without line breaks, or its type if it has no message."""
     if isinstance(error, OSError) and error.strerror:
         names = [str(name) for name in (error.filename, error.filename2) if name]
         return ": ".join([*names, error.strerror])

@@ -16,7 +16,7 @@ def units(label: str, nats: float) -> str:
 
 
 def saved(bits: float, what: str, against: str) -> str:
-    """How many bits a prediction is worth, in the column of the bits."""
+    """The bits that a prediction saves, aligned with the bits of `units`."""
     return f"  {'saved against ' + against:<44}{bits:>9.4f} bits per {what}"
 
 

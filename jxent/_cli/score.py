@@ -1,4 +1,4 @@
-"""What the predictions of a model are worth, in nats and bits."""
+"""Scores of the predictions of a model, in nats and bits."""
 
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ class Score(NamedTuple):
 
     @property
     def saved_against_frequencies(self) -> float:
-        """Bits per row below the entropy of the labels: an estimate from below of I(features; label)."""
+        """Bits per row below the entropy of the labels: an estimate of a lower bound on I(features; label)."""
         return (self.label_entropy - self.cross_entropy) / report.LOG2
 
     def metrics(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Score(NamedTuple):
         }
 
     def text(self, what: str) -> str:
-        """The same for people; `what` is an image or a row."""
+        """The numbers as text for a reader; `what` is the word for one row."""
         right = int(np.sum(self.labels == self.predictions))
         return "\n".join(
             [
@@ -76,7 +76,7 @@ def score(params: Params, x: Any, labels: NDArray[Any]) -> Score:
 
 
 def _scored(params: Params, x: NDArray[Any], labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The loss and the prediction of some rows."""
+    """The losses and the predictions of a part of the rows."""
     logits = regression.logits(params, x)
     rows = (
         losses.softmax_cross_entropy_with_integer_labels(logits, labels)

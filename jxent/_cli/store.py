@@ -1,4 +1,4 @@
-"""Files written whole or not at all: beside their place first, then renamed into it."""
+"""Files written completely or not at all: first under a temporary name beside the target, then renamed."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ PICTURES = ("weights.png", "loss.png", "confusion.png")
 
 
 def check_folder(name: str, *, force: bool) -> Path:
-    """The folder to write, refused before any work where it could not be written in the end."""
+    """The folder to write. It is refused before any work if it cannot be written."""
     if not name:
         raise UsageError("--out: found an empty name, expected a folder")
     folder = Path(name).resolve()
@@ -29,7 +29,7 @@ def check_folder(name: str, *, force: bool) -> Path:
 
 
 def check_file(name: str, *, force: bool) -> Path:
-    """The file to write, refused before any work where it could not be written in the end."""
+    """The file to write. It is refused before any work if it cannot be written."""
     if not name:
         raise UsageError("--out: found an empty name, expected a file")
     file = Path(name).resolve()
@@ -57,13 +57,13 @@ def _check_access(folder: Path) -> None:
 
 @contextmanager
 def written_folder(target: Path) -> Generator[Path]:
-    """A new folder to write in; `target` gets its files once the block ends well, and else stays as it is.
+    """A new folder to write in. Its files move to `target` if the block ends without an error, else nothing changes.
 
     Files of an earlier run in `target` are replaced, all of them or none; other files there are kept.
     """
     exists = target.is_dir()
     made = [parent for parent in target.parents if not parent.exists()]
-    # Inside an existing folder, since that may be a file system of its own, which no rename crosses.
+    # Inside an existing `target`, which may be a separate file system: a rename cannot cross file systems.
     stage = (target if exists else target.parent) / _temporary(target.name)
     new, old = stage / "new", stage / "old"
     done = False
@@ -82,7 +82,7 @@ def written_folder(target: Path) -> Generator[Path]:
         done = True
         _sync(target.parent)
     finally:
-        # What was moved away and could not be moved back is worth more than a tidy folder.
+        # Keep the temporary folder if it holds files of the earlier run that could not be moved back.
         if done or not (old.is_dir() and any(old.iterdir())):
             shutil.rmtree(stage, ignore_errors=True)
         if not done:
@@ -92,7 +92,7 @@ def written_folder(target: Path) -> Generator[Path]:
 
 
 def _exchange(new: Path, old: Path, target: Path) -> None:
-    """Move the files of an earlier run to `old` and those of `new` to their place, or neither."""
+    """Move the files of an earlier run to `old` and those of `new` to `target`, or none of them."""
     old.mkdir()
     earlier = [name for name in (PARAMS, METRICS, *PICTURES) if os.path.lexists(target / name)]
     moves = [(target / name, old / name) for name in earlier]
@@ -109,7 +109,7 @@ def _exchange(new: Path, old: Path, target: Path) -> None:
 
 @contextmanager
 def written_file(target: Path) -> Generator[TextIO]:
-    """A text file to write; it takes the place of `target` once the block ends well."""
+    """A text file to write. It replaces `target` if the block ends without an error."""
     stage = target.with_name(_temporary(target.name))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -127,9 +127,9 @@ def _temporary(name: str) -> str:
 
 
 def _sync(path: Path) -> None:
-    """Bring a file or the entries of a folder to the disk: an error shows now, not after the rename."""
+    """Flush a file or the entries of a folder to the disk, so that an error is raised now, not after the rename."""
     if path.is_dir() and os.name == "nt":
-        return  # Windows opens no folders.
+        return  # Windows cannot open folders.
     handle = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
     try:
         os.fsync(handle)

@@ -41,7 +41,7 @@ class _Task(NamedTuple):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fit a model, tell the story and write the files."""
+    """Fit a model, report each step and write the files."""
     target = store.check_folder(args.out, force=args.force)
     say: Say = _silent if args.json else _say
     task = _prepare(args)
@@ -75,20 +75,20 @@ def _silent(text: str) -> None:
 
 
 def _prepare(args: argparse.Namespace) -> _Task:
-    whole, test = inputs.read(args)
-    if len(whole.classes) < 2:
+    dataset, test = inputs.read(args)
+    if len(dataset.classes) < 2:
         raise UsageError("--data: found one class only, expected at least two")
-    train, held_out = whole, test
+    train, held_out = dataset, test
     if held_out is None:
         with bad_input():
-            train, held_out = data.split(whole, key=jax.random.key(args.seed), test_fraction=args.test_fraction)
+            train, held_out = data.split(dataset, key=jax.random.key(args.seed), test_fraction=args.test_fraction)
     return _Task(
-        inputs.features(train.x, whole.scale),
+        inputs.features(train.x, dataset.scale),
         _as_computed(train.labels),
-        inputs.features(held_out.x, whole.scale),
+        inputs.features(held_out.x, dataset.scale),
         _as_computed(held_out.labels),
-        whole.classes,
-        whole.scale,
+        dataset.classes,
+        dataset.scale,
         own_test_part=test is not None,
         l2=1 / len(train.x) if args.l2 is None else args.l2,
     )
@@ -118,7 +118,7 @@ def _data(args: argparse.Namespace, task: _Task, say: Say) -> dict[str, Any]:
 
 
 def _before(task: _Task, say: Say) -> dict[str, Any]:
-    """What the labels alone say, and what a model costs that has learned nothing."""
+    """The entropy of the labels, and the cross-entropy of a model with zero weights."""
     k = len(task.classes)
     zeros = regression.init(task.x.shape[1], k, dtype=np.float32)
     initial = score(zeros, task.x, task.labels).cross_entropy
@@ -136,42 +136,42 @@ def _before(task: _Task, say: Say) -> dict[str, Any]:
 
 
 def _gradients(args: argparse.Namespace, task: _Task, say: Say) -> dict[str, Any]:
-    """Autodiff against the closed form, at random weights: at zero weights the softmax is constant."""
+    """Compare autodiff with the closed form, at random weights: at zero weights the softmax is constant."""
     d, k = task.x.shape[1], len(task.classes)
     drawn = regression.init(d, k, key=jax.random.key(args.seed), dtype=np.float32)
     x, labels = task.x[: inputs.AT_A_TIME], task.labels[: inputs.AT_A_TIME]
     # Scores stay near 1, where no probability underflows and every term of the gradient counts.
     size = np.float32(math.sqrt(d) * max(float(np.max(np.abs(x))), 1e-30))
-    found = regression.compare_gradients(Params(drawn.weights / size, drawn.bias), x, labels, l2=task.l2)
+    agreement = regression.compare_gradients(Params(drawn.weights / size, drawn.bias), x, labels, l2=task.l2)
     say("\nGradient: autodiff against the closed form, at random weights")
     say(f"  {'':<12}{'largest difference':>20}{'relative':>14}")
-    for name, part in (("weights", found.weights), ("bias", found.bias)):
+    for name, part in (("weights", agreement.weights), ("bias", agreement.bias)):
         say(f"  {name:<12}{part.max_abs:>20.2e}{part.max_rel:>14.2e}")
-    say(report.paragraph(_verdict(found)))
+    say(report.paragraph(_verdict(agreement)))
     return {
-        "gradient_weights_max_abs": found.weights.max_abs,
-        "gradient_weights_max_rel": found.weights.max_rel,
-        "gradient_bias_max_abs": found.bias.max_abs,
-        "gradient_bias_max_rel": found.bias.max_rel,
-        "gradient_agrees": found.agrees,
+        "gradient_weights_max_abs": agreement.weights.max_abs,
+        "gradient_weights_max_rel": agreement.weights.max_rel,
+        "gradient_bias_max_abs": agreement.bias.max_abs,
+        "gradient_bias_max_rel": agreement.bias.max_rel,
+        "gradient_agrees": agreement.agrees,
     }
 
 
-def _verdict(found: GradientAgreement) -> str:
-    if found.agrees:
+def _verdict(agreement: GradientAgreement) -> str:
+    if agreement.agrees:
         return "They agree: rounding explains the difference."
-    return f"They do not agree; the odd one out is {', '.join(found.disagreeing) or 'not clear'}."
+    return f"They do not agree; the odd one out is {', '.join(agreement.disagreeing) or 'not clear'}."
 
 
 class _Chosen(NamedTuple):
-    """A penalty, and how it was found."""
+    """A penalty, and the metrics of the cross-validation that chose it."""
 
     l2: float
     metrics: dict[str, Any]
 
 
 def _choose(args: argparse.Namespace, task: _Task, say: Say) -> _Chosen:
-    """The penalty asked for, or of a path the one that cross-validation picks."""
+    """The penalty of `--l2` or its default, or the penalty that cross-validation picks from a path."""
     if args.path is None and args.cv is None:
         return _Chosen(task.l2, {"path_l2": None, "path_scores_nats": None, "folds": None})
     if args.l2 is not None:
@@ -196,7 +196,7 @@ def _choose(args: argparse.Namespace, task: _Task, say: Say) -> _Chosen:
 
 @contextlib.contextmanager
 def _warned() -> Generator[None]:
-    """Warnings of a fit as lines on stderr."""
+    """Print the warnings of a fit as lines on stderr."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", regression.ConvergenceWarning)
         warnings.simplefilter("always", regression.CheckpointWarning)
@@ -212,7 +212,7 @@ def _fit(args: argparse.Namespace, task: _Task, say: Say) -> tuple[Fit, dict[str
     say(f"\nTraining by {_NAMES[args.optimizer]}")
     say(f"  l2 {chosen.l2:.4g}, at most {args.max_steps} steps, tolerance {tolerance:g}")
     started = time.perf_counter()
-    with _warned(), _told():
+    with _warned(), _bad_fit():
         fit = regression.fit(
             task.x,
             task.labels,
@@ -272,17 +272,17 @@ def _optimizer(args: argparse.Namespace) -> Any:
 def _mesh(args: argparse.Namespace) -> Any:
     if args.mesh is None:
         return None
-    needed, found = math.prod(args.mesh.values()), jax.devices()
-    if needed > len(found):
+    needed, devices = math.prod(args.mesh.values()), jax.devices()
+    if needed > len(devices):
         raise UsageError(
-            f"--mesh: found {needed} devices asked for, expected at most {len(found)}, which this machine has"
+            f"--mesh: found {needed} devices asked for, expected at most {len(devices)}, which this machine has"
         )
-    return jax.sharding.Mesh(np.asarray(found[:needed]).reshape(tuple(args.mesh.values())), tuple(args.mesh))
+    return jax.sharding.Mesh(np.asarray(devices[:needed]).reshape(tuple(args.mesh.values())), tuple(args.mesh))
 
 
 @contextlib.contextmanager
-def _told() -> Generator[None]:
-    """What a fit refuses, of its data, its checkpoints or its devices, as bad input."""
+def _bad_fit() -> Generator[None]:
+    """Turn an error of a fit about its data, its checkpoints or its devices into a `UsageError`."""
     try:
         yield
     except (ValueError, ImportError) as error:
@@ -290,7 +290,7 @@ def _told() -> Generator[None]:
 
 
 def _write(target: Path, task: _Task, fit: Fit, test: Score, metrics: dict[str, Any]) -> list[str]:
-    """All files or none; their names."""
+    """Write all files or none; return their names."""
     with store.written_folder(target) as folder:
         model.save(folder, model.Model(fit.params, task.classes, task.scale))
         (folder / store.METRICS).write_text(report.to_json(metrics) + "\n", encoding="utf-8")

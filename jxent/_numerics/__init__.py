@@ -1,1 +1,1 @@
-"""Scalar kernels, their derivative rules and the reductions over a row; both rooms are built on them."""
+"""Scalar kernels, their derivative rules and the reductions over a row; `probs` and `logits` are built on them."""

@@ -1,7 +1,7 @@
 """Measures of two outcomes from one number each: a kernel at p plus the same kernel at 1 − p.
 
-The features of the second outcome are formed from the first without 1 − p where that would round:
-q − p changes its sign exactly, and log(1 − p) is log1p(−p).
+The features of the second outcome are computed from p without 1 − p where that would round: q − p
+changes its sign exactly, and log(1 − p) is log1p(−p).
 """
 
 import functools
@@ -17,7 +17,7 @@ from jxent._numerics import softmax as sm
 from jxent._numerics.kernels import Kernel
 from jxent._numerics.logarithm import at_least_tiny, log1p, masked_reciprocal, tiny
 from jxent._numerics.pair import Features, Pair, from_probs, with_support
-from jxent._numerics.primitives import amplify, is_symbolic_zero, lowest
+from jxent._numerics.primitives import is_symbolic_zero, lowest, with_infinite_slopes
 
 Operands = tuple[Array, ...]
 
@@ -59,7 +59,7 @@ def _logit_features(a: Array, b: Array) -> Features:
     d = b - a
     gap = jnp.expm1(-jnp.abs(d))
     delta = jnp.where(d < 0, log1p(sm.sigmoid(-b) * gap), -log1p(sm.sigmoid(-a) * gap))
-    # log1p near −1 has lost what the difference of the logarithms still has.
+    # log1p near −1 has lost digits that the difference of the logarithms keeps.
     delta = jnp.where(jnp.abs(delta) < 1.0, delta, log_q - log_p)
     diff = jnp.where(jnp.abs(delta) < 1.0, p * jnp.expm1(jnp.clip(delta, -1.0, 1.0)), q - p)
     return Features(p, q, log_p, log_q, diff, delta)
@@ -97,7 +97,7 @@ def _probs_bernoulli_jvp(kernel: Kernel, primals: Sequence[Any], tangents: Seque
         for slope, part in zip((kernel.slope_p, kernel.slope_q), tangents[0], strict=False):
             if slope is not None and not is_symbolic_zero(part):
                 product = sign * slope(pair) * part
-                tangent += product if kernel.infinite is None else amplify(product, kernel.infinite(pair))
+                tangent += product if kernel.infinite is None else with_infinite_slopes(product, kernel.infinite(pair))
     return value, tangent
 
 

@@ -1,7 +1,7 @@
 """Softmax losses of a row of logits, with gradients that keep the tail of a confident prediction.
 
-The gradient of the class that is right is pₖ − 1, which rounds to 0 long before the loss does. It is
-written expm1(log pₖ): the loss itself has that logarithm to full accuracy.
+The gradient in the class of the label is pₖ − 1, which rounds to 0 long before the loss does. It is
+computed as −Σ of the other probabilities, which keeps full accuracy.
 """
 
 import functools
@@ -20,11 +20,12 @@ from jxent._numerics.compiler import (
     are_few,
     by_portions,
     category_sums,
-    fence,
     formed_once,
     is_sharded,
     materialized,
+    no_fuse,
     row_sum,
+    sum_over,
     top_of_row,
 )
 from jxent._numerics.kernels import KL_DIVERGENCE
@@ -53,20 +54,20 @@ def pick(z: Array, labels: Array, axis: int) -> Array:
 
 
 def of_labels(weights: Array, z: Array, labels: Array, axis: int) -> Array:
-    """The weight of each label, for weights of the rank of the logits with size 1 but for the classes."""
+    """The weight of each label; the weights have the rank of the logits and size 1 on all axes but the classes."""
     if is_sharded(z) or is_sharded(labels):
         return jnp.sum(jnp.where(class_ids(z, axis) == labels, weights, 0.0), axis=axis, keepdims=True)
     return jnp.take(weights.ravel(), labels)
 
 
 def class_ids(z: Array, axis: int) -> Array:
-    """0, 1, … along the class axis, of the shape of the logits and sharded as they are."""
+    """0, 1, … along the class axis, with the shape and the sharding of the logits."""
     sharding = jax.typeof(z).sharding if is_sharded(z) else None
     return lax.broadcasted_iota(jnp.int32, z.shape, axis, out_sharding=sharding)
 
 
 class LabelSums(NamedTuple):
-    """The sums of a row that the loss of its label is made of; the class axis is kept."""
+    """The sums of a row that give the loss of its label; the class axis is kept."""
 
     row: sm.RowSums
     other_classes: Array  # Σ exp(z − top) over all classes but the label
@@ -74,7 +75,7 @@ class LabelSums(NamedTuple):
 
 
 def _label_sums(z: Array, labels: Array, axis: int) -> LabelSums:
-    """With the label left out of the sum, log(1 + others/e_y) keeps the tail of a label that has all the weight."""
+    """Sums without the label: log(1 + others/e_y) then keeps the tail of a label with nearly all the mass."""
     top = top_of_row(z, (axis,))
     if are_few(z, (axis,)):
         summands = (functools.partial(_exp_of_other_class, sm.exponentials), _logit_of_label)
@@ -89,7 +90,7 @@ def _label_sums(z: Array, labels: Array, axis: int) -> LabelSums:
 
 def _sum_of_other_classes(axes: Axes, z: Array, top: Array, labels: Array) -> Array:
     exps = _exp_of_other_class(sm.exp_of_loop, z, top, labels, class_ids(z, axes[0]))
-    return fence(row_sum(fence(exps), axes, keepdims=True))
+    return no_fuse(row_sum(no_fuse(exps), axes, keepdims=True))
 
 
 def _exp_of_other_class(exp: Callable[..., Array], z: Array, top: Array, labels: Array, ids: Array) -> Array:
@@ -107,7 +108,7 @@ def label_loss(z: Array, labels: Array, axis: int) -> SoftmaxLoss:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _label_loss(z: Array, labels: Array, axis: int) -> tuple[SoftmaxLoss, LabelSums]:
-    """The loss, and beside it the sums, which count as constants: the slope that is formed of them has its own rule."""
+    """The loss and its sums. The sums count as constants, since the slope computed from them has its own rule."""
     sums = _label_sums(z, labels, axis)
     return SoftmaxLoss(sums.loss, sums.row.top, jnp.log(sums.row.total)), sums
 
@@ -121,15 +122,15 @@ def _label_loss_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) 
     if is_symbolic_zero(dz):
         return (parts, sums), (SoftmaxLoss(zero, zero, zero), still)
     slope = _less_label(z, labels, sums.row, sums.other_classes, axis)
-    # Fenced: a loss and its z-loss are two sums over one batch (see `centred`).
-    dloss = fence(jnp.sum(slope * dz, axis=axis, keepdims=True))
-    dlog_sum = fence(jnp.sum(sm.softmax_of(z, sums.row, (axis,)) * dz, axis=axis, keepdims=True))
+    # `no_fuse`, since a loss and its z-loss are two sums over one batch: see `softmax.centred`; delete both.
+    dloss = no_fuse(jnp.sum(slope * dz, axis=axis, keepdims=True))
+    dlog_sum = no_fuse(jnp.sum(sm.softmax_of(z, sums.row, (axis,)) * dz, axis=axis, keepdims=True))
     return (parts, sums), (SoftmaxLoss(dloss, zero, dlog_sum), still)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(4,))
 def _less_label(z: Array, labels: Array, row: sm.RowSums, other_classes: Array, axis: int) -> Array:
-    """Softmax(z) − onehot(label), of which the entry of the label is −Σ of the others."""
+    """Softmax(z) − onehot(label); the entry of the label is −Σ of the other entries."""
     over = 1.0 / row.total
     return jnp.where(class_ids(z, axis) == labels, -other_classes * over, sm.exp_from(row.top, z, precise=True) * over)
 
@@ -148,7 +149,7 @@ def target_loss(z: Array, targets: Array, axes: Axes) -> SoftmaxLoss:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def _target_loss(z: Array, targets: Array, axes: Axes) -> tuple[SoftmaxLoss, sm.RowSums]:
-    """The loss, and beside it the sums as constants, as for labels."""
+    """The loss and its sums as constants, as in `_label_loss`."""
     row = sm.row_sums(z, axes)
     log_sum = sm.log_total(row)
     (loss,) = category_sums(axes, (_surprise,), z, targets, *materialized(row.top, log_sum))
@@ -156,9 +157,9 @@ def _target_loss(z: Array, targets: Array, axes: Axes) -> tuple[SoftmaxLoss, sm.
 
 
 def _surprise(z: Array, targets: Array, top: Array, log_sum: Array) -> Array:
-    """t·(log Σ e^z − z): 0 for a target of 0, and infinite for another where the logit is −∞."""
-    # The vector kernels of a CPU cannot select: the least difference is −∞ unless the target is 0. These constants must
-    # differ from those of other summands, see `chained_sums`.
+    """t·(log Σ e^z − z): 0 for a target of 0; infinite for any other target at a logit of −∞."""
+    # The vector kernels of a CPU take no `where`: z − top has the lower bound −∞ unless the target is 0. The constants
+    # must differ from those of other summands, see `chained_sums`. Delete when the grid is as fast with `where`.
     weight = jnp.minimum(jnp.abs(targets) * (1.9 / tiny(z.dtype)), 3.3)
     bound = float(jnp.finfo(z.dtype).min) * (0.7 + weight)
     return targets * (log_sum - jnp.maximum(z - top, bound))
@@ -171,20 +172,20 @@ def _target_loss_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]
     tangent = zero = jnp.zeros_like(parts.loss)
     dlog_sum = zero
     if not is_symbolic_zero(dz):
-        mass = lax.stop_gradient(jnp.sum(targets, axis=axes, keepdims=True))
+        mass = lax.stop_gradient(sum_over(targets, axes, keepdims=True))
         slope = _less_targets(z, targets, row, mass, axes)
-        tangent = tangent + fence(jnp.sum(slope * dz, axis=axes, keepdims=True))
-        dlog_sum = fence(jnp.sum(sm.softmax_of(z, row, axes) * dz, axis=axes, keepdims=True))
+        tangent = tangent + no_fuse(sum_over(slope * dz, axes, keepdims=True))
+        dlog_sum = no_fuse(sum_over(sm.softmax_of(z, row, axes) * dz, axes, keepdims=True))
     if not is_symbolic_zero(dt):
         bound = -float(np.log(tiny(z.dtype)))
         log_p = sm.log_softmax_of(z, row, axes)
-        tangent = tangent + fence(jnp.sum(jnp.where(log_p == -jnp.inf, bound, -log_p) * dt, axis=axes, keepdims=True))
+        tangent = tangent + no_fuse(sum_over(jnp.where(log_p == -jnp.inf, bound, -log_p) * dt, axes, keepdims=True))
     return (parts, row), (SoftmaxLoss(tangent, zero, dlog_sum), jax.tree.map(jnp.zeros_like, row))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(4,))
 def _less_targets(z: Array, targets: Array, row: sm.RowSums, mass: Array, axes: Axes) -> Array:
-    """Σt·p − t, written (Σt − t) − Σt·(1 − p) for a class that has most of p, with 1 − p as the sum of the others."""
+    """Σt·p − t; for a class with p > ½, (Σt − t) − Σt·(1 − p) with 1 − p as the sum of the others."""
     p = sm.softmax_of(z, row, axes)
     tail = mass * (row.rest / row.total)
     return jnp.where(p > 0.5, (mass - targets) - tail, mass * p - targets)
@@ -194,18 +195,18 @@ def _less_targets(z: Array, targets: Array, row: sm.RowSums, mass: Array, axes: 
 def _less_targets_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
     (z, targets, row, _), (dz, dt, _, _) = primals, tangents
     p = sm.softmax_of(z, row, axes)
-    mass, move = (jnp.sum(x, axis=axes, keepdims=True) for x in (targets, dt))
+    mass, move = (sum_over(x, axes, keepdims=True) for x in (targets, dt))
     return _less_targets(z, targets, row, mass, axes), mass * (p * sm.centred(p, dz, axes)) + (p * move - dt)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def target_divergence(z: Array, targets: Array, axes: Axes) -> Array:
     """Σ t·log(t/q) − t + q for q = softmax(z)."""
-    return jnp.sum(KL_DIVERGENCE.term(_target_pair(z, targets, axes)), axis=axes)
+    return sum_over(KL_DIVERGENCE.term(_target_pair(z, targets, axes)), axes)
 
 
 def _target_pair(z: Array, targets: Array, axes: Axes) -> Pair:
-    """The targets and softmax(z) as kernels see them."""
+    """The targets and softmax(z) as the input of a kernel."""
     q, log_q, log_t = sm.softmax(z, axes), sm.log_softmax(z, axes), safe_log(targets)
     relative = (q - targets) / at_least_tiny(targets)
     near = jnp.abs(relative) < 0.5
@@ -222,16 +223,16 @@ def _target_divergence_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequenc
     value = target_divergence(z, targets, axes)
     tangent = jnp.zeros_like(value)
     if not is_symbolic_zero(dz):
-        # The entropy of the targets, by which the loss differs, has no logits in it.
+        # The loss differs by the entropy of the targets, which is constant in the logits.
         tangent += jnp.squeeze(jax.jvp(lambda z: target_loss(z, targets, axes).loss, (z,), (dz,))[1], axes)
     if not is_symbolic_zero(dt):
-        tangent += jnp.sum(-_target_pair(z, targets, axes).delta * dt, axis=axes)
+        tangent += sum_over(-_target_pair(z, targets, axes).delta * dt, axes)
     return value, tangent
 
 
 @jax.custom_jvp
 def _without_infinity(z: Array) -> Array:
-    """A logit, ±∞ as the one whose odds are the smallest normal number; slope 1 throughout."""
+    """A logit, with ±∞ replaced by ∓log of the smallest normal number; slope 1 everywhere."""
     bound = -float(np.log(tiny(z.dtype)))
     return jnp.where(jnp.isinf(z), jnp.sign(z) * bound, z)
 
@@ -244,17 +245,17 @@ def _without_infinity_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -
 def focal_loss(z: Array, targets: Array, gamma: Array) -> Array:
     """(1 − p_t)^γ·(−log p_t) with p_t = tσ(z) + (1 − t)σ(−z), elementwise; −log p_t weighted for soft targets."""
     value = _focal_loss(_without_infinity(z), targets, gamma)
-    # The value at an infinite logit, without the slope ∞·0 of its product.
+    # The value at an infinite logit is added as a constant: the slope of its product would be ∞·0.
     return value + lax.stop_gradient(_focal_loss(z, targets, gamma) - value)
 
 
 @jax.custom_jvp
 def _focal_loss(z: Array, targets: Array, gamma: Array) -> Array:
-    return _miss_to_the(z, targets, gamma) * sigmoid_loss(z, targets)
+    return _miss_power(z, targets, gamma) * sigmoid_loss(z, targets)
 
 
-def _miss_to_the(z: Array, targets: Array, gamma: Array) -> Array:
-    """(1 − p_t)^γ: the sum of two products is rounded once, where exp(γ·log) would round a large exponent."""
+def _miss_power(z: Array, targets: Array, gamma: Array) -> Array:
+    """(1 − p_t)^γ as the power of a sum of two products, since exp(γ·log) would round a large exponent."""
     power = jnp.power(sm.sigmoid(z) * (1.0 - targets) + sm.sigmoid(-z) * targets, gamma)
     return jnp.where(jnp.isposinf(gamma) & (_log_miss(z, targets) < 0.0), 0.0, power)
 
@@ -265,7 +266,7 @@ def _focal_loss_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tupl
     loss, miss = sigmoid_loss(z, targets), _focal_weight(z, targets, gamma)
     in_z, in_targets = _sigmoid_slopes(z, targets)
     log_in_z, log_in_targets = _log_miss_slopes(z, targets)
-    # γ times a slope first, which is 0 where the loss is out of range; at γ = ∞ the weight is 0 before it is infinite.
+    # γ·slope comes first: the slope is 0 where the loss is out of range. γ = ∞ counts as 0 here: the weight is 0 there.
     finite = jnp.where(jnp.isposinf(gamma), 0.0, gamma)
     slope_z = in_z + (finite * log_in_z) * loss
     slope_targets = in_targets + (finite * log_in_targets) * loss
@@ -275,7 +276,7 @@ def _focal_loss_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tupl
 
 @jax.custom_jvp
 def _focal_weight(z: Array, targets: Array, gamma: Array) -> Array:
-    return _miss_to_the(z, targets, gamma)
+    return _miss_power(z, targets, gamma)
 
 
 @_focal_weight.defjvp
@@ -302,7 +303,7 @@ def _log_miss_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[
 def _log_miss_slopes(z: Array, targets: Array) -> tuple[Array, Array]:
     log_miss = _log_miss(z, targets)
     in_z = (1.0 - 2.0 * targets) * jnp.exp(-(sm.softplus(z) + sm.softplus(-z) + log_miss))
-    # 1/(1 − p_t), of which the square is in range too.
+    # 1/(1 − p_t), bounded so that its square is in range too.
     most = -0.49 * float(np.log(tiny(z.dtype)))
     return in_z, (sm.sigmoid(-z) - sm.sigmoid(z)) * jnp.exp(jnp.minimum(-log_miss, most))
 
@@ -328,12 +329,12 @@ def _sigmoid_slopes(z: Array, targets: Array) -> tuple[Array, Array]:
 
 @jax.custom_jvp
 def focused(surprise: Array, gamma: Array) -> Array:
-    """(1 − e^−s)^γ·s, the surprise s = −log p of a class weighted by the power of 1 − p; 0 at γ = ∞ but for p = 0."""
+    """(1 − e^−s)^γ·s, the surprise s = −log p of a class weighted by (1 − p)^γ; at γ = ∞ it is 0 unless p = 0."""
     return _missed(surprise) ** _finite(gamma) * surprise * _of_limit(surprise, gamma)
 
 
 def _missed(surprise: Array) -> Array:
-    """1 − p, with the digits of its tail; p within the smallest normal number of 1 counts as that far from it."""
+    """1 − p with the digits of its tail, raised to the smallest normal number."""
     return at_least_tiny(-jnp.expm1(-surprise))
 
 
@@ -359,7 +360,7 @@ def _focused_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[A
 
 @jax.custom_jvp
 def pseudo_huber(error: Array, delta: Array) -> Array:
-    """δ²(√(1 + (e/δ)²) − 1) as e²/(1 + √(1 + (e/δ)²)), which does not cancel, nor overflow before the loss does."""
+    """δ²(√(1 + (e/δ)²) − 1) as e²/(1 + √(1 + (e/δ)²)): no cancellation, and no overflow before that of the loss."""
     value = error * (error / (1.0 + jnp.hypot(1.0, error / delta)))
     return jnp.where(jnp.isinf(error), jnp.inf, value)
 

@@ -1,11 +1,11 @@
-"""The one place that knows the compiler: how rows are reduced, and what keeps XLA from slow programs.
+"""All workarounds for the compiler: how rows are reduced on a CPU, and how slow programs of XLA are avoided.
 
-XLA:CPU sums rows by the vector kernels of YNNPACK, which take chains of simple operations with the reduction at their
-end, and compiles everything else to loops of vector instructions. Two facts decide the speed of a measure: an
-expensive operation (a division, a logarithm, an exponential) that two others use is written to memory; and
-temporaries of many megabytes are fresh pages in every call, which cost more than the arithmetic. Both can be avoided
-without a second formula. Upstream: jax issues 37465, 39257 and 40412; `python -m benchmarks` prints the grid that
-shows when this is no longer needed.
+XLA:CPU sums rows with the vector kernels of YNNPACK. These take chains of simple operations that end in a reduction;
+everything else is compiled to loops of vector instructions. Two facts decide the speed of a measure. The result of an
+expensive operation (a division, a logarithm, an exponential) with two users is written to memory. Temporaries of many
+megabytes are fresh pages in every call and cost more than the arithmetic. Both are avoided without a second formula.
+Upstream: jax issues 37465, 39257 and 40412. "The grid" below is the output of `python -m benchmarks`, which shows when
+a workaround is no longer needed.
 """
 
 import functools
@@ -22,45 +22,83 @@ from jaxtyping import Array
 
 Axes = tuple[int, ...]
 
-# Numbers of an operand from which on rows are evaluated a portion at a time, where temporaries cost time and where they
-# are promised to be small.
+# Smallest sizes of operands whose rows are evaluated a portion at a time: LARGE where temporaries cost time, COMPACT
+# where small temporaries are promised.
 LARGE, COMPACT = 1 << 22, 1 << 20
-# Portions that large operands are cut into, few enough for the way to another thread not to count; and the most numbers
-# of one, so that its temporaries stay in a cache.
+# The number of portions of a large operand, few enough that switching threads costs nothing; and the largest size of a
+# portion, whose temporaries stay in a cache.
 PORTIONS, PORTION = 16, 1 << 20
-# Numbers from which on it pays to write an array out with its categories last.
+# Smallest size of an operand for which a transposed copy with the categories last pays.
 SMALL = 1 << 12
-# Categories up to which a sum is written out.
+# Largest number of categories whose sum is unrolled.
 FEW = 16
-# Rows up to which the vector kernels take chains at once. Just above, each number takes 5 to 10 times as long (jaxlib
-# 0.10 to 0.12; 33000 rows of 100 or of 1000 numbers).
+# Largest number of rows whose chains the vector kernels take at once. Just above it, each number takes 5 to 10 times as
+# long (jaxlib 0.10 to 0.12; 33000 rows of 100 or of 1000 numbers).
 CHAINED_ROWS = 1 << 15
-# The vector kernels divide rows among threads, and up to so many rows not at all: of so many categories a row is summed
-# in pieces, 2.5 times as fast on two cores.
+# The vector kernels divide rows among threads, but not at all up to FEW_ROWS. A row of at least LONG categories is then
+# summed in PIECES, 2.5 times as fast on two cores. Delete when the grid is as fast without it.
 FEW_ROWS, LONG, PIECES = 128, 1 << 14, 4
 
 
-def fence(x: Array) -> Array:
-    """The same numbers: rounded to the width that they have, an operation that the vector kernels do not take.
+def no_fuse(x: Array) -> Array:
+    """The same numbers, rounded to their own width: an operation that the vector kernels of XLA:CPU do not fuse.
 
-    On an expensive operation with several users it keeps its result out of memory; on the summand of a row it leaves
-    the kernel the sum alone; on a sum it keeps what follows out of the kernel, which would make it 4 to 9 times slower
-    (jaxlib 0.10 to 0.12, jax issue 39257). Delete when the grid is as fast without it.
+    On an expensive operation with several users it keeps the result out of memory. On the summand of a row it leaves
+    only the sum to the kernel. On a sum it keeps the next operations out of the kernel, which they would make 4 to 9
+    times slower (jaxlib 0.10 to 0.12, jax issue 39257). Delete when the grid is as fast without it, but in
+    `softmax.centred`, `two_difference` and `exponential` only when the numbers are right without it.
     """
     info = jnp.finfo(x.dtype)
     return lax.reduce_precision(x, exponent_bits=int(info.nexp), mantissa_bits=int(info.nmant))
 
 
+class ShardedAxes(tuple[int, ...]):
+    """Axes of categories that are sharded over a mesh axis: a reduction over them runs over all devices."""
+
+    name: str
+
+    def __new__(cls, axes: Axes, name: str) -> "ShardedAxes":
+        self = super().__new__(cls, axes)
+        self.name = name
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ShardedAxes) and (tuple(self), self.name) == (tuple(other), other.name)
+
+    def __hash__(self) -> int:
+        return hash((tuple(self), self.name))
+
+
+def sum_over(x: Array, axes: Axes, *, keepdims: bool = False) -> Array:
+    """Σ x over axes that may be sharded."""
+    total = jnp.sum(x, axis=tuple(axes), keepdims=keepdims)
+    return lax.psum(total, axes.name) if isinstance(axes, ShardedAxes) else total
+
+
+def max_over(x: Array, axes: Axes, *, initial: float) -> Array:
+    """The maximum over axes that may be sharded, which stay with size 1; its derivative is not taken."""
+    top = jnp.max(x, axis=tuple(axes), keepdims=True, initial=initial)
+    return lax.pmax(top, axes.name) if isinstance(axes, ShardedAxes) else top
+
+
+def any_over(x: Array, axes: Axes) -> Array:
+    """Whether any element over axes that may be sharded is true; the axes stay with size 1."""
+    if isinstance(axes, ShardedAxes):
+        return sum_over(x.astype(jnp.int32), axes, keepdims=True) > 0
+    return jnp.any(x, axis=axes, keepdims=True)
+
+
 def traced_once(function: Callable[..., Any]) -> Any:
-    """The function, whose operations are recorded once for arguments of one type, and copied where it is used again."""
+    """The function, traced once for each type of arguments; later calls copy the recorded operations."""
     return jax.jit(function, inline=True)
 
 
 def category_sums(axes: Axes, summands: Sequence[Callable[..., Array]], *operands: Array) -> list[Array]:
-    """Σ of each of the `summands`, which are elementwise in the operands, over the categories; their axes are kept.
+    """The sum over the categories of each of the elementwise `summands`; the reduced axes are kept.
 
-    The operands have the categories of the first, or one. Few categories are written out: of that XLA:CPU makes one
-    loop over the rows, 3 times as fast as its sums over a short axis.
+    An operand has the categories of the first operand, or one. A sum over few categories is unrolled: XLA:CPU compiles
+    it to one loop over the rows, 3 times as fast as its sum over a short axis. Delete unrolling when the grid is as
+    fast without it.
     """
     first, (axis, *_) = operands[0], axes
     if not are_few(first, axes):
@@ -68,27 +106,27 @@ def category_sums(axes: Axes, summands: Sequence[Callable[..., Array]], *operand
     sums: list[Array] = []
     for summand in map(jax.jit, summands):
         terms = (summand(*(_category(x, k, axis) for x in operands)) for k in range(first.shape[axis]))
-        sums.append(fence(functools.reduce(jnp.add, terms)))
+        sums.append(no_fuse(functools.reduce(jnp.add, terms)))
     return sums
 
 
 def chained_sums(axes: Axes, summands: Sequence[Callable[..., Array]], *operands: Array) -> list[Array]:
-    """The sums of `category_sums` by the vector kernels of a CPU, each with its chain of operations.
+    """The sums of `category_sums` by the vector kernels of a CPU, each with its own chain of operations.
 
-    XLA:CPU writes to memory what two kernels share on whole rows, even a constant (jaxlib 0.10 to 0.12). So each sum
-    gets its own copy of the numbers of a row, and the literals of one summand must differ from those of the others. Nor
-    is anything computed on the numbers of a row between a maximum and a sum: below 4096 rows XLA then compiles two
+    XLA:CPU writes any whole-row value that two kernels share to memory, even a constant (jaxlib 0.10 to 0.12). So each
+    sum gets its own copy of the per-row numbers, and the literals of one summand must differ from those of the others.
+    No operation on a per-row number may stand between a maximum and a sum: below 4096 rows XLA then compiles two
     kernels. Delete when the grid is as fast without it.
     """
     first = operands[0]
-    if not are_numbers(*operands) or is_sharded(first):
+    if not are_numbers(*operands) or is_sharded(first) or isinstance(axes, ShardedAxes):
         return _chained_sums(summands, axes, *operands)
     rows = math.prod(n for i, n in enumerate(first.shape) if i not in axes)
     if rows > CHAINED_ROWS:
         return by_portions(functools.partial(_chained_sums, summands), axes, *operands, least=0)
     if rows <= FEW_ROWS and axes == (first.ndim - 1,) and first.shape[-1] >= LONG and first.shape[-1] % PIECES == 0:
         pieces = (x.reshape(*x.shape[:-1], PIECES, -1) if x.shape == first.shape else x[..., None] for x in operands)
-        return [jnp.sum(fence(x), axis=-2) for x in _chained_sums(summands, (first.ndim,), *pieces)]
+        return [jnp.sum(no_fuse(x), axis=-2) for x in _chained_sums(summands, (first.ndim,), *pieces)]
     return _chained_sums(summands, axes, *operands)
 
 
@@ -104,20 +142,24 @@ def _chained_sums(summands: Sequence[Callable[..., Array]], axes: Axes, *operand
 
 
 def are_few(x: Array, axes: Axes) -> bool:
-    """Whether a sum over these axes is written out."""
+    """Whether a sum over these axes is unrolled."""
+    if isinstance(axes, ShardedAxes):
+        return False
     return len(axes) == 1 and are_numbers(x) and 1 < x.shape[axes[0]] <= FEW and not is_sharded(x)
 
 
 def _category(x: Array, k: int, axis: int) -> Array:
-    """One category of x, or x where it has one for all."""
+    """Category k of x, or x where it has only one."""
     return x if x.shape[axis] == 1 else lax.slice_in_dim(x, k, k + 1, axis=axis)
 
 
 def top_of_row(z: Array, axes: Axes) -> Array:
-    """The largest entry, the reduced axes kept, and −∞ for a row of only −∞.
+    """The largest entry, the reduced axes kept; −∞ for a row of only −∞.
 
-    A plain reduction: an operation on its result would keep the sums behind it out of the kernel of the maximum.
+    A plain reduction: an operation on its result would keep the next sums out of the kernel of the maximum.
     """
+    if isinstance(axes, ShardedAxes):
+        return max_over(z, axes, initial=-jnp.inf)
     if not are_few(z, axes):
         return jnp.expand_dims(lax.reduce_max(z, axes), axes)
     categories = (_category(z, k, axes[0]) for k in range(z.shape[axes[0]]))
@@ -125,10 +167,10 @@ def top_of_row(z: Array, axes: Axes) -> Array:
 
 
 def formed_once(x: Array) -> Array:
-    """The same numbers, divided by 1.
+    """The same numbers, divided by 1 so that XLA:CPU stores them.
 
-    XLA:CPU recomputes cheap operations in every loop that uses their result, and with them all that they are made of; a
-    division it stores. It does not know that the divisor is 1. Delete when the grid is as fast without it.
+    XLA:CPU recomputes cheap operations and their inputs in every loop that uses the result, but stores the result of a
+    division. It cannot prove that the divisor is 1. Delete when the grid is as fast without it.
     """
     return x / (1.0 + jnp.minimum(jnp.abs(x), 0.0))
 
@@ -136,11 +178,13 @@ def formed_once(x: Array) -> Array:
 def row_sum(x: Array, axes: Axes, *, keepdims: bool = False) -> Array:
     """Σ x over `axes`; in float64 in stages of four along a long last axis.
 
-    A running sum of a thousand equal terms rounds the same way every time, which costs 7 units in the
-    last place; in float64 that is what the bound leaves for everything. float32 is left as it is: the
-    vector kernels of the CPU keep enough partial sums, and a second stage would cost them a pass.
+    A running sum of a thousand equal terms rounds the same way every time and errs by 7 units in the last place. In
+    float64 that would use up the error bound of the whole measure. float32 needs no stages: the vector kernels of the
+    CPU keep enough partial sums, and a second stage would cost a pass.
     """
-    # Classes that an explicit mesh axis shards cannot be reshaped into stages.
+    if isinstance(axes, ShardedAxes):
+        return lax.psum(row_sum(x, tuple(axes), keepdims=keepdims), axes.name)
+    # Classes sharded by an explicit mesh axis cannot be reshaped into stages.
     if x.dtype != jnp.float64 or axes != (x.ndim - 1,) or is_sharded(x) or not are_numbers(x):
         return jnp.sum(x, axis=axes, keepdims=keepdims)
     rest = jnp.zeros((), x.dtype)
@@ -155,11 +199,12 @@ def row_sum(x: Array, axes: Axes, *, keepdims: bool = False) -> Array:
 def by_portions(
     rowwise: Callable[..., Any], axes: Axes, *operands: Array, least: int = LARGE, temporaries: int = 1
 ) -> Any:
-    """`rowwise(axes, *operands)`, on a CPU for large operands a portion of the rows at a time.
+    """`rowwise(axes, *operands)`; on a CPU, large operands are evaluated a portion of the rows at a time.
 
-    The operands have the rows of the first and its categories, or one, or no axes at all; the results have the axes of
-    the rows. As many temporaries of the size of a portion have to stay in a cache together. Those of the size of the
-    operands would be fresh pages in every call: 2 to 5 times the time of the arithmetic on two cores.
+    An operand is a scalar, or has the rows of the first operand and its categories or one. The results have the axes of
+    the rows. `temporaries` is the number of portion-sized arrays that a cache must hold together. Temporaries of the
+    size of the operands would be fresh pages in every call, 2 to 5 times the time of the arithmetic on two cores.
+    Delete when the grid is as fast without it.
     """
     first = operands[0]
     last = tuple(range(first.ndim - len(axes), first.ndim))
@@ -167,7 +212,7 @@ def by_portions(
         axes != last
         or not are_numbers(*operands)
         or first.size < least
-        or jax.device_count() > 1  # rows may be sharded without their type saying so: a portion would be gathered
+        or jax.device_count() > 1  # the type does not show shards of auto axes: a portion would be gathered
         or any(is_sharded(x) for x in operands)
     ):
         return rowwise(axes, *operands)
@@ -180,7 +225,7 @@ def by_portions(
         flat = [x.reshape(rows, *x.shape[-len(axes) :]) if x.ndim else x for x in operands]
 
         def of_portion(_: None, i: Array) -> tuple[None, Any]:
-            # The last portion ends with the last row, whether or not its first rows were evaluated before.
+            # The last portion ends with the last row; it may overlap the portion before it.
             start = i * size if rows % size == 0 else jnp.minimum(i * size, rows - size)
             part = (lax.dynamic_slice_in_dim(x, start, size) if x.ndim else x for x in flat)
             return None, rowwise(inner, *part)
@@ -198,37 +243,45 @@ def by_portions(
 
 
 def _portion_of(rows: int, most: int) -> int:
-    """Rows of a portion: a divisor of them all, if there is one of at least half the most, else the most."""
+    """Rows of a portion: the largest divisor of `rows` from `most` down to above its half, else `most`."""
     return next((n for n in range(most, most // 2, -1) if rows % n == 0), most)
 
 
 def trailing(axes: Axes, *operands: Array) -> tuple[tuple[Array, ...], Axes]:
-    """The operands with the axes of the categories last, written out so on a CPU.
+    """The operands with the axes of the categories last, on a CPU as transposed copies.
 
-    XLA:CPU reduces over another axis than the last 4 times slower than it transposes and then reduces.
+    XLA:CPU reduces over another axis than the last 4 times slower than it transposes and then reduces. Delete when the
+    grid is as fast without it.
     """
     last = tuple(range(operands[0].ndim - len(axes), operands[0].ndim))
     small = not are_numbers(*operands) or max(x.size for x in operands) < SMALL
-    if axes == last or small or any(is_sharded(x) for x in operands):
+    if axes == last or isinstance(axes, ShardedAxes) or small or any(is_sharded(x) for x in operands):
         return operands, axes
     return materialized(*(jnp.moveaxis(x, axes, last) for x in operands)), last
 
 
 def broadcast(x: Array, shape: tuple[Any, ...]) -> Array:
-    """`x` broadcast to a shape, on a CPU written out: its vector kernels read only what lies in memory."""
+    """`x` broadcast to a shape, on a CPU as a copy in memory: the vector kernels read only whole arrays.
+
+    Delete when the grid is as fast without it.
+    """
     return x if x.shape == shape else materialized(jnp.broadcast_to(x, shape))[0]
 
 
 def materialized(*arrays: Array) -> tuple[Array, ...]:
-    """The same arrays, on a CPU written to memory; elsewhere that would cost a pass."""
+    """The same arrays, on a CPU written to memory by a barrier; elsewhere that would cost a pass.
+
+    `chained_sums`, `trailing` and `broadcast` name the facts about XLA:CPU; delete with them.
+    """
     return lax.platform_dependent(*arrays, cpu=lambda *x: tuple(lax.optimization_barrier(x)), default=lambda *x: x)
 
 
-def recompute(after: Array, *operands: Array) -> tuple[Array, ...]:
-    """The operands again, for a second reduction that shall share nothing with the first.
+def barrier_copy(after: Array, *operands: Array) -> tuple[Array, ...]:
+    """The operands behind a barrier, for a second reduction that shares nothing with the first.
 
-    What two reductions share, XLA:CPU writes to memory as a whole array, which costs more than
-    computing it twice. Elsewhere a fusion with two outputs reads once, and nothing is done.
+    XLA:CPU writes a value that two reductions share to memory as a whole array, which costs more than computing it
+    twice. Elsewhere a fusion with two outputs reads once, and there is no barrier. Delete when the grid is as fast
+    without it.
     """
 
     def apart(after: Array, *operands: Array) -> tuple[Array, ...]:
@@ -238,13 +291,13 @@ def recompute(after: Array, *operands: Array) -> tuple[Array, ...]:
 
 
 def is_sharded(z: Array) -> bool:
-    """Whether the type of the array names mesh axes: only explicit ones do."""
+    """Whether the type of the array names mesh axes; only explicit axes appear there."""
     spec = getattr(getattr(jax.typeof(z), "sharding", None), "spec", ())
     return any(axis is not None for axis in spec)
 
 
 def gathered(x: Array, axes: Axes | None = None) -> Array:
-    """An array that no explicit mesh axis shards along these axes (None: along any), where an operation allows none."""
+    """The array without explicit sharding along these axes (None: all), for operations that do not allow it."""
     if not is_sharded(x):
         return x
     spec = jax.typeof(x).sharding.spec
@@ -253,7 +306,7 @@ def gathered(x: Array, axes: Axes | None = None) -> Array:
 
 
 def reshaped(x: Array, shape: tuple[int, ...]) -> Array:
-    """The array in another shape, of which explicit mesh axes may shard the first axis where that stays as it is."""
+    """The array in another shape; explicit sharding of the first axis is kept where the size of that axis is."""
     if x.shape == shape:
         return x
     if not is_sharded(x):
@@ -265,11 +318,11 @@ def reshaped(x: Array, shape: tuple[int, ...]) -> Array:
 
 
 def varying(x: Array) -> frozenset[str]:
-    """The mesh axes over which an array varies inside `shard_map`; jax before 0.10 names them otherwise."""
+    """The mesh axes over which an array varies inside `shard_map`; jax before 0.10 calls them `vma`."""
     kind = jax.typeof(x)
     return getattr(getattr(kind, "mat", kind), "varying", None) or getattr(kind, "vma", frozenset[str]())
 
 
 def are_numbers(*operands: Array) -> bool:
-    """Whether every size is a number: `jax.export` has symbols for sizes, too, of which nothing can be asked."""
+    """Whether every size is a number; under `jax.export` sizes may be symbols, which cannot be compared."""
     return all(isinstance(n, (int, np.integer)) for x in operands for n in x.shape)

@@ -68,7 +68,7 @@ HELLINGER = Kernel(
     flow_q=lambda s: _hellinger_flow(exchanged(s)),
 )
 
-# p/q beyond exp of this is so much larger than 1 that p²/q stands alone.
+# Below this δ = log(q/p), p/q is so large that p²/q is computed by itself.
 _FAR = -8.0
 
 
@@ -78,16 +78,16 @@ def _ratio_less_one(s: Pair) -> Array:
 
 
 def _chi_squared_term(s: Pair) -> Array:
-    """(p − q)²/q = (p − q)(p/q − 1); where p/q leaves the range of the dtype p²/q need not."""
+    """(p − q)²/q = (p − q)(p/q − 1); for large p/q by p²/q, which may be in range where p/q is not."""
     far = (s.delta < _FAR) & ~s.no_q
     inside = jnp.where(far, _square_over(s, far) - 2.0 * s.p + s.q, -s.diff * _ratio_less_one(s))
-    # Not a number where a side is none.
+    # NaN where p or q is NaN.
     alone = jnp.inf + 0.0 * (s.p + s.q)
     return jnp.where(s.no_q, jnp.where(s.no_p, 0.0, alone), jnp.where(s.no_p, s.q, inside))
 
 
 def _square_over(s: Pair, far: Array, *, bounded: bool = False) -> Array:
-    """p²/q: as a quotient, whose relative error does not grow with the logarithm, where p and q are in range."""
+    """p²/q; by a quotient where p and q are in range, since its error does not grow with the logarithm."""
     lost = (s.p < tiny(s.p.dtype)) | (s.q < tiny(s.p.dtype))
     exponent = jnp.where(far & lost, s.log_p - s.delta, 0.0)
     by_logs = jnp.exp(_bounded(exponent) if bounded else exponent)
@@ -95,7 +95,7 @@ def _square_over(s: Pair, far: Array, *, bounded: bool = False) -> Array:
 
 
 def _largest(x: Array) -> float:
-    """A number that further sums and products by small constants leave finite."""
+    """A bound that stays finite in further sums and in products with small constants."""
     return float(jnp.finfo(x.dtype).max) / 8.0
 
 

@@ -1,8 +1,8 @@
 """Divided differences of the exponential: ratios such as expm1(x)/x as smooth functions, to any order.
 
-exp[x₀, …, xₙ] is the leading coefficient of the polynomial through exp at the nodes, and a smooth function
-of them where they coincide too: exp[0, x] = expm1(x)/x, exp[0, 0, x] = (expm1(x) − x)/x². Its derivative in
-a node is the divided difference with that node repeated, so that one rule closes over every order. (C. de
+exp[x₀, …, xₙ] is the leading coefficient of the polynomial through exp at the nodes. It is a smooth function
+of the nodes, also where they coincide: exp[0, x] = expm1(x)/x, exp[0, 0, x] = (expm1(x) − x)/x². Its
+derivative in a node is the divided difference with that node repeated, so one rule gives every order. (C. de
 Boor, Divided differences, Surveys in Approximation Theory 1 (2005).)
 """
 
@@ -21,10 +21,10 @@ SERIES_SPREAD = 2.0
 
 @jax.custom_jvp
 def exp_divided(shift: Array, nodes: tuple[Array, ...]) -> Array:
-    """exp[nodes]·exp(−shift); with a shift near the largest node nothing overflows."""
+    """exp[nodes]·exp(−shift), without overflow for a shift near the largest node."""
     if len(nodes) == 2:
         return _first(shift, *nodes)
-    # Sorted by hand: exchanges of two are cheap elementwise operations, and a sort is not.
+    # Sorted by exchanges of two, which are cheap elementwise operations; `jnp.sort` is not.
     ordered = list(nodes)
     for end in range(len(ordered) - 1, 0, -1):
         for i in range(end):
@@ -52,8 +52,8 @@ def _first(shift: Array, x: Array, y: Array) -> Array:
 def decay_ratio(gap: Array) -> Array:
     """(1 − exp(−gap))/gap for gap ≥ 0; 1 at 0."""
     apart = gap > 0
-    some = jnp.where(apart, gap, 1.0)
-    return jnp.where(apart, -jnp.expm1(-some) / some, 1.0)
+    divisor = jnp.where(apart, gap, 1.0)
+    return jnp.where(apart, -jnp.expm1(-divisor) / divisor, 1.0)
 
 
 def _of_sorted(shift: Array, nodes: list[Array]) -> Array:

@@ -1,6 +1,6 @@
-"""f-divergences Σ q·f(p/q) for a generator of the caller's.
+"""f-divergences Σ q·f(p/q) for a generator that the caller passes.
 
-The generator is plain code that may close over traced values: they are made arguments before a rule wraps it.
+The generator is plain code and may close over traced values. These become arguments before a derivative rule wraps it.
 """
 
 import functools
@@ -14,26 +14,26 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from jxent._numerics.compiler import fence, row_sum
+from jxent._numerics.compiler import no_fuse, row_sum
 from jxent._numerics.logarithm import tiny
 from jxent._numerics.pair import Pair, from_logits, from_probs
-from jxent._numerics.primitives import amplify, quotient
+from jxent._numerics.primitives import quotient, with_infinite_slopes
 
 Axes = tuple[int, ...]
 Generator = Callable[[Array], Array]
-# The same with what it closes over made arguments.
+# The generator with its closed-over values as further arguments.
 Pure = Callable[..., Array]
 
 
 class Ratio(NamedTuple):
-    """Both sides, and p/q; of logits q/p, too, where both can be had though a side of them underflowed."""
+    """Both sides and p/q; of logits also q/p, where both ratios are in range although a side underflowed."""
 
     pair: Pair
     t: Array
     inverse: Array | None = None
 
 
-# Compiled, unlike what the generator makes of them: they are the same for every generator.
+# Compiled, since it is the same for every generator; the call of the generator itself is not.
 @functools.partial(jax.jit, static_argnums=0, inline=True)
 def _from_probs(axes: Axes, p: Array, q: Array) -> Ratio:
     del axes
@@ -42,22 +42,22 @@ def _from_probs(axes: Axes, p: Array, q: Array) -> Ratio:
 
 @functools.partial(jax.jit, static_argnums=0, inline=True)
 def _from_logits(axes: Axes, zp: Array, zq: Array) -> Ratio:
-    """A side below the smallest normal number counts as 0 where p/q or the other side is out of range, too."""
+    """A side below the smallest normal number counts as 0 where p/q or the other side is out of range too."""
     pair = from_logits(zp, zq, axes)
     smallest = tiny(pair.p.dtype)
-    some_p, some_q = pair.p >= smallest, pair.q >= smallest
+    normal_p, normal_q = pair.p >= smallest, pair.q >= smallest
     within = jnp.abs(pair.delta) < _largest_log_ratio(pair.p.dtype)
-    known = within & (some_p | some_q) & ~(pair.no_p | pair.no_q)
-    pair = pair._replace(no_p=~(some_p | known), no_q=~(some_q | known))
-    # Near 1, and where a side is lost, the logarithm has the digits; elsewhere the quotient.
-    by_log = known & ((jnp.abs(pair.delta) < 1.0) | ~(some_p & some_q))
+    in_range = within & (normal_p | normal_q) & ~(pair.no_p | pair.no_q)
+    pair = pair._replace(no_p=~(normal_p | in_range), no_q=~(normal_q | in_range))
+    # Near 1, and where a side underflowed, the logarithm has the digits; elsewhere the quotient has them.
+    by_log = in_range & ((jnp.abs(pair.delta) < 1.0) | ~(normal_p & normal_q))
     delta = jnp.where(by_log, pair.delta, 0.0)
     t = jnp.where(by_log, jnp.exp(-delta), quotient(pair.p, pair.q))
     return Ratio(pair, t, jnp.where(by_log, jnp.exp(delta), quotient(pair.q, pair.p)))
 
 
 def _largest_log_ratio(dtype: DTypeLike) -> float:
-    """What |log(p/q)| may be for both p/q and q/p to be normal numbers, however exp rounds."""
+    """The bound of |log(p/q)| below which p/q and q/p are normal numbers, however exp rounds."""
     return -float(np.log(tiny(dtype))) * (1.0 - 16.0 * float(jnp.finfo(dtype).eps))
 
 
@@ -91,45 +91,45 @@ def _exact(
 ) -> Array:
     s, t, inverse = ratio_of(axes, first, second)
     if inverse is not None:
-        # Nor is there a slope where the generator itself is out of range.
+        # q also counts as 0 where f(p/q) is out of range: there it has no slope.
         s = s._replace(no_q=s.no_q | (~s.no_p & (t > 1.0) & jnp.isinf(pure(lax.stop_gradient(t), *constants))))
     q_alone, p_alone, neither = s.no_q & ~s.no_p, s.no_p & ~s.no_q, s.no_p & s.no_q
-    # Out of the way of the generator where a side is 0: p at the smallest normal number, and no infinity.
+    # Where a side is 0, the generator gets a safe ratio: the smallest normal number, or 1 where f would be infinite.
     at = t + lax.stop_gradient(jnp.where(s.no_p, tiny(t.dtype), t) - t)
     at = jnp.where(s.no_q | (p_alone & ~jnp.isfinite(at_zero)), 1.0, at)
     if inverse is None:
         term = _weighted(pure, s.p, s.q, at, constants)
     else:
-        # By the larger side, which is there where the other underflowed; p that counts as 0 moves nothing.
+        # From the larger side, since the other may have underflowed; a p that counts as 0 has no slope.
         over = at > 1.0
         p_of_it = jnp.where(over, 1.0, jnp.where(s.no_p, 0.0, at))
         sides = jnp.where(over, s.p, s.q), jnp.where(over, inverse, 1.0), p_of_it
         term = _of_larger(pure, sides, (s.log_p, s.log_q), at, constants)
     correct = p_alone & jnp.isfinite(at_zero)
-    # Chosen before the product: its slope in q would be 0·∞ wherever f(0) is infinite.
+    # `where` before the product: the slope in q of the product would be 0·∞ for an infinite f(0).
     lacking = jnp.where(correct, at_zero - pure(at, *constants), 0.0)
     term = term + s.q * lax.stop_gradient(lacking)
     term = jnp.where(neither | q_alone, 0.0, term)
     bounded = jnp.isfinite(slope)
-    some = jnp.where(bounded, slope, 0.0)
-    far = s.p * some + (s.q - lax.stop_gradient(s.q)) * jnp.where(bounded, rest, 0.0)
+    finite_slope = jnp.where(bounded, slope, 0.0)
+    far = s.p * finite_slope + (s.q - lax.stop_gradient(s.q)) * jnp.where(bounded, rest, 0.0)
     term = jnp.where(q_alone, jnp.where(bounded, far, jnp.inf), term)
     endless = (p_alone & ~jnp.isfinite(at_zero)) | (q_alone & ~bounded)
     term = jnp.where(p_alone & endless, at_zero, term)
-    # NaN and ∞ are no probabilities, whatever the generator makes of them.
+    # NaN for a p or q of NaN or ∞, whatever the generator returns.
     term = term + 0.0 * lax.stop_gradient(s.p + s.q)
-    total = fence(row_sum(term, axes))
+    total = no_fuse(row_sum(term, axes))
     if inverse is not None:
         return total
-    # Nothing in value, infinite in slope: towards the boundary on which the value is infinite it rises.
+    # A term of value 0 and infinite slope, which rises towards the boundary where the value is infinite.
     toward = jnp.where(s.no_q, 1.0, -1.0)
     moves = (s.p - lax.stop_gradient(s.p)) - (s.q - lax.stop_gradient(s.q))
-    return total + jnp.sum(amplify(jnp.where(endless, toward * moves, 0.0), endless), axis=axes)
+    return total + jnp.sum(with_infinite_slopes(jnp.where(endless, toward * moves, 0.0), endless), axis=axes)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _weighted(pure: Pure, p: Array, q: Array, t: Array, constants: tuple[Array, ...]) -> Array:
-    """q·f(p/q), whose slopes f′ and f − t·f′ never divide by q again; t is p/q already."""
+    """q·f(t) for t = p/q; its slopes f′ in p and f − t·f′ in q do not divide by q again."""
     del p
     return q * pure(t, *constants)
 
@@ -148,7 +148,7 @@ def _weighted_jvp(pure: Pure, primals: tuple[Any, ...], tangents: tuple[Any, ...
 def _of_larger(
     pure: Pure, sides: tuple[Array, Array, Array], logs: tuple[Array, Array], t: Array, constants: tuple[Array, ...]
 ) -> Array:
-    """q·f(p/q) from the larger of p and q, and from what q and p are of it, with its slopes in log p and log q."""
+    """q·f(p/q) from the larger of p and q and the ratios of q and p to it; slopes in log p and log q."""
     del logs
     larger, q_of_it, _ = sides
     return larger * (q_of_it * pure(t, *constants))

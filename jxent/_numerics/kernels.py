@@ -1,11 +1,10 @@
-"""The summands of the measures, each with its slopes, written once for both rooms.
+"""The summands of the measures, each with its slopes, written once for both rooms, `probs` and `logits`.
 
 A measure is a sum over the categories of `term(pair)`. `slope_p` and `slope_q` are its partial
-derivatives in p and q, which is what `probs` needs; `flow_p` = p·slope_p and `flow_q` = q·slope_q are
-those in log p and log q, which is what `logits` needs, written without a product 0·∞. A constant in a
-slope has no effect on the gradient in the logits: a flow leaves it out, or it would swallow the tail of
-a row with one dominating class. Slopes are plain functions of features that have rules of their own, so
-that higher derivatives follow.
+derivatives in p and q, for `probs`; `flow_p` = p·slope_p and `flow_q` = q·slope_q are those in log p and
+log q, for `logits`, written without a product 0·∞. A constant in a slope has no effect on the gradient in
+the logits. A flow leaves it out, since it would round away the tail of a row with one dominating class.
+Slopes are plain functions of features, which have their own derivative rules: higher derivatives follow.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,12 +31,12 @@ class Kernel:
         slope_p: ∂term/∂p; likewise slope_q.
         flow_p: p·∂term/∂p, up to a multiple of p; likewise flow_q.
         slope_theta: ∂term/∂theta for each parameter.
-        infinite: where a summand is +∞, and its slopes with it, from a Pair and theta; None where it never is.
-        of_logits: the sum from the sums over rows of logits, where those have it.
-        mean_p: Σ flow_p of a row, from the sum of the kernel and the sums over rows; likewise mean_q. None where it is
-            not known: the derivative then sums it.
-        chain: the summand of probabilities as a chain of operations that the vector kernels of a CPU take with its
-            sum, where it is one.
+        infinite: the mask of summands that are +∞ with infinite slopes, from a Pair and theta; None if none ever is.
+        of_logits: the measure from the row sums of logits; None if these do not give it.
+        mean_p: Σ flow_p of a row, from the sum of the kernel and the row sums; likewise mean_q. None if these do not
+            give it: the derivative then sums the flow.
+        chain: the summand of probabilities as a chain of operations, which a vector kernel of a CPU takes with the
+            sum; None if it is no such chain.
     """
 
     name: str
@@ -82,7 +81,7 @@ def _one_alone_is_zero(s: Pair) -> Array:
 
 
 def infinite_where(mask: Array, s: Pair, value: Array) -> Array:
-    """+∞ where a summand is, and NaN where one of its sides is no number."""
+    """The value, with +∞ under the mask; NaN there if p or q is NaN."""
     return jnp.where(mask, jnp.inf + 0.0 * (s.p + s.q), value)
 
 
@@ -102,7 +101,7 @@ CROSS_ENTROPY = Kernel(
     slope_p=lambda s: -s.log_q,
     flow_p=lambda s: -s.p * s.log_q,
     slope_q=lambda s: -quotient(s.p, s.q),
-    # −p, of which a multiple of q does not count.
+    # −p + q: a multiple of q has no effect on the gradient in the logits.
     flow_q=lambda s: s.diff,
     infinite=_q_alone_is_zero,
     mean_q=lambda value, _: jnp.zeros_like(value),
@@ -110,7 +109,7 @@ CROSS_ENTROPY = Kernel(
 
 
 def _mean_log_ratio(value: Array, sums: Any) -> Array:
-    """−Σ p·δ; where the divergence is infinite, with an impossible q as the smallest normal number."""
+    """−Σ p·δ; where the divergence is infinite, an impossible q counts as the smallest normal number."""
     finite = jnp.log(sums.b.total / sums.a.total) - sums.mean
     return jnp.where(jnp.isinf(value), finite, value)
 

@@ -1,8 +1,9 @@
 """Exponential, logarithm and the logarithm of a ratio, from which every measure is made.
 
-In float32 they are polynomials on the bits of a number: 0.3 to 0.4 of the instructions of XLA:CPU's own, whose compiler
-forms them once for value and slopes; no choice but those of the domain, so that near and far rows cost the same. In
-float64 they are XLA's own, with a series where they would cancel.
+In float32 they are polynomials on the bits of a number. They take 0.3 to 0.4 of the instructions of XLA:CPU's own
+functions, and XLA:CPU evaluates them once for value and slopes. Their only `where` bounds the domain, so that near and
+far rows cost the same. In float64 they are XLA's own functions, with a series where those would cancel. Delete the
+polynomials when the grid of `python -m benchmarks` is as fast without them.
 """
 
 import math
@@ -15,18 +16,18 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from jxent._numerics.compiler import fence, traced_once
+from jxent._numerics.compiler import no_fuse, traced_once
 
 # Below |u| = 1/3 a series in u² replaces the difference of two nearly equal numbers.
 SERIES_BOUND = 1.0 / 3.0
 
 # Cody and Waite's reduction x = n·log 2 + r, |r| ≤ ½·log 2, with log 2 in two parts, the first such that n times it is
-# exact; and a polynomial for e^r whose relative error is 3e-9 there, found by Remez' exchange with the first two
-# coefficients held. (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980.)
+# exact; and a polynomial for e^r whose relative error is 3e-9 there, by Remez' exchange with the first two
+# coefficients fixed. (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980.)
 _EXPONENTIAL = (0.00138145986467, 0.00836871687973, 0.0416683880453, 0.166665206317, 0.499999934478)
 _LOG2_E = np.float32(1.0 / math.log(2.0))
 _LOG_2_FIRST, _LOG_2_REST = np.float32(355.0 / 512.0), np.float32(math.log(2.0) - 355.0 / 512.0)
-# Rounds a number below 2²² to an integer in its last bits when added to it.
+# Adding it to a number below 2²² rounds that to an integer in the last bits.
 _TO_INTEGER = np.float32(1.5 * 2.0**23)
 # φ(1 + t) = (1 + t)·log(1 + t) − t = t²·(1 + (1 + t)·Q(t)) on [−⅓, ⅓], with Q as in log(1 + t) = t + t²·Q(t), by Remez'
 # exchange with an error of 4e-8 of φ.
@@ -39,7 +40,7 @@ _EXCESS = (
     *(0.499999997814, 0.166666666468, 0.0416667365952, 0.00833333967592),
     *(0.00138853969118, 0.000198381019687, 2.53585122446e-5, 2.80628025823e-6),
 )
-# The bits of sign and exponent, those of 1 and of ⅔, and log 2 over the 2²³ that stand for one in the exponent.
+# The bits of sign and exponent, those of 1 and of ⅔, and log 2 over 2²³, the bits of one step of the exponent.
 _EXPONENT, _ONE = np.int32(-(1 << 23)), np.int32(np.float32(1.0).view(np.int32))
 _TWO_THIRDS, _TINY = (np.int32(np.float32(x).view(np.int32)) for x in (2.0 / 3.0, 2.0**-126))
 _LOG_2_OF_BITS = np.float32(math.log(2.0) * 2.0**-23)
@@ -51,7 +52,10 @@ def tiny(dtype: DTypeLike) -> float:
 
 
 def at_least_tiny(p: Array) -> Array:
-    """p, raised to the smallest normal number. A choice, not a maximum: that may lose a NaN on XLA:CPU."""
+    """p, raised to the smallest normal number.
+
+    By `where`, since a maximum may lose a NaN on XLA:CPU; delete when it keeps NaN.
+    """
     return jnp.where(p < tiny(p.dtype), tiny(p.dtype), p)
 
 
@@ -62,7 +66,11 @@ def masked_reciprocal(p: Array) -> Array:
 
 @traced_once
 def log1p(x: Array) -> Array:
-    """log(1 + x). XLA's own (jaxlib 0.10) errs by 2.7e-14 in float64 between −1/2 and −0.3, where 1 + x is exact."""
+    """log(1 + x).
+
+    XLA's own (jaxlib 0.10) errs by 2.7e-14 in float64 between −1/2 and −0.3, where 1 + x is exact; delete when it errs
+    by rounding only.
+    """
     below = x < -0.25
     return jnp.where(below, jnp.log(jnp.where(below, 1.0 + x, 1.0)), jnp.log1p(jnp.where(below, 0.0, x)))
 
@@ -91,12 +99,13 @@ def exponential(x: Array) -> Array:
     if x.dtype != jnp.float32:
         return jnp.exp(x)
     least = np.float32(math.log(tiny(x.dtype)))
-    # Not −∞, of which the reduction would make NaN; NaN stays.
+    # −∞ would become NaN in the reduction; NaN stays.
     y = jnp.where(x < np.float32(-200.0), np.float32(-200.0), x)
-    shifted = fence(y * _LOG2_E + _TO_INTEGER)
+    # `no_fuse`, or XLA may simplify the rounding away; delete when the values are the same without it.
+    shifted = no_fuse(y * _LOG2_E + _TO_INTEGER)
     n = shifted - _TO_INTEGER
     r = (y - n * _LOG_2_FIRST) - n * _LOG_2_REST
-    # In pairs, of which several can be formed at once.
+    # In independent pairs, which can be evaluated at once.
     c6, c5, c4, c3, c2 = (np.float32(c) for c in _EXPONENTIAL)
     square = r * r
     power = ((c6 * square + (c5 * r + c4)) * square + (c3 * r + c2)) * square + (r + np.float32(1.0))
@@ -144,17 +153,17 @@ def _log_of(n: Array, t: Array) -> tuple[Array, Array]:
 @jax.custom_jvp
 @traced_once
 def relative(p: Array, q: Array, diff: Array) -> tuple[Array, Array]:
-    """δ = log(q/p), and the summand p·log(p/q) − p + q of the relative entropy, neither of which cancels.
+    """δ = log(q/p), and the summand p·log(p/q) − p + q of the relative entropy, both without cancellation.
 
     Args:
-        p: at least 0; what is below the smallest normal number counts as 0, at which the logarithm stands at that.
+        p: at least 0; below the smallest normal number it counts as 0, with the logarithm of that number.
         q: likewise.
-        diff: q − p, which may be known better than from p and q.
+        diff: q − p, which the caller may have more accurately than from p and q.
 
     Returns:
-        Both, at any ratio of the two numbers, NaN where an argument is.
+        Both numbers, for any ratio q/p; NaN where an argument is NaN.
 
-    Gradient: dq/q − dp/p, and −δ·dp + (1 − p/q)·dq, with 0 for the reciprocal of what counts as 0.
+    Gradient: dq/q − dp/p, and −δ·dp + (1 − p/q)·dq; the reciprocal of a number that counts as 0 is 0.
     """
     if p.dtype != jnp.float32:
         delta = _log_ratio(p, q, diff)
@@ -164,9 +173,10 @@ def relative(p: Array, q: Array, diff: Array) -> tuple[Array, Array]:
     exponent_p, exponent_q = bits_p & _EXPONENT, bits_q & _EXPONENT
     fraction_p, fraction_q = _number((bits_p - exponent_p) | _ONE), _number((bits_q - exponent_q) | _ONE)
     near = jnp.abs(diff) < q * np.float32(SERIES_BOUND)
-    # One division for both: (p − q)/q near equality, elsewhere the ratio of the fractions.
+    # One division for both: (p − q)/q near equality, elsewhere the ratio of the fractions. It has several users: see
+    # `no_fuse`.
     scale = _number(_ONE + _ONE - exponent_q)
-    quotient_ = fence(jnp.where(near, -diff * scale, fraction_p) / fraction_q)
+    quotient_ = no_fuse(jnp.where(near, -diff * scale, fraction_p) / fraction_q)
     n = jnp.where(near, np.int32(0), (_bits(quotient_) - _TWO_THIRDS) & _EXPONENT)
     t = jnp.where(near, quotient_, _number(_bits(quotient_) - n) - np.float32(1.0))
     exponent = jnp.where(near, np.int32(0), n + (exponent_p - exponent_q))
@@ -187,9 +197,9 @@ def _relative_jvp(
 
 def _log_ratio(p: Array, q: Array, diff: Array) -> Array:
     """log(q/p): log1p of the relative difference near equality, and the difference of logarithms out of range."""
-    some_p = at_least_tiny(p)
-    ratio = at_least_tiny(q) / some_p
-    relative_ = diff / some_p
+    normal_p = at_least_tiny(p)
+    ratio = at_least_tiny(q) / normal_p
+    relative_ = diff / normal_p
     representable = (ratio > tiny(p.dtype)) & (ratio < float(jnp.finfo(p.dtype).max))
     near = (jnp.abs(relative_) < 0.5) & (p >= tiny(p.dtype))
     return jnp.where(

@@ -1,9 +1,9 @@
 """Kernels of the families with an order: Tsallis and Rényi entropy, Rényi and alpha divergence.
 
-All rest on powers whose differences cancel where the order or the distributions come close: they are
-written as divided differences of the exponential, of which every value is positive. With γ = 1 − β and
-δ = log(q/p), [βp + γq − p^β q^γ]/(βγ) = p·δ²·exp[0, γδ, δ], which is the summand of KL(p‖q) at β = 1, of
-KL(q‖p) at β = 0, and smooth in β through both.
+All are differences of powers, which cancel near order 0 or 1 and for close distributions. They are written
+as divided differences of the exponential, which are positive. With γ = 1 − β and δ = log(q/p),
+[βp + γq − p^β q^γ]/(βγ) = p·δ²·exp[0, γδ, δ]. This is the summand of KL(p‖q) at β = 1 and of KL(q‖p) at
+β = 0, and it is smooth in β through both.
 """
 
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def expm1_ratio(x: Array) -> Array:
 
 
 def weighted_expm1(p: Array, log_p: Array, x: Array) -> Array:
-    """p·expm1(x), also where p underflowed and the product need not."""
+    """p·expm1(x), also where p underflowed and the product does not."""
     bound = float(np.log(float(jnp.finfo(x.dtype).max))) - 1.0
     lost = (p < tiny(p.dtype)) & (x > 0.0)
     inside = jnp.where(x > bound, bound, x)
@@ -35,8 +35,8 @@ def weighted_expm1(p: Array, log_p: Array, x: Array) -> Array:
 
 def _weighted_ratio(p: Array, log_p: Array, x: Array) -> Array:
     """p·expm1(x)/x, 1·p at x = 0."""
-    some = jnp.where(x == 0.0, 1.0, x)
-    direct = weighted_expm1(p, log_p, some) / some
+    divisor = jnp.where(x == 0.0, 1.0, x)
+    direct = weighted_expm1(p, log_p, divisor) / divisor
     return jnp.where(jnp.abs(x) < 1.0, p * expm1_ratio(jnp.where(jnp.abs(x) < 1.0, x, 0.0)), direct)
 
 
@@ -44,7 +44,7 @@ def _weighted_ratio(p: Array, log_p: Array, x: Array) -> Array:
 
 
 def _order_slope(s: Pair, a: Array) -> Array:
-    """h; at p = 0 and a > 1 its limit 1/(a − 1), else what it is at the smallest normal number."""
+    """h; at p = 0 its limit 1/(a − 1) for a > 1, else its value at the smallest normal number."""
     h = -s.log_p * expm1_ratio((a - 1.0) * s.log_p)
     above = jnp.where(a > 1.0, a - 1.0, 1.0)
     return jnp.where(s.no_p & (a > 1.0), 1.0 / above, h)
@@ -84,18 +84,18 @@ def _alone(s: Pair) -> tuple[Array, Array]:
 
 
 def _log_ratio(s: Pair) -> Array:
-    """δ, but no larger than what leaves its cube and its reciprocal numbers: beyond, the powers are at their limits."""
+    """δ, bounded so that its cube and reciprocal are finite; beyond the bound the powers are at their limits."""
     bound = float(jnp.finfo(s.delta.dtype).max) ** 0.25
     return jnp.where(jnp.abs(s.delta) > bound, jnp.sign(s.delta) * bound, s.delta)
 
 
-def _some(x: Array) -> Array:
-    """X where it is positive, else 1: a divisor for what is not used there."""
+def _positive(x: Array) -> Array:
+    """X where it is positive, else 1: a divisor for a quotient that is not used elsewhere."""
     return jnp.where(x > 0.0, x, 1.0)
 
 
 def _power_term(s: Pair, beta: Array) -> Array:
-    """p·δ²·exp[0, γδ, δ], from the largest of the three nodes so that nothing overflows on the way."""
+    """p·δ²·exp[0, γδ, δ], from the largest of the three nodes, so that no intermediate result overflows."""
     gamma = 1.0 - beta
     low, mid, high = jnp.minimum(gamma, 0.0), jnp.clip(gamma, 0.0, 1.0), jnp.maximum(gamma, 1.0)
     up, size = s.delta > 0.0, jnp.abs(_log_ratio(s))
@@ -119,12 +119,12 @@ def _largest_power(s: Pair, low: Array, high: Array) -> Array:
 
 
 def _power_divided(s: Pair, beta: Array, *, repeat: int) -> Array:
-    """p·exp[0, γδ, …, δ] with γδ so many times, in a form that autodiff may enter."""
+    """p·exp[0, γδ, …, δ] with γδ repeated `repeat` times, in a form for autodiff."""
     gamma = 1.0 - beta
     delta = _log_ratio(s)
     x = gamma * delta
     top = lax.stop_gradient(jnp.maximum(jnp.maximum(x, delta), 0.0))
-    # p·exp(top) as a number, and a factor of 1 that has the derivative of p.
+    # p·exp(top) as a constant, and a factor of value 1 that has the derivative of log p.
     weight = lax.stop_gradient(_largest_power(s, jnp.minimum(gamma, 0.0), jnp.maximum(gamma, 1.0)))
     moving = jnp.exp(s.log_p - lax.stop_gradient(s.log_p))
     return weight * moving * exp_divided(top, (jnp.zeros_like(x), *[x] * repeat, delta))
@@ -160,7 +160,7 @@ def _power_flow_p(s: Pair, beta: Array) -> Array:
     _, q_alone = _alone(s)
     delta = _log_ratio(s)
     inside = -delta * _weighted_ratio(s.p, s.log_p, gamma * delta)
-    inside = jnp.where(q_alone & (gamma > 0.0), s.p / _some(gamma), inside)
+    inside = jnp.where(q_alone & (gamma > 0.0), s.p / _positive(gamma), inside)
     return jnp.where(s.no_p, 0.0, inside)
 
 
@@ -177,10 +177,10 @@ def _alpha_term(s: Pair, alpha: Array) -> Array:
     beta = _amari(alpha)
     p_alone, q_alone = _alone(s)
     gamma = 1.0 - beta
-    # One side alone leaves βp/(βγ) or γq/(βγ).
+    # Where one side is 0, the term is βp/(βγ) or γq/(βγ).
     infinite = jnp.inf + 0.0 * (s.p + s.q)
-    at_p = jnp.where(beta > 0.0, s.q / _some(beta), infinite)
-    at_q = jnp.where(gamma > 0.0, s.p / _some(gamma), infinite)
+    at_p = jnp.where(beta > 0.0, s.q / _positive(beta), infinite)
+    at_q = jnp.where(gamma > 0.0, s.p / _positive(gamma), infinite)
     inside = jnp.where(s.no_p & s.no_q, 0.0, _power_term(s, beta))
     return jnp.where(p_alone, at_p, jnp.where(q_alone, at_q, inside))
 
@@ -189,8 +189,8 @@ def _alpha_theta(s: Pair, alpha: Array) -> Array:
     beta = _amari(alpha)
     gamma = 1.0 - beta
     p_alone, q_alone = _alone(s)
-    at_p = -s.q / _some(beta) ** 2
-    at_q = s.p / _some(gamma) ** 2
+    at_p = -s.q / _positive(beta) ** 2
+    at_q = s.p / _positive(gamma) ** 2
     inside = jnp.where(s.no_p & s.no_q, 0.0, _power_theta(s, beta))
     return -0.5 * jnp.where(p_alone, at_p, jnp.where(q_alone, at_q, inside))
 
@@ -216,7 +216,7 @@ ALPHA_DIVERGENCE = Kernel(
 def _renyi_term(s: Pair, beta: Array) -> Array:
     p_alone, q_alone = _alone(s)
     gamma = 1.0 - beta
-    at_q = jnp.where(gamma > 0.0, beta * s.p / _some(gamma), jnp.inf + 0.0 * (s.p + s.q))
+    at_q = jnp.where(gamma > 0.0, beta * s.p / _positive(gamma), jnp.inf + 0.0 * (s.p + s.q))
     inside = jnp.where(s.no_p & s.no_q, 0.0, beta * _power_term(s, beta))
     return jnp.where(p_alone, s.q, jnp.where(q_alone, at_q, inside))
 
@@ -227,7 +227,7 @@ def _renyi_theta(s: Pair, beta: Array) -> Array:
     inside = jnp.where(
         s.no_p & s.no_q, 0.0, _log_ratio(s) ** 2 * _power_divided(s, beta, repeat=1) + beta * _power_theta(s, beta)
     )
-    return jnp.where(p_alone, 0.0, jnp.where(q_alone, s.p / _some(gamma) ** 2, inside))
+    return jnp.where(p_alone, 0.0, jnp.where(q_alone, s.p / _positive(gamma) ** 2, inside))
 
 
 # Σ [βp + γq − p^β q^γ]/γ; the Rényi divergence of order β is −log1p(−γ·sum)/γ.

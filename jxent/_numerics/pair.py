@@ -1,8 +1,8 @@
 """One or two distributions as a kernel sees them: p, q, their logarithms, q − p and δ = log(q/p).
 
-This is all in which the rooms differ. From probabilities δ is the logarithm of a ratio; from logits, the difference of
-the logits less its mean and less the divergence. Both have the same derivative rule, so a kernel written once serves
-both.
+The two rooms, `probs` and `logits`, differ only in these features. From probabilities δ is the logarithm of a ratio;
+from logits, the difference of the logits less its mean and less the divergence. Both have the same derivative rule, so
+one kernel is enough for both.
 """
 
 import functools
@@ -16,7 +16,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.compiler import by_portions, chained_sums, fence, materialized, row_sum
+from jxent._numerics.compiler import by_portions, chained_sums, materialized, max_over, no_fuse, row_sum
 from jxent._numerics.logarithm import (
     expm1_excess,
     exponential,
@@ -30,7 +30,7 @@ Axes = tuple[int, ...]
 
 
 class Features(NamedTuple):
-    """What has a derivative: the numbers that kernels are made of."""
+    """The differentiable inputs of a kernel."""
 
     p: Array
     q: Array
@@ -41,7 +41,7 @@ class Features(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Features, and which classes are impossible. There the logarithms stand at log of the smallest normal."""
+    """Features and the masks of impossible classes, whose logarithms are that of the smallest normal number."""
 
     p: Array
     q: Array
@@ -56,13 +56,13 @@ class Pair(NamedTuple):
 
 
 def one_of_probs(p: Array) -> Pair:
-    """One array of probabilities, which stands for q, too."""
+    """One array of probabilities, which is also used as q."""
     impossible, log_p = p < tiny(p.dtype), safe_log(p)
     return Pair(p, p, log_p, log_p, jnp.zeros_like(p), jnp.zeros_like(p), impossible, impossible)
 
 
 def from_probs(p: Array, q: Array) -> Pair:
-    """Two arrays of probabilities; what lies below the smallest normal number counts as 0."""
+    """Two arrays of probabilities; entries below the smallest normal number count as 0."""
     smallest, diff = tiny(p.dtype), q - p
     delta, term = relative(p, q, diff)
     return Pair(p, q, safe_log(p), safe_log(q), diff, delta, p < smallest, q < smallest, term)
@@ -77,7 +77,7 @@ def with_support(f: Features, no_p: Array, no_q: Array) -> Pair:
 
 
 def one_of_logits(z: Array, sums: sm.RowSums, axes: Axes) -> Pair:
-    """One row of logits; only −∞ is impossible, and in a row of −∞ alone nothing: it is NaN."""
+    """One row of logits; only −∞ is impossible. A row of only −∞ is NaN, and no class of it is impossible."""
     p, log_p = sm.softmax_of(z, sums, axes), sm.log_softmax_of(z, sums, axes)
     impossible = (z == -jnp.inf) & (p == p)
     log_p = jnp.where(impossible, float(np.log(tiny(z.dtype))), log_p)
@@ -85,7 +85,7 @@ def one_of_logits(z: Array, sums: sm.RowSums, axes: Axes) -> Pair:
 
 
 class PairSums(NamedTuple):
-    """The sums over two rows of logits that all measures of them need; the reduced axes are kept."""
+    """The sums over two rows of logits that every measure of them needs; the reduced axes are kept."""
 
     a: sm.RowSums
     b: sm.RowSums
@@ -94,25 +94,25 @@ class PairSums(NamedTuple):
 
 
 def pair_sums(a: Array, b: Array, axes: Axes, *, value_alone: bool = False) -> PairSums:
-    """The sums over two rows, and their divergence, of which no summand is negative; as constants.
+    """The sums over two rows and their divergence, whose summands are not negative; as constants.
 
     With t = (b − a) − Σ p·(b − a), KL(p‖q) = log Σ p·e^t = log(1 + Σ p·(e^t − 1 − t)): nothing cancels, however near
-    the rows are. Where e^t leaves the range, the sum is formed of e^(t − level). Large operands are taken a
-    portion at a time for the value alone: slopes need arrays of their size anyway.
+    the rows are. Where e^t is out of range, the sum is that of e^(t − level). Large operands are evaluated in portions
+    for the value alone; slopes need arrays of their size anyway.
     """
     a, b = lax.stop_gradient(a), lax.stop_gradient(b)
     reduce = by_portions if value_alone else _at_once
-    top_a, top_b = (jnp.max(z, axis=axes, keepdims=True, initial=-jnp.inf) for z in (a, b))
+    top_a, top_b = (max_over(z, axes, initial=-jnp.inf) for z in (a, b))
     (total,) = chained_sums(axes, (sm.exponentials,), a, top_a)
-    # The sums share nothing on whole rows: XLA:CPU would write it to memory.
+    # Each sum gets its own copies: XLA:CPU would write shared whole rows to memory. Delete with `chained_sums`.
     mean = reduce(_sum_of(_weighted_difference), axes, a, b, *materialized(top_a, top_b)) / total
     level = jnp.maximum(-mean - 20.0, 0.0)
     down, over = exponential(-level), 1.0 / total
-    # p·e^t where t is not small: e^b over the weights, without p, which may have underflowed.
+    # The factor of e^b in p·e^t where t is not small; p itself may have underflowed there.
     to_q = exponential(-mean - level) * over
     excess = reduce(_sum_of(_excess), axes, a, b, *materialized(top_a, top_b, mean, over * down, to_q))
     divergence = jnp.where(level > 0.0, level + jnp.log(excess + down), jnp.log1p(excess))
-    # A row of −∞ alone is no distribution.
+    # A row of only −∞ is no distribution.
     divergence = jnp.where(top_b == -jnp.inf, jnp.nan, divergence)
     of_a, of_b = (sm.sums_below(chained_sums, z, materialized(top)[0], axes) for z, top in ((a, top_a), (b, top_b)))
     return PairSums(of_a, of_b, mean, divergence)
@@ -123,7 +123,7 @@ def _at_once(rowwise: Callable[..., Array], axes: Axes, *operands: Array) -> Arr
 
 
 def _sum_of(summand: Callable[..., Array]) -> Callable[..., Array]:
-    return lambda axes, *operands: fence(row_sum(fence(summand(*operands)), axes, keepdims=True))
+    return lambda axes, *operands: no_fuse(row_sum(no_fuse(summand(*operands)), axes, keepdims=True))
 
 
 def _weighted_difference(a: Array, b: Array, top_a: Array, top_b: Array) -> Array:
@@ -143,23 +143,23 @@ def _excess(a: Array, b: Array, top_a: Array, top_b: Array, mean: Array, to_p: A
 
 
 def _difference(a: Array, b: Array, top_a: Array, top_b: Array) -> Array:
-    """(b − top b) − (a − top a) to rounding of the result.
+    """(b − top b) − (a − top a), accurate to the rounding of the result.
 
-    Where the rows are nearly equal, the rounding of each row's own shift is as large as the difference; where their
-    offsets differ, that of b − a is. Therefore b − a with what it was rounded by, and the offset likewise. An
-    impossible class of b counts as the smallest normal number, and of a as a number of which the exponential is 0.
+    For nearly equal rows the rounding of each row's shift is as large as the difference; for rows with different
+    offsets the rounding of b − a is. So b − a and the offset are both taken with their rounding errors. An impossible
+    class of b counts as the smallest normal number, one of a as a number whose exponential is 0.
     """
     r, lost = two_difference(b, a)
     offset, lost_of_offset = two_difference(top_b, top_a)
     exact = (r - offset) + (lost - lost_of_offset)
-    # Beyond the range b − a is no number, or what it lost is none.
+    # Out of range, b − a or its rounding error is not finite.
     least, low = lowest(a.dtype), float(np.log(tiny(a.dtype)))
     shifted = jnp.where(b == -jnp.inf, low, jnp.maximum(b - top_b, least)) - jnp.maximum(a - top_a, least)
     return jnp.where(jnp.isfinite(exact), exact, shifted)
 
 
 def from_logits(a: Array, b: Array, axes: Axes, sums: PairSums | None = None) -> Pair:
-    """Two rows of logits, of any shift; only −∞ is impossible, and in a row of −∞ alone nothing: it is NaN."""
+    """Two rows of logits, of any shift; the edge cases are those of `one_of_logits`."""
     f = _logits_features(a, b, pair_sums(a, b, axes) if sums is None else sums, axes)
     no_p, no_q = (a == -jnp.inf) & (f.p == f.p), (b == -jnp.inf) & (f.q == f.q)
     return with_support(f, no_p, no_q)
@@ -175,7 +175,7 @@ def _logits_features(a: Array, b: Array, sums: PairSums, axes: Axes) -> Features
     difference = _difference(a, b, sums.a.top, sums.b.top)
     close = sums.divergence < 0.5
     mean, divergence = (jnp.where(close, x, 0.0) for x in (sums.mean, sums.divergence))
-    # Not log q − log p, each of which is rounded in proportion to itself.
+    # Not log q − log p: each logarithm is rounded in proportion to its size.
     to_b = sm.log_total(sums.b) - sm.log_total(sums.a)
     delta = jnp.where(close, (difference - mean) - divergence, difference - to_b)
     near = jnp.abs(delta) < 1.0

@@ -1,4 +1,4 @@
-"""Small numerical pieces that every room shares."""
+"""Small numerical functions shared by probabilities and logits."""
 
 from collections.abc import Sequence
 
@@ -8,25 +8,25 @@ from jax import lax
 from jax.typing import DTypeLike
 from jaxtyping import Array
 
-from jxent._numerics.compiler import fence, row_sum, traced_once
+from jxent._numerics.compiler import no_fuse, row_sum, traced_once
 from jxent._numerics.logarithm import at_least_tiny, masked_reciprocal
 
 
 def lowest(dtype: DTypeLike) -> float:
-    """A finite stand-in for log 0: its exponential is 0, and differences of two such stay finite."""
+    """A finite stand-in for log 0: its exponential is 0, and a difference of two stand-ins is finite."""
     return float(jnp.finfo(dtype).min) / 4.0
 
 
 @traced_once
 def two_difference(a: Array, b: Array) -> tuple[Array, Array]:
-    """A − b as rounded, and exactly what it was rounded by; that is NaN where the difference is out of range.
+    """The rounded a − b and its exact rounding error, which is NaN where the difference is out of range.
 
-    Knuth's error-free transformation, The Art of Computer Programming 2, section 4.2.2. The fences keep the compiler
-    from simplifying it, and from forming the difference twice.
+    Knuth's error-free transformation, The Art of Computer Programming 2, section 4.2.2. `no_fuse` keeps XLA from
+    simplifying it and from computing the difference twice; delete when the errors are exact without it.
     """
-    rounded = fence(a - b)
-    part = fence(rounded - a)
-    return rounded, (a - fence(rounded - part)) - (b + part)
+    rounded = no_fuse(a - b)
+    part = no_fuse(rounded - a)
+    return rounded, (a - no_fuse(rounded - part)) - (b + part)
 
 
 def deficit(p: Array, axes: tuple[int, ...]) -> Array:
@@ -74,11 +74,11 @@ def _safe_sqrt_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple
     return root, slope * dx
 
 
-def amplify(product: Array, infinite: Array) -> Array:
-    """Make a product with a tangent infinite where its slope is, and leave 0 × slope at 0.
+def with_infinite_slopes(product: Array, infinite: Array) -> Array:
+    """A product slope × tangent, made infinite under the mask; 0 where the tangent is 0.
 
-    Two large finite factors, one after the other: linear and transposable, unlike a choice on the
-    tangent, and free of the NaN that ∞·0 gives.
+    By two large finite factors, one after the other. They are linear in the tangent and transposable,
+    unlike a `where` on the tangent, and avoid the NaN of ∞·0.
     """
     large = jnp.where(infinite, float(jnp.finfo(product.dtype).max) / 2, 1.0).astype(product.dtype)
     return product * large * large
@@ -90,5 +90,5 @@ def expand(row: Array, axes: tuple[int, ...]) -> Array:
 
 
 def is_symbolic_zero(tangent: object) -> bool:
-    """Whether an argument is not differentiated at all."""
+    """Whether the argument of this tangent is not differentiated."""
     return isinstance(tangent, jax.custom_derivatives.SymbolicZero)

@@ -1,8 +1,8 @@
 """From sums of powers to Rényi's logarithms of them, without cancellation near order 1 and near equality.
 
 Both measures are −log(Z)/g for a sum of powers Z = 1 − g·T: the entropy with g = a − 1 and T the Tsallis
-entropy, the divergence with g = 1 − β and T the sum of the RENYI kernel. T is accurate where Z is near 1,
-and −log1p(−g·T)/g with it, through g = 0; where Z is below ½ the logarithm of Z itself is.
+entropy, the divergence with g = 1 − β and T the sum of the RENYI kernel. Where Z is near 1, T is accurate,
+and so is −log1p(−g·T)/g, through g = 0. Where Z is below ½, the logarithm of Z itself is accurate.
 """
 
 import functools
@@ -17,12 +17,12 @@ from jax.typing import ArrayLike
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.compiler import fence, row_sum
+from jxent._numerics.compiler import no_fuse, row_sum
 from jxent._numerics.distances import HELLINGER
 from jxent._numerics.logarithm import log1p, tiny
 from jxent._numerics.orders import RENYI, TSALLIS
 from jxent._numerics.pair import Pair
-from jxent._numerics.primitives import amplify, deficit, is_symbolic_zero, safe_sqrt
+from jxent._numerics.primitives import deficit, is_symbolic_zero, safe_sqrt, with_infinite_slopes
 from jxent._numerics.rows import Room
 
 Axes = tuple[int, ...]
@@ -37,31 +37,31 @@ def log1p_ratio(x: Array) -> Array:
     series = jnp.full_like(x, 1.0 / terms)
     for k in range(terms - 1, 0, -1):
         series = series * small + 1.0 / k
-    some = jnp.where(near, 0.5, x)
-    return jnp.where(near, series, -log1p(-some) / some)
+    far = jnp.where(near, 0.5, x)
+    return jnp.where(near, series, -log1p(-far) / far)
 
 
-# A sum of powers above this is left to its logarithm.
-LARGE = 1000.0
+# A sum of powers above this is evaluated by its logarithm.
+LARGEST_SUM = 1000.0
 
 
 def _link(room: Room, t: Array, g: Array, log_z: Array) -> Array:
-    """−log(1 − g·t)/g, from log Z where that is the more accurate.
+    """−log(1 − g·t)/g, or −log Z/g where that is more accurate.
 
-    Where both are infinite, so are the slopes of t in probabilities; in logits those of log Z are finite.
+    Where both are infinite, the slopes of t in probabilities are infinite; those of log Z in logits are finite.
     """
     product = g * jnp.where(jnp.isfinite(t), t, 0.0)
-    near = jnp.isfinite(t) & (product <= 0.5) & (product > -LARGE)
+    near = jnp.isfinite(t) & (product <= 0.5) & (product > -LARGEST_SUM)
     inside = jnp.where(near, t, 0.0)
-    some = jnp.where(g == 0.0, 1.0, g)
-    by_log = -log_z / some
-    # At order 1 there is no log Z to fall back to, and a divergence that is infinite stays so.
-    truly = jnp.isposinf(t) & ((g == 0.0) | (jnp.isposinf(log_z) & (not room.normalized)))
-    return jnp.where(truly | jnp.isnan(t), t, jnp.where(near, inside * log1p_ratio(g * inside), by_log))
+    divisor = jnp.where(g == 0.0, 1.0, g)
+    by_log = -log_z / divisor
+    # At order 1 there is no log Z to fall back to, and an infinite divergence stays infinite.
+    infinite = jnp.isposinf(t) & ((g == 0.0) | (jnp.isposinf(log_z) & (not room.normalized)))
+    return jnp.where(infinite | jnp.isnan(t), t, jnp.where(near, inside * log1p_ratio(g * inside), by_log))
 
 
 def _finite(order: Array) -> Array:
-    """The order, with ∞, which has a formula of its own, replaced."""
+    """The order, with 2 for ∞, which has its own formula."""
     return jnp.where(jnp.isinf(order), 2.0, order)
 
 
@@ -82,8 +82,8 @@ def tsallis(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
 def _tsallis(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
     """(1 − Σ p^a)/(a − 1) of a row, for finite order.
 
-    From probabilities, what the mass lacks to 1 counts, as in the formula; near order 1, where it would be
-    divided by 0, it counts less and less.
+    From probabilities the deficit 1 − Σp counts, as in the formula. Near order 1, where the formula divides
+    it by 0, its weight falls to 0.
     """
     value = room.sum(TSALLIS, axes, (operand,), (order,))
     if room.normalized:
@@ -92,7 +92,7 @@ def _tsallis(room: Room, axes: Axes, operand: Array, order: Array) -> Array:
     return value + excess / jnp.maximum(excess * excess, NEAR_ONE**2) * deficit(operand, axes)
 
 
-# Within this distance of order 1 a sum of probabilities that is not quite 1 is forgiven.
+# Within this distance of order 1 the weight of the deficit 1 − Σp falls to 0.
 NEAR_ONE = 1.0 / 32.0
 
 
@@ -106,7 +106,7 @@ def divergence(room: Room, axes: Axes, first: Array, second: Array, order: Array
         1.0 - b,
         log_power_sum(room, axes, operands, b),
     )
-    # Equal sides where the limit is not asked for: its second derivatives 1/q² may overflow, and 0·∞ is NaN.
+    # At finite orders the limit gets equal sides: its second derivatives 1/q² may overflow, and 0·∞ is NaN.
     limit = _largest_log_ratio(room, axes, tuple(jnp.where(at_infinity, x, 1.0) for x in operands))
     return jnp.where(at_infinity, limit, value)
 
@@ -133,10 +133,10 @@ def _largest_log_ratio(room: Room, axes: Axes, operands: Operands) -> Array:
     value = jnp.where(jnp.any(jnp.isnan(pair.p + pair.q), axis=axes), jnp.nan, value)
     if room.normalized:
         return value
-    # Nothing in value, infinite in slope, as at any order from 1 on.
+    # A term of value 0 and infinite slope, as at every order from 1 on.
     moves = (pair.p - lax.stop_gradient(pair.p)) - (pair.q - lax.stop_gradient(pair.q))
     beyond = pair.no_q & ~pair.no_p
-    return value + jnp.sum(amplify(jnp.where(beyond, moves, 0.0), beyond), axis=axes)
+    return value + jnp.sum(with_infinite_slopes(jnp.where(beyond, moves, 0.0), beyond), axis=axes)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -146,9 +146,9 @@ def log_power_sum(room: Room, axes: Axes, operands: Operands, order: ArrayLike) 
     level = jnp.where(part, pair.log_p + exponent, -jnp.inf)
     top = jnp.max(level, axis=axes, keepdims=True)
     top = jnp.where(jnp.isfinite(top), top, 0.0)
-    total = fence(row_sum(jnp.where(part, _weighted_exp(pair, exponent - top), 0.0), axes))
-    some = jnp.where(total > 0.0, total, 1.0)
-    value = jnp.where(total > 0.0, jnp.log(some) + jnp.squeeze(top, axes), jnp.where(total == 0.0, -jnp.inf, total))
+    total = no_fuse(row_sum(jnp.where(part, _weighted_exp(pair, exponent - top), 0.0), axes))
+    positive = jnp.where(total > 0.0, total, 1.0)
+    value = jnp.where(total > 0.0, jnp.log(positive) + jnp.squeeze(top, axes), jnp.where(total == 0.0, -jnp.inf, total))
     return jnp.where(jnp.any(infinite, axis=axes), jnp.inf, value)
 
 
@@ -160,7 +160,7 @@ def _log_power_sum_jvp(room: Room, axes: Axes, primals: Sequence[Any], tangents:
     finite = jnp.isfinite(value)
     log_z = jnp.expand_dims(jnp.where(finite, value, 0.0), axes)
     if room.normalized and len(operands) == 2:
-        # The slopes of an infinite value are those with the smallest normal number for an impossible q.
+        # For the slopes of an infinite value, an impossible q counts as the smallest normal number.
         part = part | infinite
         level = jnp.where(part, lax.stop_gradient(pair.log_p + exponent), -jnp.inf)
         log_z = jnp.where(jnp.expand_dims(jnp.isposinf(value), axes), sm.log_sum_exp(level, axes), log_z)
@@ -177,21 +177,23 @@ def _log_power_sum_jvp(room: Room, axes: Axes, primals: Sequence[Any], tangents:
         if room.normalized:
             parts.append(weight * share * sm.centred(this, tangent, axes))
             continue
-        # The slope of a power diverges where its base is 0 and its exponent below 1: there the base stands
-        # at the smallest normal number.
+        # The slope of a power diverges where its base is 0 and its exponent below 1: there the base counts
+        # as the smallest normal number.
         alive = ~no_this | ((weight > 0.0) & (weight <= 1.0))
         slope = jnp.exp(_bounded(at - log_z))
         alone, toward = jnp.zeros_like(alive), weight
         if len(operands) == 2:
             alive = alive & ~no_other
             alone = infinite | (nothing & no_this & ~no_other)
-            # At order 0, too: 0·∞ is no slope.
+            # Also at order 0, where 0·∞ would be NaN.
             toward = jnp.where(weight == 0.0, 1.0, weight)
-        parts.append(amplify(jnp.where(alone, toward, jnp.where(alive, weight * slope, 0.0)) * tangent, alone))
+        parts.append(
+            with_infinite_slopes(jnp.where(alone, toward, jnp.where(alive, weight * slope, 0.0)) * tangent, alone)
+        )
     if not is_symbolic_zero(tangents[1]):
         parts.append(-share * jnp.where(part, _delta(pair, operands), 0.0) * tangents[1])
-    # Fenced: second derivatives sum what is formed of it (see `centred`).
-    total = fence(jnp.sum(sum(parts[1:], start=parts[0]), axis=axes)) if parts else jnp.zeros_like(value)
+    # `no_fuse`, since second derivatives sum functions of this sum: see `softmax.centred`; delete both.
+    total = no_fuse(jnp.sum(sum(parts[1:], start=parts[0]), axis=axes)) if parts else jnp.zeros_like(value)
     return value, total
 
 
@@ -201,7 +203,7 @@ def _delta(pair: Pair, operands: Operands) -> Array:
 
 
 def _exponents(room: Room, axes: Axes, operands: Operands, order: ArrayLike) -> tuple[Array, Pair, Array, Array]:
-    """(1 − β)·log(q/p), the pair, which classes take part, and which make the sum infinite."""
+    """(1 − β)·log(q/p), the pair, and the masks of classes that take part and of classes with an infinite term."""
     order = jnp.asarray(order)
     pair = room.pair(operands, axes)
     exponent = (1.0 - order) * _delta(pair, operands)

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import softmax as sm
-from jxent._numerics.compiler import by_portions, category_sums, fence, materialized, row_sum
+from jxent._numerics.compiler import by_portions, category_sums, materialized, no_fuse, row_sum, sum_over
 from jxent._numerics.kernels import Kernel
 from jxent._numerics.pair import (
     Pair,
@@ -20,7 +20,7 @@ from jxent._numerics.pair import (
     one_of_probs,
     pair_sums,
 )
-from jxent._numerics.primitives import amplify, expand, is_symbolic_zero, lowest
+from jxent._numerics.primitives import expand, is_symbolic_zero, lowest, with_infinite_slopes
 
 Axes = tuple[int, ...]
 Operands = tuple[Array, ...]
@@ -41,7 +41,7 @@ def moments(z: Array, axes: Axes) -> Moments:
     row = sm.row_sums(z, axes)
     (first,) = category_sums(axes, (_weighted_logit,), z, *materialized(row.top))
     # Both summands are at least 0.
-    return Moments(row, sm.log_total(row) - fence(first) / row.total)
+    return Moments(row, sm.log_total(row) - no_fuse(first) / row.total)
 
 
 def _weighted_logit(z: Array, top: Array) -> Array:
@@ -49,20 +49,20 @@ def _weighted_logit(z: Array, top: Array) -> Array:
 
 
 class Room:
-    """How a room obtains what kernels are made of."""
+    """One of the two rooms, probabilities or logits: how the inputs of a kernel are computed."""
 
     def __init__(self, *, logits: bool) -> None:
         self.normalized = logits
 
     def sums(self, axes: Axes, operands: Operands, *, value_alone: bool = False) -> Any:
-        """The sums over rows that the features are made of, as constants; None for probabilities."""
+        """The row sums for the features, as constants; None for probabilities."""
         if not self.normalized:
             return None
         first, second = operands[0], operands[-1]
         return moments(first, axes) if len(operands) == 1 else pair_sums(first, second, axes, value_alone=value_alone)
 
     def pair(self, operands: Operands, axes: Axes, sums: Any = None) -> Pair:
-        """The operands as kernels see them."""
+        """The operands as the input of a kernel."""
         first, second = operands[0], operands[-1]
         if not self.normalized:
             return one_of_probs(first) if len(operands) == 1 else from_probs(first, second)
@@ -89,7 +89,7 @@ def _value(room: Room, kernel: Kernel, axes: Axes, sums: Any, operands: Operands
 
     def total(axes: Axes, *flat: Array) -> Array:
         operands, theta, sums = jax.tree.unflatten(structure, flat)
-        return row_sum(fence(kernel.term(room.pair(operands, axes, sums), *theta)), axes)
+        return row_sum(no_fuse(kernel.term(room.pair(operands, axes, sums), *theta)), axes)
 
     flat, structure = jax.tree.flatten((operands, theta, sums))
     return by_portions(total, axes, *flat)
@@ -111,7 +111,7 @@ def _kernel_sum_jvp(
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _sum_with(room: Room, kernel: Kernel, axes: Axes, sums: Any, operands: Operands, theta: Operands) -> Array:
-    """The same with the sums over rows, which value and slopes then share."""
+    """`kernel_sum` with the row sums as an argument, which value and slopes then share."""
     return _value(room, kernel, axes, sums, operands, theta)
 
 
@@ -139,8 +139,8 @@ def _tangent(
             parts.append(slope(pair, *theta) * tangent)
     if not parts:
         return jnp.zeros(pair.p.shape[: -len(axes)], pair.p.dtype)
-    # Fenced: second derivatives sum what is formed of it (see `softmax.centred`).
-    return fence(jnp.sum(sum(parts[1:], start=parts[0]), axis=axes))
+    # `no_fuse`, since second derivatives sum functions of this sum: see `softmax.centred`; delete both.
+    return no_fuse(sum_over(sum(parts[1:], start=parts[0]), axes))
 
 
 def _of_probs(kernel: Kernel, pair: Pair, theta: Operands, tangents: Sequence[Any]) -> list[Array]:
@@ -150,7 +150,7 @@ def _of_probs(kernel: Kernel, pair: Pair, theta: Operands, tangents: Sequence[An
         if slope is not None and not is_symbolic_zero(tangent):
             product = slope(pair, *theta) * tangent
             if kernel.infinite is not None:
-                product = amplify(product, kernel.infinite(pair, *theta))
+                product = with_infinite_slopes(product, kernel.infinite(pair, *theta))
             parts.append(product)
     return parts
 
@@ -167,7 +167,7 @@ def _of_logits(
         if mean is None:
             parts.append(flow(pair, *theta) * sm.centred(p, tangent, axes))
         else:
-            # The mean of the tangent, with its sum exchanged: no other pass over the row.
+            # The two sums are exchanged: the mean of the tangent needs no other pass over the row.
             parts.append((flow(pair, *theta) - p * mean(value, sums)) * tangent)
     return parts
 
@@ -181,10 +181,10 @@ def evaluate(room: Room, measure: Kernel | RowMeasure, axes: Axes, operands: Ope
 
 
 def in_units(row: Array, factor: float) -> Array:
-    """A row in other units; the product is kept out of the sum that it follows."""
-    return row if factor == 1.0 else fence(row) * factor
+    """A row in other units; `no_fuse` keeps the product out of the kernel of the sum."""
+    return row if factor == 1.0 else no_fuse(row) * factor
 
 
 def keep(row: Array, axes: Axes, *, keepdims: bool) -> Array:
-    """Put the reduced axes back as size 1 where that was asked for."""
+    """Put the reduced axes back with size 1 for `keepdims`."""
     return expand(row, axes) if keepdims else row

@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics import compiler
-from jxent._numerics.compiler import are_few, fence, formed_once, materialized, top_of_row
+from jxent._numerics.compiler import are_few, formed_once, materialized, max_over, no_fuse, sum_over, top_of_row
 from jxent._numerics.logarithm import exponential
 from jxent._numerics.primitives import two_difference
 
@@ -23,7 +23,7 @@ Axes = tuple[int, ...]
 
 
 class RowSums(NamedTuple):
-    """What the softmax of a row is made of; the reduced axes are kept."""
+    """The maximum and the sum for the softmax of a row; the reduced axes are kept."""
 
     top: Array
     rest: Array  # Σ exp(z − top) without one of the largest
@@ -35,7 +35,7 @@ class RowSums(NamedTuple):
 
 
 def row_sums(z: Array, axes: Axes) -> RowSums:
-    """Maximum and sums of exponentials, as constants: what is formed of them has a derivative rule of its own."""
+    """Maximum and sum of exponentials, as constants: functions of them have their own derivative rules."""
     z = lax.stop_gradient(z)
     row = sums_below(compiler.category_sums, z, top_of_row(z, axes), axes)
     return RowSums(row.top, formed_once(row.rest)) if are_few(z, axes) else row
@@ -48,19 +48,19 @@ def sums_below(reducer: Callable[..., list[Array]], z: Array, top: Array, axes: 
 
 
 def exponentials(z: Array, top: Array) -> Array:
-    """Exp(z − top) for chained sums: in float32 without what the difference was rounded by."""
+    """Exp(z − top) for chained sums; in float32 without the rounding error of the difference."""
     return exp_from(top, z, precise=True) if z.dtype == jnp.float64 else jnp.exp(z - top)
 
 
 def exp_of_loop(z: Array, top: Array) -> Array:
-    """Exp(z − top) for sums that XLA:CPU compiles as loops; stored once where several use it."""
-    return fence(exp_from(top, z, precise=z.dtype == jnp.float64))
+    """Exp(z − top) for sums that XLA:CPU compiles as loops; by `no_fuse` stored once for several users."""
+    return no_fuse(exp_from(top, z, precise=z.dtype == jnp.float64))
 
 
 def exp_below(z: Array, top: Array) -> Array:
     """Exp(z − top), and 0 where that is 1, so that small terms beside a dominating class keep their digits.
 
-    Without `where`, which the vector kernels of a CPU cannot take.
+    Without `where`, which the vector kernels of a CPU cannot take. Delete when the grid is as fast with it.
     """
     exps = exponentials(z, top)
     return exps - jnp.floor(exps)
@@ -72,10 +72,10 @@ def is_at_top(z: Array, top: Array) -> Array:
 
 
 def exp_from(top: Array, z: Array, *, precise: bool) -> Array:
-    """Exp(z − top), with what the difference was rounded by where its relative accuracy counts.
+    """Exp(z − top); if `precise`, corrected for the rounding error of the difference.
 
-    The exponential turns an absolute error into a relative one: at a margin of 100 the half unit in the last place of
-    the difference is 32 of them in the exponential. (Knuth's error-free transformation.)
+    The exponential turns an absolute error into a relative one: at a margin of 100, half a unit in the last place of
+    the difference becomes 32 units in the exponential. (Knuth's error-free transformation.)
     """
     d = z - top
     if not precise:
@@ -86,7 +86,7 @@ def exp_from(top: Array, z: Array, *, precise: bool) -> Array:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def softmax_of(z: Array, sums: RowSums, axes: Axes) -> Array:
-    """P from logits and their sums; NaN in a row of −∞ alone."""
+    """P from logits and their sums; NaN in a row of only −∞."""
     del axes
     return exp_from(sums.top, z, precise=True) * (1.0 / sums.total)
 
@@ -100,7 +100,7 @@ def _softmax_of_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any])
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def log_softmax_of(z: Array, sums: RowSums, axes: Axes) -> Array:
-    """Log p from logits and their sums; NaN in a row of −∞ alone."""
+    """Log p from logits and their sums; NaN in a row of only −∞."""
     del axes
     return (z - sums.top) - log_total(sums)
 
@@ -112,7 +112,7 @@ def _log_softmax_of_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[A
 
 
 def log_total(sums: RowSums) -> Array:
-    """Log Σ exp(z − top), NaN for a row of −∞ alone."""
+    """Log Σ exp(z − top), NaN for a row of only −∞."""
     return jnp.log1p(sums.rest)
 
 
@@ -152,22 +152,23 @@ def log_sum_exp(z: Array, axes: Axes) -> Array:
 def _log_sum_exp_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
     (z,), (dz,) = primals, tangents
     value = log_sum_exp(z, axes)
-    some = jnp.where(jnp.isneginf(value), 0.0, value)
-    return value, jnp.sum(jnp.exp(z - some) * dz, axis=axes, keepdims=True)
+    finite = jnp.where(jnp.isneginf(value), 0.0, value)
+    return value, jnp.sum(jnp.exp(z - finite) * dz, axis=axes, keepdims=True)
 
 
 def centred(p: Array, x: Array, axes: Axes) -> Array:
-    """X less its mean under p: the tangent of log p for a tangent x of the logits.
+    """X minus its mean under p: the tangent of log p for a tangent x of the logits.
 
-    Measured from x at the most probable class: where that has nearly all of p, its own entry is the sum of the others.
+    x is taken relative to its entry at the most probable class. Where that class has nearly all of p, its result is the
+    sum of the others.
     """
-    top = p == jnp.max(lax.stop_gradient(p), axis=axes, keepdims=True, initial=0.0)
-    count = jnp.sum(top.astype(p.dtype), axis=axes, keepdims=True)
-    at_top = fence(jnp.sum(jnp.where(top, x, 0.0), axis=axes, keepdims=True)) / jnp.maximum(count, 1.0)
+    top = p == max_over(lax.stop_gradient(p), axes, initial=0.0)
+    count = sum_over(top.astype(p.dtype), axes, keepdims=True)
+    at_top = no_fuse(sum_over(jnp.where(top, x, 0.0), axes, keepdims=True)) / jnp.maximum(count, 1.0)
     moved = x - at_top
-    # Without the fence XLA:CPU (jaxlib 0.10) takes this sum and one over what is formed here for one program, which is
-    # wrong where p is shared by a batch of x, as under jacfwd.
-    return moved - fence(jnp.sum(p * moved, axis=axes, keepdims=True))
+    # Without `no_fuse`, XLA:CPU (jaxlib 0.10) fuses this sum with a later sum over its result. That program is wrong if
+    # a batch of x shares p, as under jacfwd; delete when second derivatives by jacfwd are right without it.
+    return moved - no_fuse(sum_over(p * moved, axes, keepdims=True))
 
 
 @jax.custom_jvp

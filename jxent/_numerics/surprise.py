@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from jxent._numerics.logarithm import safe_log, tiny
-from jxent._numerics.primitives import amplify, quotient
+from jxent._numerics.primitives import quotient, with_infinite_slopes
 
 
 @jax.custom_jvp
@@ -20,4 +20,4 @@ def surprise(p: Array) -> Array:
 @surprise.defjvp
 def _surprise_jvp(primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
     (p,), (dp,) = primals, tangents
-    return surprise(p), amplify(-quotient(jnp.ones_like(p), p) * dp, p < tiny(p.dtype))
+    return surprise(p), with_infinite_slopes(-quotient(jnp.ones_like(p), p) * dp, p < tiny(p.dtype))

@@ -1,4 +1,4 @@
-"""Joint tables: variables moved to the last axes, margins, and the sums that every measure of a table is made of.
+"""Joint tables: variables moved to the last axes, margins, and the sums for the measures of a table.
 
 A table is an array [batch, n₁, …, nₘ] with one axis for each variable. Each measure is the divergence of the
 table from a product of its margins, or the entropy of one part given another: no two entropies are subtracted
@@ -15,25 +15,25 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics.compiler import fence, gathered, is_sharded, reshaped, row_sum
+from jxent._numerics.compiler import gathered, is_sharded, no_fuse, reshaped, row_sum
 from jxent._numerics.logarithm import at_least_tiny, log1p, masked_reciprocal, relative_entropy_term, safe_log, tiny
 from jxent._numerics.primitives import deficit, safe_sqrt
 
 Axes = tuple[int, ...]
 Groups = tuple[Axes, ...]
-# The entropy of a margin [batch, n] of a table, which is another formula where the mass is exactly 1.
+# The entropy of a margin [batch, n] of a table; its formula depends on whether the mass is exactly 1.
 Entropy = Callable[[Array, Array], Array]
 
 
 class Layout(NamedTuple):
-    """Where the axes of a table came from."""
+    """The shape of a table and the axes of its variables."""
 
     shape: tuple[int, ...]
     named: Axes
 
     @property
     def batch(self) -> tuple[int, ...]:
-        """The shape of what is not named."""
+        """The shape of the axes that no variable names."""
         return tuple(n for i, n in enumerate(self.shape) if i not in self.named)
 
     def restore(self, row: Array, *, keepdims: bool) -> Array:
@@ -43,9 +43,9 @@ class Layout(NamedTuple):
 
 
 def arrange(table: Array, groups: Groups) -> tuple[Array, Layout]:
-    """[batch, n₁, …, nₘ] with the axes of each group made one, and how to go back.
+    """[batch, n₁, …, nₘ] with the axes of each group merged into one, and the layout to go back.
 
-    Few axes are more than tidiness: jaxlib 0.10 can crash on reductions of rank 7 with an axis of size 1.
+    Merging also keeps the rank low: jaxlib 0.10 can crash on reductions of rank 7 with an axis of size 1.
     """
     named = tuple(a for group in groups for a in group)
     layout = Layout(table.shape, named)
@@ -56,15 +56,15 @@ def arrange(table: Array, groups: Groups) -> tuple[Array, Layout]:
 
 
 def flattened(table: Array) -> Array:
-    """[batch, n], all variables in one."""
+    """[batch, n], all variables merged into one."""
     return reshaped(table, (table.shape[0], math.prod(table.shape[1:])))
 
 
 def margin(table: Array, keep: Axes) -> Array:
     """The sum over all variables but those kept, whose axes stay with size 1."""
     others = tuple(a for a in range(1, table.ndim) if a not in keep)
-    # Fenced, or a sum over what is formed of it may go wrong where a table is shared by a batch (see `centred`).
-    return fence(jnp.sum(table, axis=others, keepdims=True)) if others else table
+    # `no_fuse`, or a later sum may be wrong where a batch shares the table: see `softmax.centred`; delete both.
+    return no_fuse(jnp.sum(table, axis=others, keepdims=True)) if others else table
 
 
 def total(summand: Array) -> Array:
@@ -72,7 +72,7 @@ def total(summand: Array) -> Array:
     axes = tuple(range(1, summand.ndim))
     if len(axes) > 1 and not is_sharded(summand):
         summand, axes = summand.reshape(summand.shape[0], math.prod(summand.shape[1:])), (1,)
-    return fence(row_sum(summand, axes))
+    return no_fuse(row_sum(summand, axes))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
@@ -131,7 +131,7 @@ def _product_divergence_jvp(
     (table,), (move,) = primals, tangents
     tangent = total(-log_product_ratio(over, under, table) * move)
     if not under:
-        # The mass of a product of n margins is Mⁿ; its derivative less what the n logarithms leave is n(Mⁿ⁻¹ − 1).
+        # The mass of a product of n margins is Mⁿ, with slope n·Mⁿ⁻¹; the n logarithms contribute −n.
         n, mass = len(over), total(table)
         tangent = tangent + n * (mass ** (n - 1) - 1.0) * total(move)
     return product_divergence(over, under, table), tangent
@@ -175,10 +175,10 @@ def o_information(table: Array) -> Array:
 
 
 def co_information(entropy: Entropy, table: Array) -> Array:
-    """Σ over the subsets S of all variables but the first two of (−1)^|S|·I(X₁; X₂ | S); entropy of one variable.
+    """Σ (−1)^|S|·I(X₁; X₂ | S) over the subsets S of all variables but the first two; for one variable its entropy.
 
-    Every variable of the rest gets one more cell, the sum over it: the table then holds the margins of all subsets, and
-    one program evaluates them together.
+    Each variable after the first two gets one more cell, the sum over it. The table then holds the margins of all
+    subsets, and one program evaluates them together.
     """
     if table.ndim == 2:
         return entropy(table, table)
@@ -189,10 +189,11 @@ def co_information(entropy: Entropy, table: Array) -> Array:
     for n in rest:
         inner = inner // n
         margins = reshaped(margins, (margins.size // (n * inner), n, inner))
-        margins = jnp.concatenate([margins, fence(jnp.sum(margins, axis=1, keepdims=True))], axis=1)
+        margins = jnp.concatenate([margins, no_fuse(jnp.sum(margins, axis=1, keepdims=True))], axis=1)
         signs = jnp.concatenate([jnp.repeat(-signs[:, None], n, axis=1), signs[:, None]], axis=1).ravel()
     each = product_divergence(((1,), (2,)), ((),), reshaped(margins, (margins.size // (first * second), first, second)))
-    # The plain formula does not divide the product of the margins of X₁ and X₂ by the mass M: M² − M − M·log M.
+    # The plain formula does not divide the product of the margins of X₁ and X₂ by the mass M; the difference is
+    # M² − M − M·log M.
     mass = total(table)
     alternating = jnp.sum(reshaped(each, (table.shape[0], signs.size)) * signs[None], axis=1)
     return alternating + mass * (mass - 1.0 - safe_log(mass))
@@ -205,7 +206,7 @@ def interaction_information(entropy: Entropy, table: Array) -> Array:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def log_row_ratio(of: Axes, table: Array) -> Array:
-    """log(row/P), for row the sum over the variables `of`, accurate where one cell holds nearly all of its row.
+    """log(row/P), where row is the sum over the variables `of`; accurate for a cell with nearly all of its row.
 
     With the largest cell of a row kept apart, log(row/P) = log1p(rest/lead) + log(lead/P).
     """
@@ -217,16 +218,16 @@ def log_row_ratio(of: Axes, table: Array) -> Array:
     share = table / at_least_tiny(lead)
     direct = (table >= smallest) & (share > smallest)
     from_lead = jnp.where(direct, -jnp.log(jnp.where(direct, share, 1.0)), safe_log(lead) - safe_log(table))
-    # XLA may divide by multiplying with a reciprocal: lead/lead need not be 1.
+    # XLA may divide by multiplying with a reciprocal, and lead/lead need not be 1; delete when it is.
     from_lead = jnp.where(table == top, 0.0, from_lead)
-    # An empty row stands at the smallest normal number on both sides.
+    # In an empty row, row and P both count as the smallest normal number.
     return log1p(jnp.where(lead < smallest, 0.0, rest / at_least_tiny(lead))) + from_lead
 
 
 @log_row_ratio.defjvp
 def _log_row_ratio_jvp(of: Axes, primals: Sequence[Array], tangents: Sequence[Array]) -> tuple[Array, Array]:
     (table,), (move,) = primals, tangents
-    row, row_move = (fence(jnp.sum(x, axis=of, keepdims=True)) for x in (table, move))
+    row, row_move = (no_fuse(jnp.sum(x, axis=of, keepdims=True)) for x in (table, move))
     return log_row_ratio(of, table), masked_reciprocal(row) * row_move - masked_reciprocal(table) * move
 
 
@@ -249,13 +250,13 @@ def entropy_of_distribution(margin: Array, table: Array) -> Array:
 
 
 def entropy_as_stored(margin: Array, table: Array) -> Array:
-    """−Σ P·log P of a margin of stored cells, the mass M of which may differ from 1: Σ P·log(M/P) − M·log M.
+    """−Σ P·log P of a margin whose mass M may differ from 1: Σ P·log(M/P) − M·log M.
 
-    A margin near 1 has lost the digits that its logarithm needs; the cells of the table have them.
+    A margin near 1 has lost the digits of its logarithm, so M is summed from the cells of the table.
     """
     excess = -deficit(flattened(table), (1,))
-    some = excess > -1.0
-    return conditional_entropy((1,), margin) - (1.0 + excess) * log1p(jnp.where(some, excess, 0.0))
+    positive = excess > -1.0
+    return conditional_entropy((1,), margin) - (1.0 + excess) * log1p(jnp.where(positive, excess, 0.0))
 
 
 def conditional_of_second(table: Array) -> Array:
@@ -272,7 +273,7 @@ def normalized_mutual_information(normalizer: str, entropy: Entropy, table: Arra
     """I(X; Y) over a mean of the entropies, from 0 to 1; 0, with gradient 0, where that mean is 0."""
 
     def uncertainty(margin: Array) -> Array:
-        # The entropy of a single cell that is rounded off 1 may be on either side of 0.
+        # A single cell near 1 may have an entropy just above or below 0.
         single = conditional_entropy((1,), margin) == 0.0
         return jnp.where(single, 0.0, jnp.maximum(entropy(margin, table), 0.0))
 
@@ -288,5 +289,5 @@ def normalized_mutual_information(normalizer: str, entropy: Entropy, table: Arra
         }[normalizer]()
     nothing = scale == 0.0
     ratio = jnp.where(nothing, 0.0, mutual_information(table)) / jnp.where(nothing, 1.0, scale)
-    # Of identical labellings rounding may make more than 1.
+    # For identical labellings, rounding may give more than 1.
     return ratio - lax.stop_gradient(jnp.maximum(ratio - 1.0, 0.0))

@@ -1,7 +1,7 @@
 """Variational bounds on mutual information, from the scores that a critic gives to pairs of samples.
 
-`scores[i, j]` is the critic's score of the i-th x and the j-th y: the diagonal holds pairs that were drawn together,
-the rest pairs of the product of the margins.
+`scores[i, j]` is the critic's score of the i-th x and the j-th y. Pairs on the diagonal were drawn together; all others
+are pairs of the product of the margins.
 """
 
 from jxent.bounds._scores import donsker_varadhan, infonce, nwj, smile

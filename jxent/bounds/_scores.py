@@ -1,4 +1,4 @@
-"""Bounds from a matrix of scores: joint pairs on its diagonal, pairs of the product of the margins beside it."""
+"""Bounds from a matrix of scores: joint pairs on its diagonal, pairs of the product of the margins off it."""
 
 import math
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from jxent._checks import Numbers, Positive, Real, as_float, log_base_factor, pa
 def donsker_varadhan(scores: Real, *, base: float | None = None) -> Float[Array, "..."]:
     """Donsker and Varadhan's lower bound E[f] − log E′[exp f] on mutual information, in nats.
 
-    E is the mean over the diagonal, E′ that over the rest.
+    E is the mean over the diagonal, E′ the mean over the rest.
 
     Args:
         scores: critic's scores `[..., n, n]`, n ≥ 2.
@@ -24,12 +24,12 @@ def donsker_varadhan(scores: Real, *, base: float | None = None) -> Float[Array,
         `[...]`, one number per matrix.
 
     Raises:
-        ValueError: for a matrix that is not square, or has no pair beside its diagonal.
+        ValueError: for a matrix that is not square, or has no pair off its diagonal.
 
-    Edge cases: the mean inside the logarithm is that of a sample: the bound holds on average for many pairs, and varies
-    by exp of the information for few. −inf beside the diagonal counts as exp f = 0. NaN gives NaN.
+    Edge cases: the mean inside the logarithm is a sample mean. For many pairs the bound holds on average; for few pairs
+    it varies by exp of the information. −inf off the diagonal counts as exp f = 0. NaN gives NaN.
 
-    Gradient: 1/n on the diagonal, minus the softmax of the others beside it.
+    Gradient: 1/n on the diagonal; off it, minus the softmax over all scores off the diagonal.
 
     Example:
         >>> from jxent import bounds
@@ -53,12 +53,12 @@ def nwj(scores: Real, *, base: float | None = None) -> Float[Array, "..."]:
         `[...]`, one number per matrix.
 
     Raises:
-        ValueError: for a matrix that is not square, or has no pair beside its diagonal.
+        ValueError: for a matrix that is not square, or has no pair off its diagonal.
 
-    Edge cases: unbiased, and largest for f = 1 + log p(x,y)/p(x)p(y); scores whose exponential leaves the range of the
-    dtype give −inf. NaN gives NaN.
+    Edge cases: unbiased, and largest for f = 1 + log p(x,y)/p(x)p(y). Scores whose exponential overflows give −inf. NaN
+    gives NaN.
 
-    Gradient: 1/n on the diagonal, −exp(f − 1)/(n(n − 1)) beside it.
+    Gradient: 1/n on the diagonal, −exp(f − 1)/(n(n − 1)) off it.
 
     Example:
         >>> from jxent import bounds
@@ -70,7 +70,7 @@ def nwj(scores: Real, *, base: float | None = None) -> Float[Array, "..."]:
     """
     s = _pairs("nwj", scores)
     n = s.product.shape[-1]
-    # The mean of exponentials by way of its terms: what is beside the diagonal alone is formed.
+    # Mask before exp too, so that no score on the diagonal is exponentiated.
     terms = jnp.where(s.apart, jnp.exp(jnp.where(s.apart, s.product, 0.0) - 1.0), 0.0)
     return (s.joint - jnp.sum(terms, axis=(-2, -1)) / (n * (n - 1))) * log_base_factor(base)
 
@@ -80,7 +80,7 @@ def infonce(scores: Real, *, base: float | None = None) -> Float[Array, "..."]:
     """The InfoNCE lower bound log n + mean(f of the pair − log Σ exp f of its row) on mutual information, in nats.
 
     Args:
-        scores: critic's scores `[..., n, n]`; each row holds one x against all n of y, its own on the diagonal.
+        scores: critic's scores `[..., n, n]`; each row holds one x against all n of y, with its own y on the diagonal.
 
     Returns:
         `[...]`, at most log n.
@@ -88,10 +88,10 @@ def infonce(scores: Real, *, base: float | None = None) -> Float[Array, "..."]:
     Raises:
         ValueError: for a matrix that is not square.
 
-    Edge cases: it cannot exceed log n, and is far below the information where that is larger. One pair gives 0. A row
-    whose own score is −inf gives −inf. NaN gives NaN.
+    Edge cases: the bound cannot exceed log n, and is far too low for larger information. One pair gives 0. A row whose
+    own score is −inf gives −inf. NaN gives NaN.
 
-    Gradient: (the identity − the softmax of each row)/n, with the tails of rows that are nearly certain.
+    Gradient: (the identity − the softmax of each row)/n, accurate also in the tails of nearly certain rows.
 
     Example:
         >>> from jxent import bounds
@@ -120,11 +120,11 @@ def smile(scores: Real, *, clip: Positive = 5.0, base: float | None = None) -> F
         `[...]`, one number per matrix.
 
     Raises:
-        ValueError: for a matrix that is not square or has no pair beside its diagonal, or a τ that is not positive.
+        ValueError: for a matrix that is not square or has no pair off its diagonal, or a τ that is not positive.
 
-    Edge cases: with scores beyond τ it is no bound any more. NaN gives NaN.
+    Edge cases: with scores beyond ±τ it is no longer a bound. NaN gives NaN.
 
-    Gradient: as `donsker_varadhan` with the clipped scores, 0 for those beyond ±τ beside the diagonal.
+    Gradient: as `donsker_varadhan` with the clipped scores; 0 for scores off the diagonal beyond ±τ.
 
     Example:
         >>> from jxent import bounds
@@ -140,7 +140,7 @@ def smile(scores: Real, *, clip: Positive = 5.0, base: float | None = None) -> F
 
 
 class _Pairs(NamedTuple):
-    """Mean score of the joint pairs `[...]`, all scores `[..., n, n]`, and which of them are of the product."""
+    """Mean score of the joint pairs `[...]`, all scores `[..., n, n]`, and the mask of the pairs of the product."""
 
     joint: Array
     product: Array
@@ -164,6 +164,6 @@ def _square(name: str, scores: Numbers, least: int) -> Array:
 
 
 def _log_mean(z: Array, part: Array) -> Array:
-    """The logarithm of the mean of exp z over the pairs that take part."""
+    """The logarithm of the mean of exp z over the pairs in the mask `part`."""
     n = z.shape[-1]
     return jax.nn.logsumexp(z, axis=(-2, -1), where=part) - math.log(n * (n - 1))

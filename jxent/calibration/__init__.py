@@ -1,6 +1,6 @@
 """How good predicted probabilities are: proper scores, calibration errors, temperature scaling, sums for streams.
 
-Each takes probabilities `[..., K]` and integer labels `[...]` and returns the number of all rows together.
+The measures take probabilities `[..., K]` and integer labels `[...]`, and return one result for all rows together.
 """
 
 from jxent.calibration._bins import (

@@ -1,4 +1,4 @@
-"""Whether what is predicted with probability p happens with frequency p, over bins of p."""
+"""Calibration over bins of p: whether classes predicted with probability p occur with frequency p."""
 
 from typing import NamedTuple
 
@@ -14,8 +14,8 @@ class ReliabilityCurve(NamedTuple):
 
     Attributes:
         confidence: mean probability of the predicted class, `[B]`; 0 in an empty bin.
-        accuracy: share of those predictions that are right, `[B]`; 0 in an empty bin.
-        weight: weight of the rows in each bin, `[B]`; 0 says that a bin is empty.
+        accuracy: share of right predictions, `[B]`; 0 in an empty bin.
+        weight: weight of the rows in each bin, `[B]`; 0 for an empty bin.
     """
 
     confidence: Float[Array, " bins"]
@@ -27,10 +27,10 @@ class BrierDecomposition(NamedTuple):
     """The parts of the Brier score: reliability − resolution + uncertainty + within_bin.
 
     Attributes:
-        reliability: squared distance of forecast and frequency over the bins; 0 is calibrated.
-        resolution: squared distance of the frequencies of the bins and that of all; more is better.
-        uncertainty: Σ o(1 − o) of the frequencies of the classes, what no forecast changes.
-        within_bin: what the forecasts inside one bin differ by; 0 if a bin holds one forecast.
+        reliability: squared distance between forecast and frequency, over the bins; 0 for calibrated forecasts.
+        resolution: squared distance between the frequency in a bin and the frequency of all rows; larger is better.
+        uncertainty: Σ o(1 − o) over the frequencies o of the classes, which no forecast changes.
+        within_bin: contribution of different forecasts inside one bin; 0 if every bin holds one forecast.
     """
 
     reliability: Float[Array, ""]
@@ -40,7 +40,7 @@ class BrierDecomposition(NamedTuple):
 
 
 def check_bins(num_bins: int) -> None:
-    """Refuse what is no number of bins."""
+    """Refuse a number of bins that is not a positive int."""
     if isinstance(num_bins, bool) or not isinstance(num_bins, int) or num_bins < 1:
         raise ValueError(f"num_bins={num_bins!r} must be an int of at least 1")
 
@@ -62,11 +62,11 @@ def expected_calibration_error(
     Returns:
         A scalar in [0, 1].
 
-    Edge cases: of equal probabilities the smaller class id is the prediction; a label outside [0, K) and NaN give
-    NaN; no row gives 0. The number depends on the bins, and for few rows in each it is too large.
+    Edge cases: between equal probabilities the smaller class id is the prediction; a label outside [0, K) and NaN give
+    NaN; no row gives 0. The result depends on the bins, and is too large if the bins hold few rows.
 
-    Gradient: w·sign/Σw in the confidence of each row, with the sign of its bin, 0 where the bin has no gap; it does
-    not see the edges.
+    Gradient: w·sign/Σw in the confidence of each row, with the sign of the gap of its bin, 0 without a gap. The edges
+    of the bins contribute nothing.
 
     Example:
         >>> from jxent import calibration
@@ -85,7 +85,7 @@ def top_error(sums: Array) -> Array:
 
 
 def _gap(happened: Array, forecast: Array) -> Array:
-    """|happened − forecast|, with slope 0 where they are equal; that of `jnp.abs` is 1 there."""
+    """|happened − forecast|, with slope 0 where they are equal; the slope of `jnp.abs` is 1 there."""
     difference = happened - forecast
     return jnp.where(difference == 0, 0.0, jnp.abs(difference))
 
@@ -111,8 +111,8 @@ def classwise_calibration_error(
 
     Edge cases: a label outside [0, K) and NaN give NaN; no row gives 0.
 
-    Gradient: w·sign/(K·Σw) in every probability, with the sign of its bin, 0 where the bin has no gap; it does not
-    see the edges.
+    Gradient: w·sign/(K·Σw) in every probability, with the sign of the gap of its bin, 0 without a gap. The edges of the
+    bins contribute nothing.
 
     Example:
         >>> from jxent import calibration
@@ -142,7 +142,7 @@ def reliability_curve(
 ) -> ReliabilityCurve:
     """Confidence and accuracy of the most likely class in equal bins: the points of a reliability diagram.
 
-    Of bin b, Σ max p/n and Σ [arg max p = label]/n over its n rows.
+    For each bin, Σ max p/n and Σ [arg max p = label]/n over its n rows.
 
     Args:
         num_bins: number of bins (b/B, (b + 1)/B] of the confidence.
@@ -150,10 +150,10 @@ def reliability_curve(
     Returns:
         `ReliabilityCurve(confidence, accuracy, weight)`, each `[B]`.
 
-    Edge cases: an empty bin has 0 in all three, as whatever nothing takes part in; `curve.weight > 0` are the points
-    to plot. A label outside [0, K) and NaN give NaN in their bin.
+    Edge cases: an empty bin has 0 in all three fields; plot the points with `curve.weight > 0`. A label outside [0, K)
+    and NaN give NaN in their bin.
 
-    Gradient: through the mean confidence of each bin; it does not see the edges, and is 0 in an empty bin.
+    Gradient: through the mean confidence of each bin, 0 in an empty bin. The edges of the bins contribute nothing.
 
     Example:
         >>> from jxent import calibration
@@ -190,10 +190,10 @@ def brier_decomposition(
     Returns:
         `BrierDecomposition(reliability, resolution, uncertainty, within_bin)`, scalars.
 
-    Edge cases: a label outside [0, K) and NaN give NaN; no row gives 0. Murphy's three parts are exact where each
-    bin holds one forecast; otherwise the fourth makes up the difference.
+    Edge cases: a label outside [0, K) and NaN give NaN; no row gives 0. Murphy's three parts are exact if each bin
+    holds one forecast; otherwise the fourth part is the difference.
 
-    Gradient: through the sums of each bin; it does not see the edges, and is 0 in a bin without weight.
+    Gradient: through the sums of each bin, 0 in a bin without weight. The edges of the bins contribute nothing.
 
     Example:
         >>> from jxent import calibration

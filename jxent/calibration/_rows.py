@@ -1,4 +1,4 @@
-"""Predictions as rows with a weight each, and the sums over rows that every measure is made of."""
+"""Predictions as weighted rows, and the sums over rows that all measures use."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ MOST_AXES = 4
 
 
 class Rows(NamedTuple):
-    """Predictions `[..., K]`, labels `[...]`, and weights `[...]`: 0 for rows without a part, NaN for false ones."""
+    """Predictions `[..., K]`, labels `[...]`, and weights `[...]`: 0 for masked rows, NaN for invalid rows."""
 
     values: Array
     labels: Array
@@ -24,7 +24,7 @@ class Rows(NamedTuple):
 
 
 def rows(name: str, values: Numbers, labels: Numbers, weights: Numbers | None, where: Numbers | None) -> Rows:
-    """Checked, with few axes; `name` is what the caller calls the predictions."""
+    """Check the arguments and merge their axes; `name` is the caller's name of the predictions."""
     p = as_float(name, values)
     category_axes(name, p, -1)
     ids = class_labels(labels, p.shape[:-1], f"`{name}` {p.shape}", soft="take its most likely class")
@@ -40,32 +40,32 @@ def rows(name: str, values: Numbers, labels: Numbers, weights: Numbers | None, w
 
 
 def _few_axes(r: Rows) -> Rows:
-    # jaxlib 0.10 can crash on reductions of rank 7. Fewer axes stay: of sharded ones a reshape moves the data between
-    # devices, or, where the mesh axes are explicit, is refused.
+    # jaxlib 0.10 can crash on reductions of rank 7. Sharded arrays keep their axes: a reshape moves their data between
+    # devices, or is refused if the mesh axes are explicit. Delete when jaxlib 0.10 is no longer supported.
     if r.values.ndim <= MOST_AXES or any(is_sharded(a) for a in r):
         return r
     return Rows(r.values.reshape(-1, r.values.shape[-1]), r.labels.reshape(-1), r.weights.reshape(-1))
 
 
 def each(row: Array) -> Array:
-    """What belongs to a row, beside its classes."""
+    """A number per row, with an axis of size 1 for the classes."""
     return jnp.expand_dims(row, -1)
 
 
 def total(weights: Array, values: Array) -> Array:
     """Σ w·v over the rows."""
-    # A finite value of weight 0 stays: it is the slope in its weight.
+    # Keep a finite value of weight 0: it is the slope in this weight.
     hidden = (weights == 0) & ~jnp.isfinite(values)
     return jnp.sum(weights * jnp.where(hidden, 0.0, values))
 
 
 def mean(weights: Array, values: Array) -> Array:
-    """Σ w·v/Σ w over the rows; 0 where nothing takes part, as `losses.mean`."""
+    """Σ w·v/Σ w over the rows; 0 if Σ w is 0, as in `losses.mean`."""
     return over(total(weights, values), jnp.sum(weights))
 
 
 def over(total: Array, weight: Array) -> Array:
-    """A sum over its weight; 0 where there is none."""
+    """A sum divided by its weight; 0 if the weight is 0."""
     return jnp.where(weight == 0, 0.0, total / jnp.where(weight == 0, 1.0, weight))
 
 
@@ -75,19 +75,19 @@ def classes(r: Rows) -> Array:
 
 
 def own(r: Rows) -> Array:
-    """Where the label of each row is, `[..., K]`: a comparison, which fuses and shards; a gather does neither."""
+    """The mask of the label of each row, `[..., K]`: a comparison, which XLA fuses and shards, unlike a gather."""
     return each(r.labels) == classes(r)
 
 
 def of_label(r: Rows) -> Array:
-    """What each row gives to its label."""
+    """The value at the label of each row."""
     return jnp.sum(jnp.where(own(r), r.values, 0.0), axis=-1)
 
 
 def surprisal(r: Rows) -> Array:
     """−log p of the label, in nats."""
     p = of_label(r)
-    # Of a row without weight the slopes count as at the smallest normal number, where they are finite.
+    # A row of weight 0 has the slope at the smallest normal number or above, which is finite.
     return -jnp.log(jnp.where(r.weights == 0, jnp.maximum(p, tiny(p.dtype)), p))
 
 
@@ -97,25 +97,25 @@ def squares(r: Rows) -> Array:
 
 
 def ranks(r: Rows) -> Array:
-    """How many classes stand before the label: those with more probability, and of equal ones the earlier."""
+    """Number of classes before the label: those with more probability, and those with as much and a smaller id."""
     mine = each(of_label(r))
     earlier = classes(r) < each(r.labels)
     return jnp.sum((r.values > mine) | ((r.values == mine) & earlier), axis=-1, dtype=jnp.int32)
 
 
 def rank_sums(r: Rows) -> Array:
-    """Weight of the rows whose label has so many classes before it, `[K]`."""
+    """Weight of the rows by the rank of their label, `[K]`."""
     there = each(ranks(r)) == classes(r)
     return jnp.sum(each(r.weights) * there.astype(r.weights.dtype), axis=tuple(range(r.labels.ndim)))
 
 
 def _binned(p: Array, num_bins: int, columns: Array, axes: tuple[int, ...]) -> Array:
-    """Sums over axes of p, of columns `[C, *p.shape]`, for p in each bin (b/B, (b + 1)/B]; one bin at a time.
+    """Sums of columns `[C, *p.shape]` over axes of p, for p in each bin (b/B, (b + 1)/B]; one bin at a time.
 
-    What lies outside (0, 1] is in the first or last bin, and NaN, which is in no bin, in the first, where it shows.
+    Values outside (0, 1] are in the first or last bin. NaN is in the first bin, so that it shows in the result.
     """
     p = jnp.nan_to_num(jnp.where(jnp.isnan(p), 0.0, p))
-    # Compared with the edges themselves: p·B, rounded, would put some of them into the bin above.
+    # Compare p with the edges: p·B is rounded and would put some edges into the bin above.
     edges = (np.arange(num_bins + 1) / num_bins).astype(p.dtype)
     edges[[0, -1]] = -np.inf, np.inf
 
@@ -136,9 +136,9 @@ def top_sums(r: Rows, num_bins: int) -> Array:
 
 
 def class_sums(r: Rows, num_bins: int) -> Array:
-    """Of every class: weight, weighted p, weighted t and weighted p² − 2pt, `[B, 4, K]`."""
+    """For every class: weight, weighted p, weighted t and weighted p² − 2pt, `[B, 4, K]`."""
     t = own(r).astype(r.values.dtype)
-    # A product, not a broadcast: of sharded classes the weights have to be sharded as they are.
+    # A product, not a broadcast, so that the weights have the sharding of the classes.
     p, w = r.values, each(r.weights) * jnp.ones_like(r.values)
     columns = jnp.stack([w, w * p, w * t, w * (p * p - 2.0 * p * t)])
     return _binned(p, num_bins, columns, tuple(range(r.weights.ndim)))

@@ -1,4 +1,4 @@
-"""Scores of the probability that a prediction gave to what happened."""
+"""Scores of predicted probabilities against the labels that occurred."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -24,8 +24,8 @@ def negative_log_likelihood(
     Returns:
         A scalar.
 
-    Edge cases: a label of probability 0 gives +inf; a label outside [0, K) and NaN give NaN; no row gives 0. From
-    logits take `losses.softmax_cross_entropy_with_integer_labels`, which keeps the tail.
+    Edge cases: a label of probability 0 gives +inf; a label outside [0, K) and NaN give NaN; no row gives 0. For
+    logits use `losses.softmax_cross_entropy_with_integer_labels`, which is accurate in the tail.
 
     Gradient: −w/(p·Σw) at the label of each row, infinite at p = 0; (vᵢ − mean)/Σw in the weights, with vᵢ = −log p.
 
@@ -44,14 +44,14 @@ def negative_log_likelihood(
 def perplexity(
     p: Probabilities, labels: Labels, *, weights: RowWeights | None = None, where: RowMask | None = None
 ) -> Float[Array, ""]:
-    """Perplexity exp(mean negative log likelihood): of how many equal classes the labels look like a draw.
+    """Perplexity exp(mean negative log likelihood): the number of equally likely classes with this likelihood.
 
     Returns:
         A scalar, at least 1.
 
     Edge cases: a label of probability 0 gives +inf; a label outside [0, K) and NaN give NaN; no row gives 1.
 
-    Gradient: the perplexity times that of `negative_log_likelihood`.
+    Gradient: the perplexity times the gradient of `negative_log_likelihood`.
 
     Example:
         >>> from jxent import calibration
@@ -70,7 +70,7 @@ def brier_score(
 ) -> Float[Array, ""]:
     """Brier score, the mean over rows of Σ (p − t)² over the classes, in [0, 2].
 
-    For two classes it is twice the mean of (p₁ − t₁)², which some call by the same name.
+    For two classes it is twice the mean of (p₁ − t₁)², which is also called the Brier score.
 
     Returns:
         A scalar.
@@ -111,7 +111,7 @@ def top_k_accuracy(
     Returns:
         A scalar in [0, 1].
 
-    Edge cases: of equal probabilities the smaller class id comes first; a label outside [0, K) and NaN give NaN;
+    Edge cases: between equal probabilities the smaller class id comes first; a label outside [0, K) and NaN give NaN;
     no row gives 0.
 
     Gradient: 0, it is a count; (vᵢ − mean)/Σw in the weights, with vᵢ = 1 for a hit and 0 otherwise.

@@ -1,4 +1,4 @@
-"""The same measures as sums that add up, over the batches of a stream and over devices."""
+"""The calibration measures from sums that add up over the batches of a stream and over devices."""
 
 import operator
 from typing import Annotated, Any, NamedTuple, SupportsIndex
@@ -17,13 +17,13 @@ from jxent.calibration._bins import BrierDecomposition, ReliabilityCurve, check_
 
 
 class State(NamedTuple):
-    """Sums over rows, a pytree: states of parts add up to that of the whole, also by `jax.lax.psum`.
+    """Sums over rows, a pytree: the states of parts add up to the state of all rows, also by `jax.lax.psum`.
 
     Attributes:
         weight: Σ w.
         surprisal: Σ −w·log p[label], in nats.
         squares: Σ w·Σ(p − t)².
-        ranks: weight of the rows whose label has so many classes before it, `[K]`.
+        ranks: weight of the rows by the number of classes before their label, `[K]`.
         top: sums of the most likely class in each bin, `[B, 3]`.
         classes: sums of every class in each bin, `[B, 4, K]`.
     """
@@ -64,12 +64,12 @@ class Result(NamedTuple):
 
 
 def init(num_classes: SupportsIndex, *, num_bins: SupportsIndex = 15, dtype: DTypeLike | None = None) -> State:
-    """The sums of no rows.
+    """The state of no rows.
 
     Args:
         num_classes: K.
         num_bins: number of bins of the calibration errors.
-        dtype: floating dtype of the sums; None is JAX's default, and float32 stands for halves.
+        dtype: floating dtype of the sums; None is JAX's default; for a 16-bit dtype the sums are float32.
 
     Returns:
         A `State` of zeros.
@@ -116,7 +116,7 @@ def update(
     weights: RowWeights | None = None,
     where: RowMask | None = None,
 ) -> State:
-    """The sums with those of a batch added.
+    """Add the sums of a batch to a state.
 
     Args:
         state: sums so far, from `init`.
@@ -127,7 +127,7 @@ def update(
 
     Edge cases: a label outside [0, K) and NaN make the sums NaN; a masked row adds nothing, whatever it holds.
 
-    Gradient: through the sums; it does not see the edges of the bins.
+    Gradient: through the sums. The edges of the bins contribute nothing.
 
     Example:
         >>> from jxent import calibration
@@ -153,7 +153,7 @@ def update(
 
 
 def merge(*states: State) -> State:
-    """The sums of several parts together.
+    """Add the states of several parts.
 
     Args:
         states: of the same numbers of classes and bins.
@@ -161,7 +161,7 @@ def merge(*states: State) -> State:
     Returns:
         A `State`.
 
-    Edge cases: no state, or states of different shapes, are a `ValueError`; what is no state is a `TypeError`.
+    Edge cases: no state, or states of different shapes, are a `ValueError`; any other object is a `TypeError`.
 
     Gradient: that of a sum.
 
@@ -189,7 +189,7 @@ def merge(*states: State) -> State:
 
 @public
 def result(state: CalibrationState) -> Result:
-    """All measures of the rows that the sums have seen.
+    """All measures of the rows in a state.
 
     Args:
         state: from `update` or `merge`.
@@ -198,7 +198,7 @@ def result(state: CalibrationState) -> Result:
         `Result(negative_log_likelihood, perplexity, brier_score, brier_decomposition, expected_calibration_error,
         classwise_calibration_error, reliability_curve, top_k_accuracy)`.
 
-    Edge cases: no rows give 0, and perplexity 1; an empty bin of the curve has 0 in all three.
+    Edge cases: no rows give 0, and perplexity 1; an empty bin of the curve has 0 in all three fields.
 
     Gradient: through the sums.
 
@@ -208,7 +208,7 @@ def result(state: CalibrationState) -> Result:
         >>> float(calibration.result(state).perplexity)
         2.0
 
-    Reference: the measures' own functions.
+    Reference: the functions of the single measures.
     """
     likelihood = _rows.over(state.surprisal, state.weight)
     return Result(
@@ -219,12 +219,12 @@ def result(state: CalibrationState) -> Result:
         _bins.top_error(state.top),
         _bins.class_error(state.classes),
         _bins.curve(state.top),
-        _rows.over(jnp.cumsum(_whole(state.ranks)), jnp.broadcast_to(state.weight, state.ranks.shape)),
+        _rows.over(jnp.cumsum(_replicated(state.ranks)), jnp.broadcast_to(state.weight, state.ranks.shape)),
     )
 
 
-def _whole(ranks: Array) -> Array:
-    """The same on every device: a running sum over an explicit mesh axis is refused."""
+def _replicated(ranks: Array) -> Array:
+    """All ranks on every device. JAX refuses a cumulative sum along an explicit mesh axis; delete when it does not."""
     if not is_sharded(ranks):
         return ranks
     return jax.sharding.reshard(ranks, jax.typeof(ranks).sharding.update(spec=PartitionSpec(None)))

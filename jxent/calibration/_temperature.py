@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that the logits are divided by."""
+"""Temperature scaling: one number that divides the logits."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -30,16 +30,16 @@ def fit_temperature(
     The negative log likelihood is convex in 1/T: Newton's method inside a bracket finds its only minimum.
 
     Args:
-        logits: `[..., K]`, of any shift, of data that the model was not trained on.
+        logits: `[..., K]`, with any shift of each row, of data that the model was not trained on.
 
     Returns:
-        A scalar > 0: above 1 where the predictions are too certain.
+        A scalar > 0: above 1 if the predictions are too certain.
 
-    Edge cases: where every label has the largest logit of its row, there is no best T > 0 and the limit 0 is
-    returned; where the logits say nothing, or less, inf. A label outside [0, K), one at −inf, and NaN give NaN;
-    no row gives 1.
+    Edge cases: if every label has the largest logit of its row, there is no best T > 0, and the limit 0 is returned. If
+    the logits say nothing about the labels, or mislead, the result is inf. A label outside [0, K), a label at −inf, and
+    NaN give NaN; no row gives 1.
 
-    Gradient: by the implicit function theorem, −T²·dβ with dβ the change of the minimum in β = 1/T; first order.
+    Gradient: by the implicit function theorem, −T²·dβ with dβ the change of the minimum in β = 1/T; first order only.
 
     Example:
         >>> from jxent import calibration
@@ -54,7 +54,7 @@ def fit_temperature(
     # A class at −inf has probability 0 at every temperature.
     possible = u != -jnp.inf
     u = jnp.where(possible, u, 0.0)
-    # Of differences up to 1 no square overflows, and T is near 1 whatever the unit of the logits.
+    # The scaled differences are at most 1: no square overflows, and T is near 1 in any unit of the logits.
     unit = lax.stop_gradient(jnp.max(jnp.where(_rows.each(used), jnp.abs(u), 0.0), initial=0.0))
     unit = jnp.where(unit == 0, 1.0, unit)
     u = u / unit
@@ -70,19 +70,19 @@ def fit_temperature(
     beta = lax.stop_gradient(_root(lambda b: tuple(lax.stop_gradient(a) for a in slopes(b)), u.dtype))
     first, second = slopes(beta)
     at_rest = lax.stop_gradient(jnp.where(second > 0, second, 1.0))
-    # At the root the slope is 0: what is subtracted carries the derivative alone.
-    found = beta - (first - lax.stop_gradient(first)) / at_rest
+    # At the root the slope is 0: the subtracted term is 0 and carries the derivative only.
+    minimum = beta - (first - lax.stop_gradient(first)) / at_rest
     flat, _ = slopes(jnp.zeros((), u.dtype))
     certain = jnp.all(~_rows.each(used) | ~possible | _rows.own(r) | (u <= 0)) & (r.values.shape[-1] > 1)
     unknown = jnp.isnan(flat) | jnp.isnan(jnp.sum(r.weights))
-    temperature = unit / jnp.where((flat < 0) & ~certain, found, 1.0)
+    temperature = unit / jnp.where((flat < 0) & ~certain, minimum, 1.0)
     temperature = jnp.where(flat >= 0, jnp.inf, jnp.where(certain, 0.0, temperature))
     temperature = jnp.where(jnp.any(used), temperature, 1.0)
     return jnp.where(unknown, jnp.nan, temperature)
 
 
 def _possible_rows(r: _rows.Rows) -> _rows.Rows:
-    """With zeros for rows of weight 0 whose temperature would be NaN, so that their slopes are 0."""
+    """Replace rows of weight 0 whose temperature would be NaN by zeros, so that their slopes are 0."""
     endless = ~jnp.isfinite(_rows.of_label(r)) | jnp.any(r.values == jnp.inf, axis=-1)
     return r._replace(values=jnp.where(_rows.each((r.weights == 0) & endless), 0.0, r.values))
 
@@ -96,7 +96,7 @@ def _root(slopes: Callable[[Array], tuple[Array, ...]], dtype: jnp.dtype) -> Arr
         newton = b.beta - first / jnp.where(second > 0, second, 1.0)
         inside = (newton > low) & (newton < high) & (second > 0)
         halfway = jnp.where(jnp.isfinite(high), 0.5 * (low + high), 4.0 * b.beta)
-        # Far out a Newton step may be endless: it grows by no more than a factor at a time.
+        # Far from the root a Newton step may be infinite: β grows by a factor of 16 at most.
         after = jnp.where(inside, jnp.minimum(newton, 16.0 * b.beta), halfway)
         return _Bracket(after, low, high, jnp.abs(after - b.beta), b.made + 1)
 

@@ -1,10 +1,10 @@
-"""Derivatives worked out by hand, to hold against `jax.grad`.
+"""Derivatives worked out by hand, to compare with `jax.grad`.
 
-One function per loss, of the same name, and one per measure, named by room (`probs_entropy`,
+One function per loss, of the same name, and one per measure, with the module as prefix (`probs_entropy`,
 `logits_kl_divergence`, …). Each takes the arguments and options of its function and returns the
-gradient with respect to the first argument, or a tuple for two. A row's value depends on that row
-alone, so the gradient of the sum over the batch, which is what is returned, holds every row's own.
-They are written with plain operations: no derivative rule of this package takes part in them.
+gradient with respect to the first argument, or a tuple for two. It is the gradient of the sum over the
+batch; a row's value depends on that row alone, so this holds the gradient of each row. The functions use
+plain operations and no derivative rule of this package.
 """
 
 from jxent.closed_form import _basic, _bernoulli, _compare, _generator, _losses, _model, _powers, _tables

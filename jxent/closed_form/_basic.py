@@ -1,4 +1,4 @@
-"""Gradients of surprise, entropy, cross-entropy and the divergences built on them, by hand, in both rooms."""
+"""Gradients of surprise, entropy, cross-entropy and their divergences, by hand, for `probs` and `logits`."""
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -108,7 +108,7 @@ def logits_jeffreys_divergence(p: Row, q: Row) -> tuple[Array, Array]:
 
 
 def _excess(p: Array, q: Array, w: Array) -> tuple[Array, Array]:
-    """M = w·p + (1 − w)·q, and p/m − 1 = (1 − w)(p − q)/m, which has its digits near equality."""
+    """M = w·p + (1 − w)·q, and p/m − 1 = (1 − w)(p − q)/m, which keeps its digits near equality."""
     mixture = w * p + (1.0 - w) * q
     return mixture, (1.0 - w) * (p - q) / mixture
 
@@ -116,8 +116,8 @@ def _excess(p: Array, q: Array, w: Array) -> tuple[Array, Array]:
 def _jensen_shannon_divergence(p: Row, q: Row, *, weight: Numbers) -> tuple[Array, Array]:
     """Of w·KL(p‖m) + (1 − w)·KL(q‖m) with m = w·p + (1 − w)·q.
 
-    The derivative through m is w(1 − p/m) + (1 − w)(1 − q/m) = 0 in every class: m is the point that minimises the
-    sum. What is left is w·log(pₖ/mₖ) in p and (1 − w)·log(qₖ/mₖ) in q.
+    The derivative through m is w(1 − p/m) + (1 − w)(1 − q/m) = 0 in every class, since m minimises the sum. The slopes
+    are therefore w·log(pₖ/mₖ) in p and (1 − w)·log(qₖ/mₖ) in q.
     """
     w = jnp.asarray(weight, p.p.dtype)
 

@@ -26,7 +26,7 @@ def probs_binary_entropy(p: Array) -> Array:
 
 
 def _infinite(p: Array, q: Array) -> Array:
-    """Where an outcome that p gives is impossible for q."""
+    """Where a possible outcome of p is impossible under q."""
     return (is_zero(q) & ~is_zero(p)) | (is_zero(1 - q) & ~is_zero(1 - p))
 
 
@@ -56,13 +56,13 @@ def sigmoid(z: Array) -> Array:
 
 
 def _difference(p: Array, q: Array) -> Array:
-    """σ(p) − σ(q), from the other tails where both are near 1."""
+    """σ(p) − σ(q), by the complements σ(−q) − σ(−p) where both are near 1."""
     high = (p > 0) & (q > 0)
     return jnp.where(high, sigmoid(-q) - sigmoid(-p), sigmoid(p) - sigmoid(q))
 
 
 def _log_odds(z: Array) -> Array:
-    """The logit, that of an impossible outcome taken at the smallest normal probability."""
+    """The logit; an impossible outcome counts as the smallest normal probability."""
     return jnp.where(jnp.isinf(z), jnp.sign(z) * -jnp.log(jnp.finfo(z.dtype).tiny), z)
 
 

@@ -1,4 +1,4 @@
-"""Holding a derivative from `jax.grad` against one worked out by hand."""
+"""Comparison of a derivative from `jax.grad` with one worked out by hand."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ class Agreement(NamedTuple):
 
 
 def default_tolerance(dtype: Any) -> float:
-    """What rounding explains: the accuracy that the package promises for the dtype."""
+    """The relative difference due to rounding: the accuracy that the package promises for the dtype."""
     return 4e-6 if jnp.finfo(dtype).bits <= 32 else 2e-14
 
 
@@ -36,7 +36,7 @@ def measure(a: Any, b: Any, *, tolerance: float | None = None, scale: float | No
         a: array or pytree.
         b: array or pytree of the same structure, the reference.
         tolerance: largest relative difference that counts as agreement; None takes that of the dtype.
-        scale: what differences are judged by; None is max |b|.
+        scale: the divisor of max |a − b| that is compared with the tolerance; None is max |b|.
     """
     pairs = list(zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
     if tolerance is None:

@@ -1,4 +1,4 @@
-"""Gradients of the f-divergence in both rooms, by hand but for the derivative of the generator."""
+"""Gradients of the f-divergence for `probs` and `logits`, by hand except for the derivative of the generator."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from jxent.closed_form._rows import Row, total
 __all__ = ["logits_f_divergence", "probs_f_divergence"]
 
 SQUARE = "lambda t: (t - 1) ** 2"
-INFINITE = "p = 0 stands at the smallest normal ratio; infinite where the value is."
+BOUNDARY = "p = 0 counts as the smallest normal ratio; infinite where the value is."
 
 
 def _f_divergence(
@@ -44,7 +44,7 @@ def _f_divergence(
     return jnp.where(neither, 0.0, in_p), jnp.where(neither, 0.0, in_q)
 
 
-probs_f_divergence = of_probabilities(probs.f_divergence, SQUARE, edge=INFINITE)(_f_divergence)
+probs_f_divergence = of_probabilities(probs.f_divergence, SQUARE, edge=BOUNDARY)(_f_divergence)
 
 
 @of_logits(logits.f_divergence, SQUARE)
@@ -53,11 +53,11 @@ def logits_f_divergence(
 ) -> tuple[Array, Array]:
     """Of Σ q·f(t), t = p/q: with the flows g = p·f′(t) and h = q·f(t) − p·f′(t) they are g − p·Σ g and h − q·Σ h.
 
-    The flows are formed from the larger of p and q, since the other may underflow where t does not; f′ is the
+    The flows are computed from the larger of p and q, since the other may underflow where t does not; f′ is the
     generator's own derivative.
     """
     limits = _f_divergence(p, q, generator=generator, slope_at_infinity=slope_at_infinity)
-    # On the logits path every derivative is finite: an infinite slope stands at half the largest number.
+    # In the logits every derivative is finite: an infinite slope is replaced by half the largest number.
     bound = 0.5 * float(jnp.finfo(p.p.dtype).max)
     limit_p, limit_q = (
         jnp.where(x.p == 0, 0.0, x.p * jnp.clip(s, -bound, bound)) for x, s in zip((p, q), limits, strict=True)
@@ -70,7 +70,7 @@ def logits_f_divergence(
     value, slope = jax.jvp(generator, (t,), (jnp.ones_like(t),))
     flow_p = jnp.where(over, p.p * slope, q.p * (t * slope))
     flow_q = jnp.where(over, p.p * (jnp.exp(-log_t) * value - slope), q.p * (value - t * slope))
-    # Where the generator is out of range p has the slope at infinity, or, where that is infinite, none.
+    # Where f(p/q) is out of range, p has the slope at infinity, or 0 if that is infinite.
     endless = over & jnp.isinf(value)
     flow_p = jnp.where(endless, p.p * (0.0 if slope_at_infinity is None else slope_at_infinity), flow_p)
     flow_p = jnp.where(in_range, flow_p, limit_p)

@@ -1,7 +1,7 @@
-"""`gradient_of`: from a formula of bare rows to a public function with the signature and options of its measure.
+"""`gradient_of`: from a formula of plain rows to a public function with the signature and options of its measure.
 
-A closed form is its derivation, as a docstring, and its formula. What it shares with its measure comes from there:
-signature, conversion, checks, broadcasting, masks, units, and the text on arguments and sources.
+A closed form consists of its derivation, as a docstring, and its formula. The measure provides the rest: signature,
+conversion, checks, broadcasting, masks, units, and the text on arguments and sources.
 """
 
 import functools
@@ -39,7 +39,7 @@ TUPLE = "The gradients in `{0}` and in `{1}`, each of the shape of its argument,
 def gradient_of(
     measure: Callable[P, Any], adapter: Adapter, example: str, edge: str
 ) -> Callable[[Callable[..., R]], Callable[P, R]]:
-    """Make a public function of slopes.
+    """Make a public function from a function of slopes.
 
     Args:
         measure: the public function whose gradient it is.
@@ -55,6 +55,8 @@ def gradient_of(
         def gradient(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
+            if bound.arguments.pop("axis_name", None) is not None:
+                raise TypeError(f"{name}(): a closed form takes whole rows; leave axis_name= out")
             return adapter(slopes, dict(bound.arguments))
 
         returned = inspect.signature(slopes).return_annotation
@@ -65,7 +67,7 @@ def gradient_of(
         results = (TUPLE if "tuple" in str(returned) else ARRAY).format(*names[:2])
         call = f"closed_form.compare({room}.{measure.__name__}, closed_form.{name}, {example}).agrees"
         gradient.__doc__ = _text(measure, f"{room}.{measure.__name__}", slopes, results, edge, room, call)
-        # An f-divergence takes a function of the caller's, of which every new one would compile.
+        # An f-divergence takes a callable: each new callable would compile again.
         return public(compiled="generator" not in names)(gradient)
 
     return decorate
@@ -134,7 +136,7 @@ def of_probabilities(
 def of_logits(
     measure: Callable[P, Any], *theta: str, edge: str = OF_IMPOSSIBLE, power: float = 1.0
 ) -> Callable[[Callable[..., R]], Callable[P, R]]:
-    """From gradients in rows of logits, of which the function sees the softmax; the rest as in `of_probabilities`."""
+    """From gradients in rows of logits; the function gets the softmax of each row. Else as `of_probabilities`."""
     names = [n for n in inspect.signature(measure).parameters if n in ("z", "zp", "zq")]
     examples = ("[2.0, 1.0, 0.0]", "[0.0, 0.5, 1.0]")[: len(names)]
     adapter = functools.partial(_of_rows, _rows.of_logits, names, power)
@@ -159,7 +161,7 @@ def through_softmax(slopes: Callable[..., R]) -> Callable[..., R]:
 def in_both_rooms(
     of_probs: Callable[P, Any], of_rows_of_logits: Callable[Q, Any], slopes: Callable[..., R], **options: Any
 ) -> tuple[Callable[P, R], Callable[Q, R]]:
-    """The closed forms of a measure of both rooms of which that in logits is only softmax ∘ the other."""
+    """The closed forms in `probs` and `logits`, where the measure of logits is that of their softmax."""
     in_logits = of_logits(of_rows_of_logits, **options)(through_softmax(slopes))
     return of_probabilities(of_probs, **options)(slopes), in_logits
 
@@ -167,7 +169,7 @@ def in_both_rooms(
 def of_elements(
     measure: Callable[P, Any], example: str, *, edge: str = "finite everywhere."
 ) -> Callable[[Callable[..., R]], Callable[P, R]]:
-    """From slopes of elements, which keep their shape."""
+    """From slopes of elementwise functions, which keep the shape."""
     names = [n for n in inspect.signature(measure).parameters if n in OPERANDS]
 
     def adapter(slopes: Slopes, options: Options) -> Any:

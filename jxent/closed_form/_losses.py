@@ -82,7 +82,7 @@ def _beside_labels(slopes: Callable[..., Array], options: Options) -> Array:
 
 
 LABEL, OUT_OF_RANGE = "[2.0, 1.0, 0.0], 1", "NaN in the row of a label outside [0, K); 0 where it is the ignored one."
-FINITE, TARGETS = "finite for classes at −inf.", "[2.0, 1.0, 0.0], [0.2, 0.3, 0.5]"
+FINITE_AT_IMPOSSIBLE, TARGETS = "finite for classes at −inf.", "[2.0, 1.0, 0.0], [0.2, 0.3, 0.5]"
 
 
 def _softmax_loss(p: Row, c: Array) -> Array:
@@ -94,8 +94,10 @@ def _softmax_loss(p: Row, c: Array) -> Array:
     return difference(total(c) * p.p, c)
 
 
-softmax_cross_entropy = gradient_of(losses.softmax_cross_entropy, _beside_targets, TARGETS, FINITE)(_softmax_loss)
-kl_divergence = gradient_of(losses.kl_divergence, _beside_targets, TARGETS, FINITE)(_softmax_loss)
+softmax_cross_entropy = gradient_of(losses.softmax_cross_entropy, _beside_targets, TARGETS, FINITE_AT_IMPOSSIBLE)(
+    _softmax_loss
+)
+kl_divergence = gradient_of(losses.kl_divergence, _beside_targets, TARGETS, FINITE_AT_IMPOSSIBLE)(_softmax_loss)
 softmax_cross_entropy_with_integer_labels = gradient_of(
     losses.softmax_cross_entropy_with_integer_labels,
     _beside_labels,
@@ -117,7 +119,9 @@ def _softmax_focal_loss(p: Row, c: Array, *, gamma: Numbers) -> Array:
     return difference(total(b) * p.p, b)
 
 
-softmax_focal_loss = gradient_of(losses.softmax_focal_loss, _beside_targets, TARGETS, FINITE)(_softmax_focal_loss)
+softmax_focal_loss = gradient_of(losses.softmax_focal_loss, _beside_targets, TARGETS, FINITE_AT_IMPOSSIBLE)(
+    _softmax_focal_loss
+)
 softmax_focal_loss_with_integer_labels = gradient_of(
     losses.softmax_focal_loss_with_integer_labels, _beside_labels, LABEL, OUT_OF_RANGE
 )(_softmax_focal_loss)

@@ -1,4 +1,4 @@
-"""The softmax regression as a whole: its gradient, and the second derivatives of its two halves."""
+"""Softmax regression: its gradient, the Jacobian of the softmax, and the Hessian of the loss."""
 
 from typing import Annotated, Any
 
@@ -54,7 +54,7 @@ def softmax_jacobian(z: Logits) -> Float[Array, "..."]:
     z = as_float("z", z)
     category_axes("z", z, -1)
     p = _rows.of_logits(z, jnp.ones(z.shape, bool)).p
-    # The rows sum to 0: pᵢ(1 − pᵢ) as the sum of the others, of which 1 − pᵢ may have lost all digits.
+    # The rows sum to 0: pᵢ(1 − pᵢ) as the sum of the others, since 1 − pᵢ may have lost all digits.
     eye = jnp.eye(z.shape[-1], dtype=bool)
     outside = jnp.where(eye, 0.0, -p[..., :, None] * p[..., None, :])
     return jnp.where(eye, -jnp.sum(outside, axis=-1, keepdims=True), outside)
@@ -64,8 +64,8 @@ def softmax_jacobian(z: Logits) -> Float[Array, "..."]:
 def softmax_cross_entropy_hessian(logits: Logits, targets: Probabilities) -> Float[Array, "..."]:
     """Hessian of −Σ t·log softmax(z) in the logits: (Σt)·(diag(p) − p·pᵀ).
 
-    The gradient is (Σt)·p − t, and t is constant: what is left is the Jacobian of the softmax. It is a
-    covariance, hence positive semidefinite: the loss is convex.
+    The gradient is (Σt)·p − t, and t is constant: its derivative is Σt times the Jacobian of the softmax.
+    That is a covariance, hence positive semidefinite: the loss is convex.
 
     Args:
         logits: `[..., K]`, the classes last.
@@ -102,8 +102,8 @@ def softmax_regression(
 
     Row i has the logits o = xᵢW + b and the loss −Σ t·log softmax(o), whose gradient in o is the residual
     pᵢ − tᵢ. By the chain rule, ∂o_k/∂W_dk = x_d and ∂o_k/∂b_k = 1, so that row i contributes xᵢ(pᵢ − tᵢ)ᵀ
-    and pᵢ − tᵢ. The mean over the rows, weighted by s where given, and the slope l2·W of the penalty
-    complete it.
+    and pᵢ − tᵢ. The gradient is the mean over the rows, weighted by `sample_weight`, plus the slope l2·W of
+    the penalty.
 
     Args:
         params: `regression.Params(weights [D, K], bias [K])`.

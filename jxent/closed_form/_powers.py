@@ -1,4 +1,4 @@
-"""Gradients of the measures with an order and of the distances, by hand, in both rooms."""
+"""Gradients of the measures with an order and of the distances, by hand, for `probs` and `logits`."""
 
 import jax.numpy as jnp
 from jaxtyping import Array
@@ -20,12 +20,12 @@ __all__ = [
 # fmt: on
 
 Two = tuple[Array, Array]
-EQUAL = "0 for classes at −inf and at p = q."
-INFINITE = "infinite where the value is; 0 at p = q."
+EQUAL_OR_IMPOSSIBLE = "0 for classes at −inf and at p = q."
+INFINITE_OR_EQUAL = "infinite where the value is; 0 at p = q."
 
 
 def _order(p: Row, order: Numbers) -> tuple[Array, Array]:
-    """The order, 2 where it is infinite, and whether it is."""
+    """The order, with 2 for ∞, and whether it is ∞."""
     a = jnp.asarray(order).astype(p.p.dtype)
     return jnp.where(jnp.isinf(a), 2.0, a), jnp.isinf(a)
 
@@ -48,7 +48,7 @@ def _height(p: Row, a: Array) -> Array:
 
 
 def _tsallis_entropy(p: Row, a: Array) -> Array:
-    """The slope a·h − 1 of Σ (p − pᵃ)/(a − 1), and that of the lacking 1 − Σp away from order 1."""
+    """The slope a·h − 1 of Σ (p − pᵃ)/(a − 1), plus that of the deficit 1 − Σp away from order 1."""
     excess = a - 1.0
     return a * _height(p, a) - 1.0 - excess / jnp.maximum(excess**2, 1.0 / 32.0**2)
 
@@ -78,7 +78,7 @@ def _power_sum(p: Row, a: Array) -> Array:
 
 
 def _of_largest(p: Row) -> Array:
-    """The slope −1/p of −log max p, shared by equals."""
+    """The slope −1/p of −log max p, divided among ties."""
     largest = p.part & (p.p == jnp.max(jnp.where(p.part, p.p, -jnp.inf), axis=-1, keepdims=True))
     return jnp.where(largest, -1.0 / p.lifted, 0.0) / jnp.maximum(total(largest.astype(p.p.dtype)), 1.0)
 
@@ -86,7 +86,7 @@ def _of_largest(p: Row) -> Array:
 @of_probabilities(
     probs.renyi_entropy,
     "2.0",
-    edge="at p = 0 as at the smallest normal number for α < 1; at order ∞ −1/p in the largest, shared by equals.",
+    edge="at p = 0 as at the smallest normal number for α < 1; at order ∞ −1/p in the largest, divided among ties.",
 )
 def probs_renyi_entropy(p: Row, *, alpha: Numbers) -> Array:
     """Of log Z/(1 − α), Z = Σ p^α, with ∂Z/∂pₖ = αpₖ^(α−1): ∂/∂pₖ = α/(1 − α)·pₖ^(α−1)/Z.
@@ -116,7 +116,7 @@ def _one_less_power(p: Row, q: Row, gamma: Array) -> Array:
     return jnp.where(vanishes, _inverse(gamma), -_power_quotient(q.log - p.log, gamma))
 
 
-@of_probabilities(probs.alpha_divergence, "0.5", edge=INFINITE)
+@of_probabilities(probs.alpha_divergence, "0.5", edge=INFINITE_OR_EQUAL)
 def probs_alpha_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
     """Of Amari's Σ [βp + γq − p^β q^γ]/(βγ), β = (1 − α)/2, γ = (1 + α)/2.
 
@@ -124,7 +124,7 @@ def probs_alpha_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
     """
     a = jnp.asarray(alpha).astype(p.p.dtype)
     beta, gamma = 0.5 * (1.0 - a), 0.5 * (1.0 + a)
-    # Towards the boundary where the value is infinite it falls; in the other argument it rises.
+    # Where the value is infinite, its slope is −∞ in the argument that is 0 and +∞ in the other.
     no_q, no_p = _alone(p, q) & (gamma <= 0), _alone(q, p) & (beta <= 0)
     in_p, in_q = _one_less_power(p, q, gamma), _one_less_power(q, p, beta)
     in_p = jnp.where(no_q, jnp.inf, jnp.where(no_p, -jnp.inf, in_p))
@@ -132,7 +132,7 @@ def probs_alpha_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
 
 
 def _flow(p: Row, delta: Array, gamma: Array) -> Array:
-    """p·(1 − exp(γδ))/γ, −p·δ at γ = 0, from the logarithms of both powers where they are far apart."""
+    """p·(1 − exp(γδ))/γ, −p·δ at γ = 0; where the powers are far apart, from their logarithms."""
     apart = jnp.exp(p.log) - jnp.exp(p.log + gamma * delta)
     near = jnp.abs(gamma * delta) < 1
     close = -jnp.exp(p.log) * _power_quotient(jnp.where(near, delta, 0.0), gamma)
@@ -144,7 +144,7 @@ def _centred(p: Row, flow: Array) -> Array:
     return p.balanced(flow - p.p * total(flow))
 
 
-@of_logits(logits.alpha_divergence, "0.5", edge=EQUAL)
+@of_logits(logits.alpha_divergence, "0.5", edge=EQUAL_OR_IMPOSSIBLE)
 def logits_alpha_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
     """Of Amari's Σ [βp + γq − p^β q^γ]/(βγ), β = (1 − α)/2, γ = (1 + α)/2.
 
@@ -170,7 +170,7 @@ def _log_power_sum(p: Row, q: Row, a: Array) -> Array:
 
 
 def _share_of_largest_ratio(p: Row, q: Row, among: Array) -> Array:
-    """1 for the class with the largest p/q, shared by equals; 0 where p = q throughout."""
+    """1 for the class with the largest p/q, divided among ties; 0 for a row with p = q."""
     ratio = jnp.where(among, p.log - q.log, -jnp.inf)
     top = jnp.max(ratio, axis=-1, keepdims=True)
     share = jnp.where((ratio == top) & (top > 0), 1.0, 0.0)
@@ -197,7 +197,7 @@ def _renyi_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
         jnp.where(q_alone | p.zero & (gamma < 0), 0.0, -a * _inverse(gamma) * jnp.exp(gamma * delta - level)),
         jnp.where(p_alone, 0.0, -jnp.exp(jnp.minimum(-a * delta - level, bound))),
     )
-    # From order 1 on a class that q excludes makes the value infinite.
+    # From order 1 on, a class with q = 0 < p makes the value infinite.
     excluded = q_alone & (a >= 1)
     never = total(jnp.where(p.part & excluded, 1.0, 0.0)) > 0
     share = _share_of_largest_ratio(p, q, p.part & ~p.zero)
@@ -215,7 +215,7 @@ def _renyi_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
     return slope(0), slope(1)
 
 
-probs_renyi_divergence = of_probabilities(probs.renyi_divergence, "2.0", edge=INFINITE)(_renyi_divergence)
+probs_renyi_divergence = of_probabilities(probs.renyi_divergence, "2.0", edge=INFINITE_OR_EQUAL)(_renyi_divergence)
 
 
 def _logits_renyi_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
@@ -237,10 +237,10 @@ def _logits_renyi_divergence(p: Row, q: Row, *, alpha: Numbers) -> Two:
     return in_p, jnp.where(infinite, _centred(q, -share), q.balanced(in_q))
 
 
-logits_renyi_divergence = of_logits(logits.renyi_divergence, "2.0", edge=EQUAL)(_logits_renyi_divergence)
+logits_renyi_divergence = of_logits(logits.renyi_divergence, "2.0", edge=EQUAL_OR_IMPOSSIBLE)(_logits_renyi_divergence)
 
 
-@of_probabilities(probs.bhattacharyya_distance, edge=INFINITE)
+@of_probabilities(probs.bhattacharyya_distance, edge=INFINITE_OR_EQUAL)
 def probs_bhattacharyya_distance(p: Row, q: Row) -> Two:
     """Of −log(1 − H²), H² = ½ Σ (√p − √q)²: half the Rényi divergence of order ½.
 
@@ -250,7 +250,7 @@ def probs_bhattacharyya_distance(p: Row, q: Row) -> Two:
     return 0.5 * in_p, 0.5 * in_q
 
 
-@of_logits(logits.bhattacharyya_distance, edge=EQUAL)
+@of_logits(logits.bhattacharyya_distance, edge=EQUAL_OR_IMPOSSIBLE)
 def logits_bhattacharyya_distance(p: Row, q: Row) -> Two:
     """Of −log Σ √(pq): half the Rényi divergence of order ½, ½(p − r) and ½(q − r) with r = √(pq)/Σ √(pq)."""
     in_p, in_q = _logits_renyi_divergence(p, q, alpha=0.5)
@@ -289,7 +289,7 @@ def _square(p: Row, q: Row) -> Array:
 
 @of_probabilities(probs.hellinger_distance, edge="0 at p = q; at p = 0 < q the value at the smallest normal number.")
 def probs_hellinger_distance(p: Row, q: Row) -> Two:
-    """Of H = √H², H² = ½ Σ (√p − √q)²: ∂H²/∂pₖ = ½(1 − √(qₖ/pₖ)), over 2H; 0 where H is."""
+    """Of H = √H², H² = ½ Σ (√p − √q)²: ∂H²/∂pₖ = ½(1 − √(qₖ/pₖ)), over 2H; 0 where H = 0."""
     half = jnp.asarray(0.5, p.p.dtype)
     scale = 0.25 * half_over_root(_square(p, q))
     return scale * _one_less_power(p, q, half), scale * _one_less_power(q, p, half)
@@ -304,7 +304,7 @@ def logits_hellinger_distance(p: Row, q: Row) -> Two:
     return p.balanced(scale * (common * p.p - root)), q.balanced(scale * (common * q.p - root))
 
 
-@of_probabilities(probs.chi_squared_divergence, edge=INFINITE)
+@of_probabilities(probs.chi_squared_divergence, edge=INFINITE_OR_EQUAL)
 def probs_chi_squared_divergence(p: Row, q: Row) -> Two:
     """Of χ² = Σ (p − q)²/q = Σ p²/q − 2p + q: ∂/∂pₖ = 2(pₖ/qₖ − 1) and ∂/∂qₖ = 1 − (pₖ/qₖ)²."""
     q_alone = _alone(p, q)
@@ -314,7 +314,7 @@ def probs_chi_squared_divergence(p: Row, q: Row) -> Two:
     return jnp.where(q_alone, jnp.inf, 2.0 * excess), in_q
 
 
-@of_logits(logits.chi_squared_divergence, edge=EQUAL)
+@of_logits(logits.chi_squared_divergence, edge=EQUAL_OR_IMPOSSIBLE)
 def logits_chi_squared_divergence(p: Row, q: Row) -> Two:
     """Of χ² = C − 1, C = Σ p²/q: with ∂C/∂zpₖ = 2(pₖ²/qₖ − C·pₖ) and ∂C/∂zqₖ = C·qₖ − pₖ²/qₖ."""
     bound = jnp.log(jnp.finfo(p.p.dtype).max) - 3.0

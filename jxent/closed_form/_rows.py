@@ -1,6 +1,6 @@
-"""Rows of distributions as the closed forms see them: over the last axis, without masks, units or options.
+"""Rows of distributions for the closed forms: over the last axis, without masks, units or options.
 
-Everything here is plain jax.numpy: no kernel and no derivative rule of the package takes part.
+Everything here is plain jax.numpy, without the kernels and derivative rules of the package.
 """
 
 import math
@@ -23,7 +23,7 @@ class Row(NamedTuple):
         p: the probabilities.
         log: their logarithms; that of 0 is taken at the smallest normal number.
         part: which categories take part.
-        possible: which of those have a probability above 0, be it too small for the dtype.
+        possible: which of them have a probability above 0, even one too small for the dtype.
     """
 
     p: Array
@@ -42,15 +42,15 @@ class Row(NamedTuple):
         return lifted(self.p)
 
     def balanced(self, gradient: Array) -> Array:
-        """A gradient in the logits, which sums to 0: that of a class with more than half is minus the rest."""
+        """A gradient in the logits, which sums to 0: the entry of a class with p > ½ is minus the sum of the others."""
         large = self.p > 0.5
         return jnp.where(large, -total(jnp.where(large, 0.0, gradient)), gradient)
 
     def pull(self, slopes: Array) -> Array:
         """The gradient in the logits, pₖ(sₖ − Σ p·s), for the slopes s in p; 0 for p = 0.
 
-        Slopes are taken less that of the largest class. Where it dominates, the mean is next to its slope, and a
-        difference of the two would have lost its digits.
+        Slopes are taken relative to that of the largest class. Where this class dominates, the mean is near its slope,
+        and their difference would lose its digits.
         """
         relative = slopes - at(top_of(self.p), slopes)
         weighted = jnp.where(self.p == 0, 0.0, self.p * relative)
@@ -66,7 +66,7 @@ def of_probabilities(p: Array, part: Array) -> Row:
 def of_logits(z: Array, part: Array) -> Row:
     """The row of the softmax, with S = Σ exp(zₖ − z_top) over all classes but the largest: p_top = 1/(1 + S).
 
-    The largest class stands apart, so that 1 − p_top = S/(1 + S) has its digits, in derivatives of p too.
+    The largest class is kept apart, so that 1 − p_top = S/(1 + S) keeps its digits, in derivatives of p too.
     """
     hidden = ~part | (z == -jnp.inf)
     top = top_of(jnp.where(hidden, -jnp.inf, z))
@@ -84,13 +84,13 @@ def total(x: Array) -> Array:
 
 
 def top_of(x: Array) -> Array:
-    """Where the first of the largest entries of a row is."""
+    """The mask of the first of the largest entries of a row."""
     place = jnp.argmax(x, axis=-1, keepdims=True)
     return jax.lax.broadcasted_iota(place.dtype, x.shape, x.ndim - 1) == place
 
 
 def at(place: Array, x: Array) -> Array:
-    """The entry at the one place of a row."""
+    """The entry of a row at the one place of the mask."""
     return total(jnp.where(place, x, 0.0))
 
 
@@ -105,9 +105,9 @@ def lifted(p: Array) -> Array:
 
 
 def difference(p: Array, q: Array) -> Array:
-    """P − q for rows of one sum; where both have more than half of it, the rest of q less the rest of p.
+    """P − q for rows of the same sum; in a class with more than half of both, the other classes of q less those of p.
 
-    There 1 − p and 1 − q have lost the digits that the other classes have.
+    There 1 − p and 1 − q have lost digits that the other classes keep.
     """
     half = 0.5 * total(q)
     both = (p > half) & (q > half)
@@ -129,7 +129,7 @@ def folded(gradient: Array, shape: tuple[int, ...]) -> Array:
 
 
 class Batch(NamedTuple):
-    """Operands of one shape with their mask, and the groups of axes over which their rows run.
+    """Operands of one shape with their mask, and the groups of axes that form their rows.
 
     Attributes:
         arrays: the operands, broadcast to each other.
@@ -143,7 +143,7 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(cls, arrays: Sequence[Array], where: Any, groups: Sequence[Axes]) -> "Batch":
-        """With the mask of all elements where there is none."""
+        """A batch; without `where` all elements take part."""
         mask = participation(where, arrays[0])
         return cls(arrays, jnp.ones(arrays[0].shape, bool) if mask is None else mask, groups)
 

@@ -1,8 +1,8 @@
-"""Gradients of the measures of joint tables: signed sums of the entropies of margins, and one derivation for all.
+"""Gradients of the measures of joint tables as signed sums of entropies of margins, with one derivation for all.
 
 Every measure but the normalised one is Σ c_S Σ P_S·log P_S over margins P_S with integers c_S. A margin has the
 derivative 1 in each of its cells, so that the slope is Σ c_S·(log P_S + 1). A measure that compares the table with a
-product of n margins is evaluated with (ΣP)ⁿ − ΣP besides, which is 0 for a distribution; its slope is n(ΣP)ⁿ⁻¹ − 1.
+product of n margins also contains (ΣP)ⁿ − ΣP, which is 0 for a distribution; its slope is n(ΣP)ⁿ⁻¹ − 1.
 """
 
 import inspect
@@ -53,7 +53,7 @@ class Table(NamedTuple):
         return jnp.sum(x, axis=tuple(range(-self.variables, 0)), keepdims=True)
 
     def margin(self, keep: Subset) -> Array:
-        """The sum over all variables but these."""
+        """The sum over all variables except `keep`."""
         others = tuple(i - self.variables for i in range(self.variables) if i not in keep)
         return jnp.sum(self.p, axis=others, keepdims=True) if others else self.p
 
@@ -63,7 +63,7 @@ class Table(NamedTuple):
         plain = jnp.log(_rows.lifted(margin))
         if not self.normalized:
             return plain
-        # The largest is 1 less the others, which have the digits that it has lost.
+        # A margin above ½ is 1 less the others, which have the digits that it has lost.
         largest = margin == jnp.max(margin, axis=tuple(range(-self.variables, 0)), keepdims=True)
         return jnp.where(margin > 0.5, jnp.log1p(-self.sum(jnp.where(largest, 0.0, margin))), plain)
 
@@ -101,7 +101,7 @@ VARIATION_OF_INFORMATION = Signed({(0,): 1, (1,): 1, (0, 1): -2}, {})
 
 
 def _conditional_mutual_information(table: Table) -> Signed:
-    # Given a constant Z, what is evaluated is the divergence of X and Y from a product of two margins.
+    # For a constant Z, the measure is the divergence of X and Y from a product of two margins.
     if table.p.shape[-3] == 1:
         return Signed({(1, 2): 1, (1,): -1, (2,): -1}, {2: 1})
     return Signed({(0, 1, 2): 1, (0,): 1, (0, 1): -1, (0, 2): -1}, {})
@@ -149,7 +149,7 @@ def _of_table(measure: Callable[P, Any], slope: Callable[..., Array], text: str)
     """The closed form of a measure of either room; `text` is its slope as a formula."""
     room, signature = measure.__module__.split(".")[1], inspect.signature(measure).parameters
     operand, normalized = ("z", True) if room == "logits" else ("p", False)
-    # In this order the variables are the axes of the table.
+    # The axes of the table are the variables in this order.
     names = [n for n in ("given", "of", "x", "y") if n in signature]
     example = (TWO if len(names) == 2 else THREE)[normalized]
 
@@ -180,7 +180,7 @@ def _signed(margins: Callable[[Table], Signed]) -> Callable[[Table], Array]:
 
 
 def _normalized_mutual_information(table: Table, *, normalizer: str) -> Array:
-    """(∇I − NMI·∇N)/N; 0 where N is."""
+    """(∇I − NMI·∇N)/N; 0 where N = 0."""
     keeps = ((0,), (1,), (0, 1))
     of_x, of_y, of_both = (table.entropy(keep) for keep in keeps)
     slope_x, slope_y, slope_both = (-(table.log(keep) + (0.0 if table.normalized else 1.0)) for keep in keeps)
@@ -225,7 +225,7 @@ probs_mutual_information, logits_mutual_information = _both(
     "log(P/(Pₓ·Pᵧ)) + 2(ΣP − 1)")
 probs_normalized_mutual_information, logits_normalized_mutual_information = _both(
     probs.normalized_mutual_information, logits.normalized_mutual_information, _normalized_mutual_information,
-    "(∇I − NMI·∇N)/N for the normaliser N; 0 where N is")
+    "(∇I − NMI·∇N)/N for the normaliser N; 0 where N = 0")
 probs_variation_of_information, logits_variation_of_information = _both(
     probs.variation_of_information, logits.variation_of_information, VARIATION_OF_INFORMATION.slope,
     "log(Pₓ/P) + log(Pᵧ/P)")

@@ -1,6 +1,6 @@
-"""Information of what counts of observations came from: entropies and their relatives, estimated.
+"""Entropy and its relatives, estimated from counts of observations.
 
-A zero in the array is a cell of the alphabet that was not seen; a cell that cannot occur is left out by `where=`.
+A zero is a cell of the alphabet that was not seen; `where=` excludes a cell that cannot occur.
 """
 
 from jxent.counts._agreement import adjusted_mutual_information

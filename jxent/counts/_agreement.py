@@ -16,21 +16,21 @@ def adjusted_mutual_information(
 ) -> Float[Array, "..."]:
     """Mutual information of two labellings adjusted for chance, (I − E[I])/(N − E[I]), a number without a unit.
 
-    E[I] is the mean over all tables with these margins, of labels permuted at random; N is the normaliser.
+    E[I] is the mean of I when the labels are permuted at random, which keeps the margins; N is the normaliser.
 
     Args:
-        table: how often each pair of labels occurs, whole numbers; axes that no variable names are a batch.
+        table: counts of each pair of labels, whole numbers; all axes other than x and y are batch axes.
         x: the axis of the first labelling, or the tuple of axes that form it.
         y: the axis of the second labelling, or a tuple of axes.
 
     Returns:
-        `[...]`, 1 for labellings that are the same but for their names, 0 in the mean of random ones, below 0 for
-        pairs that agree less than those.
+        `[...]`, 1 for labellings that differ only in the names of the labels, 0 on average for random labellings, below
+        0 for less agreement than that.
 
-    Edge cases: where every table with these margins has the same information, 1 for labellings that are the same but
-    for their names, else 0; NaN for an empty table.
+    Edge cases: if every table with these margins has the same information, the result is 1 for labellings that differ
+    only in the names of the labels, else 0. An empty table gives NaN.
 
-    Gradient: none, as of counts that are whole numbers; 0.
+    Gradient: 0, because counts are whole numbers.
 
     Example:
         >>> from jxent import counts
@@ -55,7 +55,7 @@ def adjusted_mutual_information(
     }[normalizer]
     expected = _expected_information(arranged, total)
     above, span = information - expected, normaliser - expected
-    # Every table with these margins has the same information: one label, or as many labels as observations.
+    # `undecided`: all tables with these margins have the same information (one label, or one label per observation).
     slack = 16.0 * jnp.finfo(n.dtype).eps * (1.0 + normaliser)
     undecided, equal = jnp.abs(span) <= slack, information >= jnp.maximum(of_x, of_y) - slack
     adjusted = jnp.where(undecided, equal.astype(n.dtype), above / jnp.where(undecided, 1.0, span))
@@ -65,8 +65,8 @@ def adjusted_mutual_information(
 def _expected_information(table: Array, total: Array) -> Array:
     """E[I] = Σ over cells of the mean of f(n/N) with n hypergeometric, f(p) = p·log(p/(p_x·p_y)) − p + p_x·p_y.
 
-    The linear terms of f have the mean 0, and leave no summand negative. The probabilities of n are formed by their
-    ratios, up and down from the mode: logarithms of factorials would have lost their digits for many observations.
+    The linear terms of f have mean 0 and make every summand non-negative. The probabilities of n are products of their
+    ratios, up and down from the mode: logarithms of factorials lose their digits for many observations.
     """
     a, b = jnp.sum(table, axis=2, keepdims=True), jnp.sum(table, axis=1, keepdims=True)
     shape = table.shape
@@ -76,7 +76,7 @@ def _expected_information(table: Array, total: Array) -> Array:
 
     def information(n: Array) -> Array:
         p = n / size
-        # A label that does not occur has a product of 0, and no n but 0.
+        # A label that does not occur has product 0, and its only n is 0.
         both = (p > 0) & (product > 0)
         p, q = jnp.where(both, p, 1.0), jnp.where(both, product, 1.0)
         return jnp.where(both, relative_entropy_term(p, q, q - p, jnp.log(q / p)), product)

@@ -1,4 +1,4 @@
-"""Counts as the estimators take them: cells last, in a floating dtype, with their sum and the size of the alphabet."""
+"""Counts in the form that the estimators need: cells on the last axis, a floating dtype, their sum and number."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ class Cells(NamedTuple):
 
     Attributes:
         n: counts `[..., K]`; NaN throughout a row that holds a negative count.
-        part: whether a cell is of the alphabet, `[..., K]`, or None where all are.
+        part: whether a cell belongs to the alphabet, `[..., K]`; None if all do.
         total: N, `[...]`.
         size: number of cells of the alphabet, `[...]`.
     """
@@ -31,13 +31,13 @@ class Cells(NamedTuple):
 
     @property
     def share(self) -> Array:
-        """n/N, 0 where nothing was observed."""
+        """n/N, or 0 without observations."""
         total = self.total[..., None]
         return self.n / jnp.where(total == 0, 1.0, total)
 
     @property
     def safe(self) -> Array:
-        """The counts with 1 in the place of 0, for functions that have a pole there and are multiplied by n."""
+        """The counts with 0 replaced by 1, for functions that have a pole at 0 and are multiplied by n."""
         return jnp.where(self.n > 0, self.n, 1.0)
 
     def seen(self) -> Array:
@@ -45,11 +45,11 @@ class Cells(NamedTuple):
         return self.over((self.n > 0).astype(self.n.dtype))
 
     def seen_times(self, times: int) -> Array:
-        """Number of cells that were seen so many times, `[...]`."""
+        """Number of cells that were seen exactly `times` times, `[...]`."""
         return self.over((self.n == times).astype(self.n.dtype))
 
-    def whole(self, value: Array) -> Array:
-        """A value that needs whole counts: NaN where one is a fraction."""
+    def nan_if_fractions(self, value: Array) -> Array:
+        """The value of a formula for whole counts, `[...]`: NaN if a count is a fraction."""
         fraction = jnp.any(self.n != jnp.floor(self.n), axis=-1)
         return jnp.where(fraction, jnp.nan, value)
 
@@ -67,7 +67,7 @@ def cells(counts: Numbers, axis: Axis, where: Numbers | None) -> tuple[Cells, tu
         size = jnp.sum(part.astype(n.dtype), axis=-1)
     else:
         size = jnp.full(n.shape[:-1], n.shape[-1], n.dtype)
-    # A number below 0 counts nothing.
+    # A negative number is not a count: its row becomes NaN.
     n = jnp.where(jnp.any(n < 0, axis=-1, keepdims=True), jnp.nan, n)
     return Cells(n, part, jnp.sum(n, axis=-1), size), axes
 
@@ -77,5 +77,5 @@ def _flat(array: Array, axes: int) -> Array:
 
 
 def keep(row: Array, axes: tuple[int, ...], *, keepdims: bool) -> Array:
-    """The result with the reduced axes as axes of size 1, if they are kept."""
+    """The result, with the reduced axes as axes of size 1 if `keepdims`."""
     return jnp.expand_dims(row, axes) if keepdims else row

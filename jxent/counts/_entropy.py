@@ -1,4 +1,4 @@
-"""The entropy of what counts came from, by every method."""
+"""The entropy of the distribution that counts were drawn from, by every method."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -56,25 +56,25 @@ def entropy(
 ) -> Float[Array, "..."]:
     """Entropy of the distribution that counts were drawn from, in nats (or units of `base`).
 
-    H = −Σₖ pₖ·log pₖ, of probabilities that are known only by what was observed.
+    H = −Σₖ pₖ·log pₖ, where the probabilities are estimated from the observations.
 
     Args:
         counts: observations of each cell `[..., K]`, integers or floats; a zero is a cell that was not seen.
         method: one of
 
             - "plugin": the entropy of the frequencies n/N, which is too low by about (K − 1)/2N;
-            - "miller_madow": with that bias added, K the cells seen;
-            - "jackknife": N times the plug-in less N − 1 times its mean without one observation;
-            - "grassberger_1988", "grassberger_2003": Σ (n/N)·(log N − G(n)), with G of either paper;
-            - "chao_shen": adjusted for the probability of what was not seen;
+            - "miller_madow": the plug-in plus this bias, with K the number of cells seen;
+            - "jackknife": N times the plug-in minus N − 1 times its mean over samples without one observation;
+            - "grassberger_1988", "grassberger_2003": Σ (n/N)·(log N − G(n)), with the G of each paper;
+            - "chao_shen": adjusted for the probability of the cells not seen;
             - "chao_wang_jost": from the slope of the species accumulation curve, by cells seen once and twice;
             - "zhang": Σ (n/N)·(ψ(N) − ψ(n));
             - "bonachela": balances bias and variance for few observations of few cells;
-            - "james_stein": of frequencies shrunk towards 1/K;
-            - "dirichlet", "jeffreys", "laplace", "perks", "minimax": of the posterior-mean probabilities
+            - "james_stein": the entropy of frequencies shrunk towards 1/K;
+            - "dirichlet", "jeffreys", "laplace", "perks", "minimax": the entropy of the posterior-mean probabilities
               (n + α)/(N + Kα), for α = `alpha`, 1/2, 1, 1/K and √N/K;
             - "wolpert_wolf": the posterior mean of the entropy under the same prior with α = `alpha`;
-            - "nsb": the posterior mean under a mixture of those priors that is uniform in the entropy expected.
+            - "nsb": the posterior mean of the entropy under a mixture of these priors, uniform in the expected entropy.
         alpha: pseudocount of "dirichlet" and "wolpert_wolf".
         axis: the axis of the cells, or a tuple of axes.
         where: boolean mask of the cells that belong to the alphabet; the others may hold anything.
@@ -85,11 +85,11 @@ def entropy(
     Raises:
         ValueError: for an unknown method, or a negative `alpha`.
 
-    Edge cases: nothing observed gives 0, but for the methods with a prior, whose answer is that of the prior. A
-    negative count gives NaN, and so does a fraction where a method counts singletons or asks for parity (both of
-    Grassberger's, both of Chao's). In float32 "nsb" is for some ten thousand observations; beyond, use float64.
+    Edge cases: without observations the result is 0; methods with a prior give the value of the prior. A negative
+    count gives NaN. A fraction gives NaN for methods that count singletons or use parity (both of Grassberger's, both
+    of Chao's). In float32 "nsb" is for about ten thousand observations; beyond, use float64.
 
-    Gradient: in float counts, that of the formula; 0 almost everywhere where a method counts cells. In `alpha` too.
+    Gradient: that of the formula, in float counts and in `alpha`; numbers of cells have slope 0 almost everywhere.
 
     Example:
         >>> from jxent import counts
@@ -97,7 +97,7 @@ def entropy(
         2.1878
 
     Reference: J. Hausser and K. Strimmer, Entropy inference and the James–Stein estimator, Journal of Machine
-    Learning Research 10 (2009); that of each method stands with its formula.
+    Learning Research 10 (2009); the source of each method is cited with its formula.
     """
     c, axes = cells(counts, axis, where)
     return keep(estimate(c, method, alpha), axes, keepdims=keepdims) * log_base_factor(base)
@@ -120,8 +120,8 @@ def entropy_moments(
 
     Args:
         counts: observations of each cell `[..., K]`.
-        method: "wolpert_wolf" and "nsb", whose deviation is that of the posterior; "jackknife", of Efron and Stein;
-            "plugin" and "miller_madow", √(Var(log p)/N) for many observations.
+        method: "wolpert_wolf" and "nsb", with the posterior deviation; "jackknife", with that of Efron and Stein;
+            "plugin" and "miller_madow", with √(Var(log p)/N), valid for many observations.
         alpha: pseudocount of "wolpert_wolf".
         axis: the axis of the cells, or a tuple of axes.
         where: boolean mask of the cells that belong to the alphabet; the others may hold anything.
@@ -132,7 +132,7 @@ def entropy_moments(
     Raises:
         ValueError: for a method that defines no deviation.
 
-    Edge cases: as `entropy`; a deviation without observations is 0, but for the methods with a prior.
+    Edge cases: as `entropy`; without observations the deviation is 0, except for methods with a prior.
 
     Gradient: as `entropy`.
 
@@ -147,8 +147,8 @@ def entropy_moments(
     """
     c, axes = cells(counts, axis, where)
     if method in ("wolpert_wolf", "nsb"):
-        found = _posterior.nsb(c) if method == "nsb" else _posterior.wolpert_wolf(c, _alpha(c, alpha))
-        mean, deviation = found.mean, jnp.sqrt(found.variance)
+        moments = _posterior.nsb(c) if method == "nsb" else _posterior.wolpert_wolf(c, _alpha(c, alpha))
+        mean, deviation = moments.mean, jnp.sqrt(moments.variance)
     else:
         mean = estimate(c, method, alpha)
         deviation = _plain.jackknife_deviation(c) if method == "jackknife" else _plain.plugin_deviation(c)
@@ -166,7 +166,7 @@ def estimate(c: Cells, method: Method, alpha: Numbers) -> Array:
 
 
 def share(c: Cells, method: Method, alpha: Numbers) -> Array:
-    """The estimated distribution, of the methods that make one."""
+    """The estimated distribution, for the methods that estimate one."""
     if method == "plugin":
         return c.share
     if method == "james_stein":

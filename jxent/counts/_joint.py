@@ -1,4 +1,4 @@
-"""What counts of several variables, or of two samples, say of the information between them."""
+"""Mutual information and divergence, estimated from counts of several variables or of two samples."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -37,13 +37,13 @@ def mutual_information(
     I(X;Y) = H(X) + H(Y) − H(X,Y).
 
     Methods that estimate probabilities ("plugin", "james_stein", "dirichlet", "jeffreys", "laplace", "perks",
-    "minimax") give that of the estimated table, which is never negative; all others H(X) + H(Y) − H(X,Y), each by
-    itself, which may be.
+    "minimax") give the information of the estimated table, which is never negative. All others estimate the three
+    entropies separately; their sum may be negative.
 
     Args:
-        table: observations of each cell; axes that no variable names are a batch.
+        table: observations of each cell; all axes other than x and y are batch axes.
         x: the axis of one variable, or a tuple of axes that together are one.
-        y: that of the other.
+        y: the axis or axes of the other variable.
         method: as in `entropy`.
         alpha: pseudocount of "dirichlet" and "wolpert_wolf".
 
@@ -53,8 +53,8 @@ def mutual_information(
     Raises:
         ValueError: for an unknown method, or axes that do not exist or are named twice.
 
-    Edge cases: as `entropy`. The plug-in is too high by about (Kx − 1)(Ky − 1)/2N; `permutation_test` says what of it
-    would be there without any dependence.
+    Edge cases: as `entropy`. The plug-in is too high by about (Kx − 1)(Ky − 1)/2N; `permutation_test` gives its mean
+    under independence.
 
     Gradient: as `entropy`.
 
@@ -68,10 +68,10 @@ def mutual_information(
     n = as_float("table", table)
     arranged, layout = tables.arrange(n, table_variables("table", n, x=x, y=y))
     if method in _entropy.OF_PROBABILITIES:
-        found = probs.mutual_information(_shares(arranged, method, alpha), x=1, y=2)
+        estimate = probs.mutual_information(_shares(arranged, method, alpha), x=1, y=2)
     else:
-        found = _combined(arranged, method, alpha, {(1,): 1, (2,): 1, (1, 2): -1})
-    return layout.restore(found, keepdims=False) * log_base_factor(base)
+        estimate = _combined(arranged, method, alpha, {(1,): 1, (2,): 1, (1, 2): -1})
+    return layout.restore(estimate, keepdims=False) * log_base_factor(base)
 
 
 @public
@@ -90,10 +90,10 @@ def conditional_mutual_information(
     I(X;Y|Z) = H(X,Z) + H(Y,Z) − H(X,Y,Z) − H(Z).
 
     Args:
-        table: observations of each cell; axes that no variable names are a batch.
+        table: observations of each cell; all axes other than x, y and given are batch axes.
         x: the axis of one variable, or a tuple of axes that together are one.
-        y: that of another.
-        given: that of the variable that is known.
+        y: the axis or axes of another variable.
+        given: the axis or axes of the conditioning variable Z.
         method: as in `mutual_information`; the sum is H(X,Z) + H(Y,Z) − H(X,Y,Z) − H(Z).
         alpha: pseudocount of "dirichlet" and "wolpert_wolf".
 
@@ -120,10 +120,10 @@ def conditional_mutual_information(
     n = as_float("table", table)
     arranged, layout = tables.arrange(n, table_variables("table", n, x=x, y=y, given=given))
     if method in _entropy.OF_PROBABILITIES:
-        found = probs.conditional_mutual_information(_shares(arranged, method, alpha), x=1, y=2, given=3)
+        estimate = probs.conditional_mutual_information(_shares(arranged, method, alpha), x=1, y=2, given=3)
     else:
-        found = _combined(arranged, method, alpha, {(1, 3): 1, (2, 3): 1, (1, 2, 3): -1, (3,): -1})
-    return layout.restore(found, keepdims=False) * log_base_factor(base)
+        estimate = _combined(arranged, method, alpha, {(1, 3): 1, (2, 3): 1, (1, 2, 3): -1, (3,): -1})
+    return layout.restore(estimate, keepdims=False) * log_base_factor(base)
 
 
 @public
@@ -142,7 +142,7 @@ def kl_divergence(
 
     Args:
         p: observations of each cell under P, `[..., K]`.
-        q: those under Q.
+        q: observations of each cell under Q.
         method: how the distributions are estimated: "plugin", "james_stein", "dirichlet", "jeffreys", "laplace",
             "perks" or "minimax", as in `entropy`.
         alpha: pseudocount of "dirichlet".
@@ -154,7 +154,7 @@ def kl_divergence(
     Raises:
         ValueError: for a method that estimates no probabilities.
 
-    Edge cases: by "plugin" +inf where P was seen and Q never, or where nothing of Q was seen at all.
+    Edge cases: "plugin" gives +inf if a cell seen under P was never seen under Q, or if Q has no observations.
 
     Gradient: through the estimated probabilities.
 
@@ -179,10 +179,10 @@ def _shares(table: Array, method: Method, alpha: Numbers) -> Array:
 
 def _combined(table: Array, method: Method, alpha: Numbers, signs: dict[tuple[int, ...], int]) -> Array:
     """The sum of entropies of margins, each with its sign."""
-    found = jnp.zeros(table.shape[0], table.dtype)
+    total = jnp.zeros(table.shape[0], table.dtype)
     for kept, sign in signs.items():
-        found = found + sign * _entropy.estimate(_cells(tables.margin(table, kept)), method, alpha)
-    return found
+        total = total + sign * _entropy.estimate(_cells(tables.margin(table, kept)), method, alpha)
+    return total
 
 
 def _cells(table: Array) -> Cells:

@@ -1,4 +1,4 @@
-"""From observations to counts."""
+"""Count observations."""
 
 import math
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ def from_labels(labels: CountedLabels, num_classes: Sizes) -> Int[Array, "..."]:
     n(k) = Σ [label = k].
 
     Args:
-        labels: class ids `[..., N]` in [0, K); of several variables `[..., N, V]`.
-        num_classes: K, or of several variables their numbers of classes (K₁, …, K_V).
+        labels: class ids `[..., N]` in [0, K); for V variables `[..., N, V]`.
+        num_classes: K, or for V variables the number of classes of each (K₁, …, K_V).
 
     Returns:
         Integers `[..., K]`, or a table `[..., K₁, …, K_V]`.
 
     Raises:
         TypeError: for labels that are not integers.
-        ValueError: for a number of classes below 1, or of variables that is not that of the labels.
+        ValueError: for a number of classes below 1, or a number of variables other than that of the labels.
 
-    Edge cases: a label outside [0, K) is counted nowhere, and neither is an observation with one; `out_of_range` says
-    how many those are, and `jxent.checked` raises. No label gives zeros.
+    Edge cases: an observation with a label outside [0, K) is not counted; `out_of_range` gives the number of these, and
+    `jxent.checked` raises an error. No labels give zeros.
 
     Gradient: none, the result is integers.
 
@@ -40,14 +40,14 @@ def from_labels(labels: CountedLabels, num_classes: Sizes) -> Int[Array, "..."]:
         >>> counts.from_labels([[0, 1], [0, 1], [1, 0]], (2, 2)).tolist()
         [[0, 2], [1, 0]]
 
-    Reference: that of a histogram.
+    Reference: the definition of a histogram.
     """
     ids, sizes, sound = _checked(labels, num_classes)
     strides = np.cumprod((1, *sizes[:0:-1]))[::-1]
     steps = jnp.asarray(strides.copy(), jnp.int32).reshape((1,) * (ids.ndim - 1) + (-1,))
     cell = jnp.sum(jnp.where(sound[..., None], ids, 0) * steps, axis=-1)
     cells = math.prod(sizes)
-    # One beyond the last is dropped; a negative number would count from the end.
+    # The scatter drops an index past the last cell; a negative index would count from the end.
     where = jnp.where(sound, cell, cells).reshape(math.prod(cell.shape[:-1]), cell.shape[-1])
 
     def count(row: Array) -> Array:
@@ -58,16 +58,16 @@ def from_labels(labels: CountedLabels, num_classes: Sizes) -> Int[Array, "..."]:
 
 @public
 def out_of_range(labels: CountedLabels, num_classes: Sizes) -> Int[Array, "..."]:
-    """How many observations `from_labels` counts nowhere, because a label of theirs is outside [0, K).
+    """Number of observations that `from_labels` does not count, because they have a label outside [0, K).
 
     Args:
-        labels: class ids `[..., N]`, or of several variables `[..., N, V]`.
+        labels: class ids `[..., N]`, or for V variables `[..., N, V]`.
         num_classes: K, or (K₁, …, K_V).
 
     Returns:
         Integers `[...]`.
 
-    Edge cases: no label gives 0.
+    Edge cases: no labels give 0.
 
     Gradient: none, the result is integers.
 
@@ -76,7 +76,7 @@ def out_of_range(labels: CountedLabels, num_classes: Sizes) -> Int[Array, "..."]
         >>> int(counts.out_of_range([0, 3, -1, 1], 3))
         2
 
-    Reference: that of a histogram.
+    Reference: the definition of a histogram.
     """
     _, _, sound = _checked(labels, num_classes)
     return jnp.sum(~sound, axis=-1, dtype=jnp.int32)

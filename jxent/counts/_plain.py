@@ -1,6 +1,6 @@
 """Estimators of entropy that are one formula in the counts.
 
-Nearly all of them are Σ (n/N)·(log N − G(n)), which differ in the function G that stands for the logarithm.
+Nearly all of them are Σ (n/N)·(log N − G(n)), with a function G in place of the logarithm.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ def plugin(c: Cells) -> Array:
 
 
 def miller_madow(c: Cells) -> Array:
-    """G. A. Miller (1955): the first order of the bias, (cells seen − 1)/2N, added."""
+    """G. A. Miller (1955): the plug-in plus its bias to first order, (cells seen − 1)/2N."""
     return jnp.where(c.total == 0, 0.0, plugin(c) + (c.seen() - 1) / (2 * _positive(c.total)))
 
 
 def jackknife(c: Cells) -> Array:
-    """N·H − (N − 1)·the mean of H without one observation, with H's of order log N cancelled by hand.
+    """N·H − (N − 1)·(mean of H without one observation), where the terms of order log N cancel analytically.
 
-    With D(n) = n·log n − (n − 1)·log(n − 1) that is Σ (n/N)·(D(N) − D(n)).
+    With D(n) = n·log n − (n − 1)·log(n − 1) it is Σ (n/N)·(D(N) − D(n)).
     """
     return c.over(c.share * (_step(_positive(c.total))[..., None] - _step(c.safe)))
 
@@ -48,7 +48,7 @@ def plugin_deviation(c: Cells) -> Array:
 
 
 def _step(n: Array) -> Array:
-    """n·log n − (n − 1)·log(n − 1), for n ≥ 1; of fractions below 1 as for 1."""
+    """n·log n − (n − 1)·log(n − 1), for n ≥ 1; a fraction below 1 gives the value at 1."""
     more = jnp.maximum(n, 1.0)
     safe = jnp.where(more > 1, more, 2.0)
     return jnp.where(more > 1, jnp.log(safe) - (safe - 1) * jnp.log1p(-1 / safe), 0.0)
@@ -65,14 +65,14 @@ def _by(function: Callable[[Array], Array]) -> Callable[[Cells], Array]:
 
 def grassberger_1988(c: Cells) -> Array:
     """P. Grassberger, Physics Letters A 128 (1988): G(n) = ψ(n) + (−1)ⁿ/(n + 1)."""
-    return c.whole(_by(lambda n: digamma(n) + (1 - 2 * jnp.mod(n, 2)) / (n + 1))(c))
+    return c.nan_if_fractions(_by(lambda n: digamma(n) + (1 - 2 * jnp.mod(n, 2)) / (n + 1))(c))
 
 
 def grassberger_2003(c: Cells) -> Array:
-    """P. Grassberger, arXiv:physics/0307138: G(n) = ψ(n) + (−1)ⁿ·½(ψ((n + 1)/2) − ψ(n/2)), which is
-    log 2 + ψ(⌊n/2⌋ + ½): no parity is left to cancel.
+    """P. Grassberger, arXiv:physics/0307138: G(n) = ψ(n) + (−1)ⁿ·½(ψ((n + 1)/2) − ψ(n/2)), which equals
+    log 2 + ψ(⌊n/2⌋ + ½), a form without alternating signs.
     """
-    return c.whole(_by(lambda n: jnp.log(2.0).astype(n.dtype) + digamma(jnp.floor(n / 2) + 0.5))(c))
+    return c.nan_if_fractions(_by(lambda n: jnp.log(2.0).astype(n.dtype) + digamma(jnp.floor(n / 2) + 0.5))(c))
 
 
 def zhang(c: Cells) -> Array:
@@ -93,18 +93,18 @@ def bonachela(c: Cells) -> Array:
 
 def chao_shen(c: Cells) -> Array:
     """A. Chao and T.-J. Shen, Environmental and Ecological Statistics 10 (2003): the coverage-adjusted sum of
-    Horvitz and Thompson. All singletons are taken as one fewer.
+    Horvitz and Thompson. If all observations are singletons, one fewer is assumed.
     """
     total = _positive(c.total)
     singletons = c.seen_times(1)
     singletons = jnp.where((singletons == total) & (total > 1), total - 1, singletons)
-    # One observation alone says nothing of the coverage, and the entropy of what it says is 0.
+    # A single observation does not determine the coverage; with 1 the entropy is 0.
     coverage = jnp.where(total > 1, 1 - singletons / total, 1.0)
     p = coverage[..., None] * c.share
     safe = jnp.where(c.n > 0, p, 0.5)
     # 1 − (1 − p)ᴺ is the chance that a cell is seen at all.
     seen = -jnp.expm1(total[..., None] * jnp.log1p(-jnp.minimum(safe, 1 - jnp.finfo(p.dtype).epsneg)))
-    return c.whole(c.over(jnp.where(c.n > 0, -p * jnp.log(safe) / seen, 0.0)))
+    return c.nan_if_fractions(c.over(jnp.where(c.n > 0, -p * jnp.log(safe) / seen, 0.0)))
 
 
 # Nodes of the trapezoid rule in log v, which is exact to rounding for this integrand.
@@ -114,8 +114,9 @@ _NODES = jnp.arange(-160, 20)
 def chao_wang_jost(c: Cells) -> Array:
     """A. Chao, Y. T. Wang and L. Jost, Methods in Ecology and Evolution 4 (2013).
 
-    Zhang's sum and f₁/N·(1 − A)^(1 − N)·(−log A − Σ_{r<N} (1 − A)ʳ/r), where the difference is the rest of the series
-    of the logarithm: f₁/N·Σ_{j≥1} xʲ/(N − 1 + j) with x = 1 − A, or x·∫ exp(−v)/(N·(1 − x·exp(−v/N))) dv.
+    Zhang's sum plus f₁/N·(1 − A)^(1 − N)·(−log A − Σ_{r<N} (1 − A)ʳ/r). The difference is the tail of the series of the
+    logarithm: the term is f₁/N·Σ_{j≥1} xʲ/(N − 1 + j) with x = 1 − A, a sum equal to
+    x·∫ exp(−v)/(N·(1 − x·exp(−v/N))) dv.
     """
     total = _positive(c.total)
     once, twice = c.seen_times(1), c.seen_times(2)
@@ -127,24 +128,24 @@ def chao_wang_jost(c: Cells) -> Array:
     x, n = unseen[..., None], total[..., None]
     rest = 1 - x + x * -jnp.expm1(-v / n)
     tail = 0.25 * jnp.sum(v * jnp.exp(-v) / (n * rest), axis=-1)
-    return c.whole(zhang(c) + once / total * unseen * tail)
+    return c.nan_if_fractions(zhang(c) + once / total * unseen * tail)
 
 
 def james_stein_share(c: Cells) -> Array:
-    """J. Hausser and K. Strimmer, JMLR 10 (2009): frequencies shrunk towards 1/K, by as much as they are uncertain."""
+    """J. Hausser and K. Strimmer, JMLR 10 (2009): frequencies shrunk towards 1/K in proportion to their variance."""
     target = 1 / c.size[..., None]
     p = c.share
     off = c.over(jnp.square(p - target))
     variance = c.over(p * (1 - p)) / _positive(c.total - 1)
-    known = (off > 0) & (c.total > 1)
-    weight = jnp.where(known, jnp.clip(variance / jnp.where(known, off, 1.0), 0.0, 1.0), 1.0)[..., None]
+    defined = (off > 0) & (c.total > 1)
+    weight = jnp.where(defined, jnp.clip(variance / jnp.where(defined, off, 1.0), 0.0, 1.0), 1.0)[..., None]
     return _within(c, weight * target + (1 - weight) * p)
 
 
 def posterior_share(c: Cells, alpha: Array) -> Array:
     """(n + α)/(N + K·α), the mean of a Dirichlet posterior."""
-    whole = (c.total + c.size * alpha)[..., None]
-    return _within(c, (c.n + alpha[..., None]) / jnp.where(whole == 0, 1.0, whole))
+    total = (c.total + c.size * alpha)[..., None]
+    return _within(c, (c.n + alpha[..., None]) / jnp.where(total == 0, 1.0, total))
 
 
 def _within(c: Cells, p: Array) -> Array:

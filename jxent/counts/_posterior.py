@@ -1,4 +1,4 @@
-"""The entropy of a Dirichlet posterior, and Nemenman, Shafee and Bialek's mixture of them."""
+"""Posterior moments of the entropy: under a Dirichlet prior, and under Nemenman, Shafee and Bialek's mixture."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,16 +20,16 @@ class Moments(NamedTuple):
 
 
 def mean_entropy(c: Cells, alpha: Array) -> Array:
-    """The mean of `wolpert_wolf`, which is all that an estimate without its deviation needs."""
+    """The mean of `wolpert_wolf` alone, for an estimate without its deviation."""
     beta = c.n + alpha[..., None]
     total = (c.total + c.size * alpha)[..., None]
     return c.over(beta / total * (digamma(total + 1) - digamma(beta + 1)))
 
 
 def wolpert_wolf(c: Cells, alpha: Array) -> Moments:
-    """D. H. Wolpert and D. R. Wolf, Physical Review E 52 (1995): of the posterior with α in each cell.
+    """D. H. Wolpert and D. R. Wolf, Physical Review E 52 (1995): under the posterior with pseudocount α in each cell.
 
-    The variance is that of H − E[H] = Σ p·(−log p − E[H]), whose terms are small where H and H² would cancel.
+    The variance is computed from H − E[H] = Σ p·(−log p − E[H]), whose terms are small; E[H²] − E[H]² would cancel.
     """
     beta = c.n + alpha[..., None]
     total = (c.total + c.size * alpha)[..., None]
@@ -45,28 +45,29 @@ def wolpert_wolf(c: Cells, alpha: Array) -> Moments:
     return Moments(mean, jnp.maximum(variance, 0.0))
 
 
-# In log β: where the mode is looked for, how finely at first, and how often the bracket is then made smaller. The nodes
-# lie around it by a width of their own: some widths beside the mode they do as well.
+# Search for the mode in log β: its range, the number of coarse points, and the number of golden sections. The mode may
+# be inexact: nodes centred a few of their widths away integrate as well.
 LOW, HIGH, COARSE, NARROWER = -40.0, 40.0, 40, 16
-# The width is at most this, halved at most so often.
+# The largest width, and the most halvings of it.
 WIDEST, HALVINGS = 4.0, 31
-# Nodes of the trapezoid rule in s, with log β = mode + width·sinh s: 1e-10 nats; every 24 more of them are worth 1e-3.
+# Trapezoid rule in s, with log β = mode + width·sinh s: the number of nodes, and the distance of the outermost from the
+# mode in log β. The error is 1e-10 nats; 24 more nodes multiply it by 1e-3.
 NODES, REACH = 72, 45.0
 
 
 def nsb(c: Cells, *, deviation: bool = True) -> Moments:
     """I. Nemenman, F. Shafee and W. Bialek, NIPS 14 (2002).
 
-    The prior is the mixture of Dirichlet priors in which ξ(β) = ψ(Kβ + 1) − ψ(β + 1), the entropy expected of each, is
-    uniform on [0, log K]. The integrals over ξ are taken over log β, with the measure dξ = ξ'(β)·β·d(log β) that this
-    asks for, on nodes which lie dense at the mode and reach far.
+    The prior is a mixture of Dirichlet priors. Their expected entropy ξ(β) = ψ(Kβ + 1) − ψ(β + 1) is uniform on
+    [0, log K]. The integrals over ξ are taken over log β, with the measure dξ = ξ'(β)·β·d(log β). The nodes are dense
+    at the mode and reach far.
     """
 
     def weight(t: Array) -> Array:
-        """The logarithm of evidence and measure at log β = t, but for a constant."""
+        """The logarithm of evidence times measure at log β = t, up to a constant."""
         beta = jnp.exp(t)
         each = log_rising(beta[..., None], c.n)
-        # That of a cell without observations is 0 by definition; its slope there is not.
+        # Without observations the log rising factorial of a cell is 0, but its slope in n is not.
         evidence = c.over(jnp.where(c.n > 0, each, each - lax.stop_gradient(each))) - log_rising(c.size * beta, c.total)
         return evidence + jnp.log(_expected_slope(beta, c.size)) + t
 
@@ -90,40 +91,40 @@ def nsb(c: Cells, *, deviation: bool = True) -> Moments:
         off = moments.mean - first
         return sums[0] + w, sums[1] + w * off, sums[2] + w * (moments.variance + jnp.square(off))
 
-    # Differences from the mean at the mode: what the variance adds up is small.
+    # Sums of differences from the mean at the mode, so that the terms of the variance are small.
     first = mean_entropy(c, jnp.exp(mode))
     none = jnp.zeros_like(first)
-    whole, off, square = lax.fori_loop(0, NODES, add, (none, none, none))
-    mean = off / whole
-    # With one cell there is nothing to know; with nothing observed the prior is uniform in the entropy it expects.
-    known = c.size > 1
+    mass, off, square = lax.fori_loop(0, NODES, add, (none, none, none))
+    mean = off / mass
+    # With one cell the entropy is 0. Without observations the prior remains, uniform in the expected entropy.
+    several = c.size > 1
     return Moments(
-        jnp.where(known, first + mean, 0.0 * first),
-        jnp.where(known, jnp.maximum(square / whole - jnp.square(mean), 0.0), 0.0 * first),
+        jnp.where(several, first + mean, 0.0 * first),
+        jnp.where(several, jnp.maximum(square / mass - jnp.square(mean), 0.0), 0.0 * first),
     )
 
 
 def _expected_slope(beta: Array, size: Array) -> Array:
-    """dξ/dβ = K·ψ'(Kβ + 1) − ψ'(β + 1), in which the leading 1/β of both cancel by hand."""
+    """dξ/dβ = K·ψ'(Kβ + 1) − ψ'(β + 1); for large β by series, where the leading 1/β of both terms cancel."""
     small = jnp.minimum(beta, LARGE)
     direct = size * polygamma(1, size * small + 1) - polygamma(1, small + 1)
     large = jnp.maximum(beta, LARGE)
     k, square = 1 / size, 1 / jnp.square(large)
     series = (1 - k) / 2 - (1 - k**2) / (6 * large)
     series = series + square / large * ((1 - k**4) / 30 - square * ((1 - k**6) / 42 - square * (1 - k**8) / 30))
-    # With one cell there is no slope, and no logarithm of it either.
+    # With one cell the slope is 0; 1 keeps its logarithm finite.
     return jnp.where(size > 1, jnp.where(beta > LARGE, series * square, direct), 1.0)
 
 
 def _mode(weight: Callable[[Array], Array], like: Array) -> Array:
-    """Where the weight is largest: on a coarse grid, then by golden sections."""
+    """The mode of the weight: the best point of a coarse grid, then a golden-section search."""
     step = (HIGH - LOW) / COARSE
 
     def coarse(i: Array | int, best: tuple[Array, Array]) -> tuple[Array, Array]:
         t = jnp.full_like(like, LOW) + step * (jnp.asarray(i, like.dtype) + 0.5)
-        found = weight(t)
-        better = found > best[1]
-        return jnp.where(better, t, best[0]), jnp.where(better, found, best[1])
+        value = weight(t)
+        better = value > best[1]
+        return jnp.where(better, t, best[0]), jnp.where(better, value, best[1])
 
     middle, _ = lax.fori_loop(0, COARSE, coarse, (jnp.zeros_like(like), jnp.full_like(like, -jnp.inf)))
     golden = 0.6180339887498949
@@ -132,7 +133,7 @@ def _mode(weight: Callable[[Array], Array], like: Array) -> Array:
         return high - golden * (high - low), low + golden * (high - low)
 
     def narrower(_: Array | int, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        # One of the two points inside serves the smaller bracket too.
+        # The smaller bracket reuses one of the two inner points.
         low, high, at_a, at_b = state
         left = at_a > at_b
         a, b = inner(low, high)
@@ -148,11 +149,11 @@ def _mode(weight: Callable[[Array], Array], like: Array) -> Array:
 
 
 def _width(weight: Callable[[Array], Array], mode: Array) -> Array:
-    """How far from the mode the weight has fallen by half a unit, on the steeper side."""
+    """The distance from the mode at which the log weight has fallen by 1/2, on the steeper side."""
     top = weight(mode)
 
     def halved(_: Array | int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
-        # Too few halvings, and enough of them.
+        # Bisect between a number of halvings that is too small and one that is enough.
         few, enough = ends
         middle = jnp.floor((few + enough) / 2)
         width = WIDEST * jnp.exp2(-middle)

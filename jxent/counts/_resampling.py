@@ -1,4 +1,4 @@
-"""How much an estimate would vary: permutations and the bootstrap."""
+"""The sampling variation of estimates: permutation test and bootstrap."""
 
 import functools
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from jxent.counts import _entropy
 from jxent.counts._entropy import Method
 from jxent.counts._joint import mutual_information
 
-# Samples that are made at a time.
+# Samples drawn at a time.
 BATCH = 32
 
 
@@ -23,9 +23,9 @@ class PermutationTest(NamedTuple):
 
     Attributes:
         statistic: mutual information of the table.
-        p_value: share of tables at least as dependent, the given one among them.
-        null_mean: mean over the permuted tables, what the statistic would be without dependence.
-        null_std: standard deviation over them.
+        p_value: share of tables with at least this mutual information, the observed table included.
+        null_mean: mean of the null distribution, the mutual information of the permuted tables.
+        null_std: standard deviation of the null distribution.
     """
 
     statistic: Float[Array, ""]
@@ -56,16 +56,16 @@ def permutation_test(
     method: Method = "plugin",
     base: float | None = None,
 ) -> PermutationTest:
-    """Whether two variables are dependent: their mutual information against that of permuted observations.
+    """Permutation test of dependence: the mutual information of two variables against its null distribution.
 
-    p-value = (1 + how many of the permuted ones reach it)/(1 + how many there are).
+    p-value = (1 + number of permuted tables that reach the statistic)/(1 + number of permuted tables).
 
-    The labels of one variable are permuted against those of the other, which keeps both margins and nothing else.
+    The labels of one variable are permuted against those of the other. This keeps both margins and nothing else.
 
     Args:
         table: counts `[Kx, Ky]`, whole numbers.
         key: a `jax.random.key`.
-        num_permutations: how many tables are made.
+        num_permutations: number of permuted tables.
         method: as in `mutual_information`.
         base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
@@ -73,8 +73,8 @@ def permutation_test(
         `PermutationTest(statistic, p_value, null_mean, null_std)`.
 
     Raises:
-        TypeError: for a `key` of another kind, or a traced table: its sum is the size of an array.
-        ValueError: for a table that is not of two axes, or holds negative numbers, fractions or nothing.
+        TypeError: for a `key` of another kind, or a traced table, because its sum is the size of an array.
+        ValueError: for a table that does not have two axes, holds negative numbers or fractions, or is all zeros.
 
     Edge cases: the p-value is at least 1/(num_permutations + 1); a table with one row or column has p-value 1.
 
@@ -89,7 +89,7 @@ def permutation_test(
     Reference: B. Phipson and G. K. Smyth, Permutation p-values should never be zero, Statistical Applications in
     Genetics and Molecular Biology 9 (2010).
     """
-    n = _whole("permutation_test", table, key, num_permutations)
+    n = _integer_counts("permutation_test", table, key, num_permutations)
     if n.ndim != 2:
         raise ValueError(f"permutation_test(): `table` has shape {n.shape}, expected [Kx, Ky]")
     rows, columns = n.shape
@@ -104,7 +104,7 @@ def permutation_test(
         method,
         base,
     )
-    # Tables that are equal may be summed in another order.
+    # Equal tables may be summed in different orders.
     slack = 8 * jnp.finfo(null.dtype).eps * jnp.maximum(jnp.abs(statistic), 1.0)
     p_value = (1 + jnp.sum(null >= statistic - slack)) / (num_permutations + 1)
     return PermutationTest(statistic, p_value, jnp.mean(null), jnp.std(null))
@@ -120,18 +120,18 @@ def bootstrap_interval(
     num_samples: int = 1000,
     base: float | None = None,
 ) -> Interval:
-    """An interval for an entropy or a mutual information, from counts drawn anew with the observed frequencies.
+    """Bootstrap interval of an entropy or a mutual information, from counts resampled at the observed frequencies.
 
-    The ends are those of the percentile interval moved by the bias that the samples show: 2·estimate − quantile.
+    The ends are 2·estimate − quantile: quantiles of the samples, reflected at the estimate to correct their bias.
 
     Args:
-        counts_or_table: counts `[K]` for "entropy" (a table is taken as its cells), `[Kx, Ky]` for
+        counts_or_table: counts `[K]` for "entropy" (a table counts as the list of its cells), `[Kx, Ky]` for
             "mutual_information", whole numbers.
         key: a `jax.random.key`.
         measure: "entropy" or "mutual_information".
         method: as in `entropy`.
-        level: share of the samples inside, above 0 and below 1.
-        num_samples: how many are drawn.
+        level: share of the samples inside the interval, above 0 and below 1.
+        num_samples: number of samples.
         base: base of the logarithm; None is nats, 2 bits, 10 hartleys.
 
     Returns:
@@ -139,31 +139,31 @@ def bootstrap_interval(
 
     Raises:
         TypeError: for a `key` of another kind, or traced counts.
-        ValueError: for another measure, a level outside (0, 1), or counts that are negative, fractions or nothing.
+        ValueError: for another measure, a level outside (0, 1), or counts that are negative, fractions or all zeros.
 
-    Edge cases: where one cell holds all observations every sample is the same, and both ends are the estimate.
+    Edge cases: if one cell holds all observations, every sample is the same and both ends are the estimate.
 
     Gradient: none.
 
     Example:
         >>> import jax
         >>> from jxent import counts
-        >>> found = counts.bootstrap_interval([50, 30, 20], key=jax.random.key(0))
-        >>> bool(found.low < found.estimate < found.high)
+        >>> interval = counts.bootstrap_interval([50, 30, 20], key=jax.random.key(0))
+        >>> bool(interval.low < interval.estimate < interval.high)
         True
 
     Reference: B. Efron and R. J. Tibshirani, An Introduction to the Bootstrap (1993), chapter 13.
     """
-    n = _whole("bootstrap_interval", counts_or_table, key, num_samples)
+    n = _integer_counts("bootstrap_interval", counts_or_table, key, num_samples)
     if measure not in ("entropy", "mutual_information"):
         raise ValueError(f"bootstrap_interval(): measure={measure!r}, expected 'entropy' or 'mutual_information'")
     if measure == "mutual_information" and n.ndim != 2:
         raise ValueError(f"bootstrap_interval(): `counts_or_table` has shape {n.shape}, expected [Kx, Ky]")
     if not 0 < level < 1:
         raise ValueError(f"bootstrap_interval(): level={level}, expected a number above 0 and below 1")
-    given = jnp.asarray(n, as_float("counts", 1.0).dtype)
-    estimate, found = _drawn(given, key, num_samples, measure, method, base)
-    low, high = jnp.quantile(found, jnp.asarray([(1 - level) / 2, (1 + level) / 2], found.dtype))
+    table = jnp.asarray(n, as_float("counts", 1.0).dtype)
+    estimate, samples = _drawn(table, key, num_samples, measure, method, base)
+    low, high = jnp.quantile(samples, jnp.asarray([(1 - level) / 2, (1 + level) / 2], samples.dtype))
     return Interval(estimate, 2 * estimate - high, 2 * estimate - low)
 
 
@@ -177,7 +177,7 @@ def _measured(table: Array, measure: str, method: Method, base: float | None) ->
 def _permuted(
     table: Array, xs: Array, ys: Array, key: Array, count: int, method: Method, base: float | None
 ) -> tuple[Array, Array]:
-    """The statistic of the table, and of permutations of its observations."""
+    """The statistic of the table, and its null distribution from permuted observations."""
 
     def one(key: Array) -> Array:
         cell = xs * table.shape[1] + jax.random.permutation(key, ys)
@@ -193,7 +193,7 @@ def _permuted(
 def _drawn(
     table: Array, key: Array, count: int, measure: str, method: Method, base: float | None
 ) -> tuple[Array, Array]:
-    """The measure of the table, and of tables drawn with its frequencies."""
+    """The measure of the table, and of tables resampled at its frequencies."""
     total = jnp.sum(table)
 
     def one(key: Array) -> Array:
@@ -203,8 +203,8 @@ def _drawn(
     return _measured(table, measure, method, base), lax.map(one, jax.random.split(key, count), batch_size=BATCH)
 
 
-def _whole(name: str, counts: Numbers, key: Any, samples: int) -> np.ndarray:
-    """Counts as integers of numpy."""
+def _integer_counts(name: str, counts: Numbers, key: Any, samples: int) -> np.ndarray:
+    """Check the arguments; the counts as NumPy integers."""
     if is_traced(counts):
         raise TypeError(
             f"{name}(): the counts are traced, but their sum is the size of an array; call it outside of jit"

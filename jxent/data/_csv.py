@@ -20,27 +20,27 @@ def csv(path: StrPath, *, header: bool | None = None, label: str | int | None = 
     r"""The numbers and labels of a delimited text file: ``x`` float64 [N, D], ``labels`` int32 [N].
 
     The text is UTF-8, with double quotes around cells that need them. The delimiter is the most frequent
-    of tab, semicolon and comma on the first line (outside quotes; between equals, in this order). Blank
-    lines are skipped and spaces around cells dropped. Every column but the label must hold finite numbers
-    with a decimal point.
+    of tab, semicolon and comma on the first line outside quotes; ties go in this order. Blank lines are
+    skipped and spaces around cells dropped. Every column except the label must hold finite numbers with a
+    decimal point.
 
     Args:
         path: The file.
-        header: Whether the first row holds the names of the columns. None looks at its feature cells, those
-            outside the label column: a header if none of them is a number, data if all of them are. A first
-            row of both is refused, and so is one of numbers whose label is the only one in its column that is
-            not a number (names such as 0, 1, 2, label): then say True or False.
+        header: Whether the first row holds the names of the columns. None decides by its cells outside the label
+            column: the row is a header if no cell is a number, and data if all are. A first row of both is
+            refused. So is a first row of numbers whose label is the only label that is not a number (names such
+            as 0, 1, 2, label). Then say True or False.
         label: The label column: None for the last one, an integer for an index (from 0, negative from the end),
-            a string for a name in the header. A string such as "3" is an index where no column has that name.
+            a string for a name in the header. A string such as "3" is an index if no column has that name.
 
     Returns:
-        Dataset: ``classes`` are the distinct labels in increasing order: integers where all labels are whole
+        Dataset: ``classes`` are the distinct labels in increasing order: integers if all labels are whole
             numbers (1 and 1.0 are one class), else strings. ``scale`` is 1.0.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         ValueError: If the file is not UTF-8, has no rows, one column only, rows of different lengths, an empty cell, a
-            feature that is no finite number, a label that is a fraction, a header with a missing or repeated
+            feature that is not a finite number, a label that is a fraction, a header with a missing or repeated
             name, or no such label column.
         TypeError: If ``header`` or ``label`` is of another type.
 
@@ -102,10 +102,10 @@ def _parse(row: Row, width: int, columns: Columns, where: str) -> tuple[list[flo
             f"{where}, line {line}, {at}: found an empty cell, expected {expected}: fill it or remove the row"
         )
     features = [number(cell) for i, cell in enumerate(cells) if i != columns.label]
-    known = [value for value in features if value is not None and isfinite(value)]
-    if len(known) != len(features):
+    finite = [value for value in features if value is not None and isfinite(value)]
+    if len(finite) != len(features):
         raise ValueError(_bad_feature(cells, columns, f"{where}, line {line}"))
-    return known, cells[columns.label]
+    return finite, cells[columns.label]
 
 
 def _bad_feature(cells: list[str], columns: Columns, where: str) -> str:
@@ -123,7 +123,7 @@ def _bad_feature(cells: list[str], columns: Columns, where: str) -> str:
 
 
 def _check_first_label(cells: list[str], columns: Columns, where: str) -> None:
-    """Refuse a header of numbers that would pass for data, with its name for the label as a class."""
+    """Refuse a header of numbers: read as data, it would make the name of the label column a class."""
     if len(cells) > 1 and number(cells[0]) is None and all(number(cell) is not None for cell in cells[1:]):
         raise ValueError(
             f"{where}, {columns.where(columns.label)}: found {show(cells[0])} before labels that are all "

@@ -1,4 +1,4 @@
-"""Which row of a delimited file is the header, and which column the label."""
+"""Find the header row and the label column of a delimited file."""
 
 import re
 from math import isfinite
@@ -17,15 +17,15 @@ class Columns(NamedTuple):
     label: int
 
     def where(self, index: int) -> str:
-        """How a message names a column."""
+        """The name of a column in messages."""
         name = "" if self.names is None else f" ({show(self.names[index])})"
         return f"column index {index}{name}"
 
 
 def number(cell: str) -> float | None:
-    """``cell`` as a float, perhaps NaN or infinite; None where it is not a number."""
+    """``cell`` as a float, perhaps NaN or infinite; None if it is not a number."""
     try:
-        # Python reads 1_000 as a number, files do not mean it so.
+        # float() accepts 1_000, which is text in a data file.
         return None if "_" in cell else float(cell)
     except ValueError:
         return None
@@ -37,7 +37,7 @@ def is_integer(cell: str) -> bool:
 
 
 def find_columns(first: list[str], where: str, *, header: bool | None, label: str | int | None) -> Columns:
-    """Read the first row of a file as ``header`` and ``label`` say."""
+    """The columns of a file, from its first row and the options ``header`` and ``label``."""
     if len(first) < 2:
         raise ValueError(
             f"{where}: found one column only, {show(first[0])}, expected a label and at least one feature: "
@@ -49,7 +49,7 @@ def find_columns(first: list[str], where: str, *, header: bool | None, label: st
                 f"{where}: found header=False with the label {show(label)}, expected a column index: "
                 "without a header the columns have no names, give label as an integer"
             )
-        header = True  # A name can only be that of a header.
+        header = True  # A label by name needs a header.
     if header is None:
         header = _is_header(first, _candidates(first, label), where)
     if header:
@@ -58,7 +58,7 @@ def find_columns(first: list[str], where: str, *, header: bool | None, label: st
 
 
 def _candidates(first: list[str], label: str | int | None) -> set[int]:
-    """The columns that may be the label before it is known whether the first row holds names."""
+    """The possible label columns, before the header is detected."""
     index = -1 if label is None else int(label)
     if -len(first) <= index < len(first):
         return {index % len(first)}
@@ -110,7 +110,7 @@ def _label_column(first: list[str], label: str | int | None, where: str, *, name
 
 
 def label_values(cells: list[str], lines: list[int], columns: Columns, where: str) -> list[int | str]:
-    """The labels as integers where all of them are whole numbers, else as the strings they are."""
+    """The labels as integers if all of them are whole numbers, else as strings."""
     if all(map(is_integer, cells)):
         return [int(cell) for cell in cells]
     labels: list[int | str] = []

@@ -1,4 +1,4 @@
-"""From the bytes of a delimited file to its rows of cells."""
+"""Split the bytes of a delimited file into rows of cells."""
 
 import csv
 import re
@@ -17,7 +17,7 @@ class Row(NamedTuple):
 
 
 def rows(raw: BinaryIO, where: str) -> Iterator[Row]:
-    """The rows that are not blank, their cells without surrounding spaces."""
+    """The rows that are not blank; spaces around cells are dropped."""
     lines = _decoded(raw, where)
     head: list[str] = []
     for line in lines:
@@ -40,8 +40,8 @@ def _decoded(raw: BinaryIO, where: str) -> Iterator[str]:
 
 
 def _delimiter(line: str) -> str:
-    """The most frequent of tab, semicolon and comma outside quotes; between equals, in this order."""
-    # `1,5;2,5;a` is why the comma comes last: it is the one that also occurs within numbers.
+    """The most frequent of tab, semicolon and comma outside quotes; ties go in this order."""
+    # The comma comes last because it also occurs within numbers, as in `1,5;2,5;a`.
     return max("\t;,", key=_QUOTED.sub("", line).count)
 
 

@@ -1,4 +1,4 @@
-"""The one type that every reader returns."""
+"""The type that every reader returns."""
 
 from typing import Any, NamedTuple
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 class Dataset(NamedTuple):
     """N labelled rows of D features: ``x`` [N, D] and ``labels`` [N] or [N, K] over K classes.
 
-    The values are those of the file, untouched; ``x / scale`` brings pixels to the range 0 to 1.
+    ``x`` holds the values of the file unchanged; ``x / scale`` brings pixels to the range 0 to 1.
 
     Attributes:
-        x: Features [N, D]: uint8, float32 or float64; of ``npy()`` a memory map.
+        x: Features [N, D]: uint8, float32 or float64; ``npy()`` gives a memory map.
         labels: Class ids in [0, K) as int32 [N], or one distribution over the classes per row, float [N, K].
         classes: The K original labels, integers or strings: ``classes[labels[i]]`` is the label of row i.
         scale: The divisor that brings ``x`` to unit range: 255.0 for uint8, 16.0 for ``digits()``, else 1.0.

@@ -1,4 +1,4 @@
-"""What the readers share about files."""
+"""Paths of files and their names in messages, for all readers."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
-# Deflate, the method of gzip and zip, spends at least 2 bits on at most 258 bytes. A header that announces
-# more than this many times the size of its file is therefore false, and is refused before anything is read.
+# Deflate, the method of gzip and zip, needs at least 2 bits for every 258 bytes. A header that announces more
+# than this many times the size of its file is therefore false. It is refused before any data is read.
 DEFLATE_RATIO = 1032
 
 
@@ -18,12 +18,12 @@ def show(value: object, limit: int = 60) -> str:
 
 
 def name_of(path: Path) -> str:
-    """The path in quotes, whole and on one line."""
+    """The full path in quotes, on one line."""
     return repr(str(path))
 
 
 def to_path(path: object) -> Path:
-    """``path`` as a Path; TypeError where it is neither a string nor a path."""
+    """``path`` as a Path; TypeError if it is neither a string nor a path."""
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path: expected a string or a pathlib.Path, found {type(path).__name__}")
     plain = os.fspath(path)
@@ -35,11 +35,11 @@ def to_path(path: object) -> Path:
 
 
 def regular_file(path: object, what: str) -> Path:
-    """The path of an existing regular file; ``what`` says in the message which kind of file it should be."""
+    """The path of an existing regular file; ``what`` names the expected kind of file in messages."""
     file = to_path(path)
     if not file.exists():
         raise FileNotFoundError(f"{name_of(file)}: no such file; expected {what}: check the path")
     if not file.is_file():
-        found = "a folder" if file.is_dir() else "neither a file nor a folder"
-        raise ValueError(f"{name_of(file)}: found {found}, expected {what}: give the path of the file itself")
+        kind = "a folder" if file.is_dir() else "neither a file nor a folder"
+        raise ValueError(f"{name_of(file)}: found {kind}, expected {what}: give the path of the file itself")
     return file

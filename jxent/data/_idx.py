@@ -20,15 +20,15 @@ class _Pair(NamedTuple):
 def idx(path: StrPath | tuple[StrPath, StrPath], *, test: bool = False) -> Dataset:
     """Images of an IDX pair (MNIST's format): ``x`` uint8 [N, rows * columns], ``scale`` 255.0.
 
-    Plain and gzipped files are told apart by their first bytes. Where a plain and a gzipped file of one
-    name lie side by side, the plain one is read.
+    The first bytes of a file decide whether it is plain or gzipped. If a plain and a gzipped file of one
+    name exist, the plain one is read.
 
     Args:
         path: A folder that holds ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, the ``t10k`` pair
-            or both (also ``train-images.idx3-ubyte``, and each with ``.gz``); or the images file, its labels
-            lying beside it under such a name; or the two files ``(images, labels)`` under any name.
-        test: False gives the training pair, True the ``t10k`` pair of a folder that has both. An only pair
-            counts as the training pair whatever its name.
+            or both (also ``train-images.idx3-ubyte``, and each with ``.gz``); or the images file, with its labels
+            file beside it under such a name; or the two files ``(images, labels)`` under any name.
+        test: False gives the training pair, True the ``t10k`` pair of a folder that has both. A single pair
+            counts as the training pair, whatever its name.
 
     Returns:
         Dataset: ``classes`` are the labels that occur in the training pair, in increasing order.
@@ -36,7 +36,7 @@ def idx(path: StrPath | tuple[StrPath, StrPath], *, test: bool = False) -> Datas
     Raises:
         FileNotFoundError: If the path, or one file of the pair, does not exist.
         ValueError: If a file is not IDX of the right kind, cut short, too long, empty or damaged; if the two files
-            count differently; or if ``test`` is True and there is no test part.
+            hold different numbers of rows; or if ``test`` is True and there is no test part.
         TypeError: If ``path`` is neither a path nor a pair of paths.
 
     Example:
@@ -59,12 +59,12 @@ def idx(path: StrPath | tuple[StrPath, StrPath], *, test: bool = False) -> Datas
             f"{name_of(train.images)}: found this pair only, expected a t10k pair beside the train pair: "
             "there is no test part, read with test=False and use split()"
         )
-    # The ids of both parts must mean the same, so the classes are those of the training labels.
+    # A class id must mean the same in both parts, so both use the classes of the training labels.
     return _load(held_out, classes_of(read_file(train.labels, "labels").tolist()))
 
 
 def has_test(path: StrPath | tuple[StrPath, StrPath]) -> bool:
-    """Whether ``idx(path, test=True)`` has something to return."""
+    """Whether ``idx(path, test=True)`` finds a test part."""
     return _find(path)[1] is not None
 
 
@@ -82,7 +82,7 @@ def _load(pair: _Pair, classes: tuple[int | str, ...] | None = None) -> Dataset:
 
 
 def _find(path: object) -> tuple[_Pair, _Pair | None]:
-    """The pair to train on and, in a folder that has both, the test pair."""
+    """The training pair, and the test pair if the path is a folder that has both."""
     if isinstance(path, (tuple, list)):
         files = cast("tuple[object, ...] | list[object]", path)
         if len(files) != 2:
@@ -116,7 +116,7 @@ def _in_folder(folder: Path, part: str) -> _Pair | None:
 
 
 def _beside(images: Path) -> _Pair:
-    """The pair of an images file, its labels found by the name."""
+    """An images file and the labels file that belongs to its name."""
     parts = _IMAGES_NAME.fullmatch(images.name)
     if parts is None:
         raise ValueError(
@@ -133,7 +133,7 @@ def _beside(images: Path) -> _Pair:
 
 
 def _first_file(folder: Path, stem: str, ending: str, mark: str = "-", gz: str = "") -> Path | None:
-    """The first spelling of a name that is a file, the spelling asked for before the other ones."""
+    """The first existing file among the spellings of a name; the spelling by ``mark`` and ``gz`` comes first."""
     for zipped in dict.fromkeys((gz, "", ".gz")):
         for joint in dict.fromkeys((mark, "-", ".")):
             file = folder / f"{stem}{joint}{ending}{zipped}"

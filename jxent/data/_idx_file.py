@@ -25,7 +25,7 @@ def read_file(path: object, kind: Kind) -> NDArray[np.uint8]:
     file = regular_file(path, f"an IDX file of {kind}")
     with file.open("rb") as raw:
         size = os.fstat(raw.fileno()).st_size
-        # The first bytes decide, not the name: browsers and archivers unpack files and keep the `.gz`.
+        # Decide by the first bytes, not by the name: browsers and archivers unpack files and keep the `.gz`.
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         if not packed:
@@ -65,17 +65,17 @@ def _parse(stream: BinaryIO | gzip.GzipFile, file: Path, kind: Kind, size: int, 
             f"{where}: found a header that announces {expected} bytes of {kind}, expected no more than "
             f"{size} bytes of gzip can hold: the file is damaged, fetch or copy it again"
         )
-    # A plain file says its size without being read; of a gzip file only one byte past the end is looked at.
+    # The file system gives the size of a plain file. A gzip file is read up to one byte past the expected end.
     body = _bounded(stream, expected + 1) if packed or size == length + expected else b""
-    found = len(body) if packed else size - length
-    if found < expected:
+    num_bytes = len(body) if packed else size - length
+    if num_bytes < expected:
         raise ValueError(
-            f"{where}: found {found} bytes after the header, expected {expected} for shape {list(shape)}: "
+            f"{where}: found {num_bytes} bytes after the header, expected {expected} for shape {list(shape)}: "
             "the file is cut short, fetch or copy it again"
         )
-    if found > expected:
-        # Unpacking stopped at the first byte too many, so how many more there are is not known.
-        amount = "more" if packed else f"{found} bytes"
+    if num_bytes > expected:
+        # Unpacking stopped one byte past the expected end: the number of further bytes is unknown.
+        amount = "more" if packed else f"{num_bytes} bytes"
         raise ValueError(
             f"{where}: found {amount} after the header, expected exactly {expected} bytes for shape "
             f"{list(shape)}: the file has trailing bytes or a false header"
@@ -87,26 +87,26 @@ def _check_magic(magic: bytes, where: str, kind: Kind) -> None:
     expected = bytes((0, 0, 8, _DIMENSIONS[kind]))
     if magic == expected:
         return
-    found = f"{where}: found the magic number 0x{magic.hex()}"
+    problem = f"{where}: found the magic number 0x{magic.hex()}"
     wanted = f"expected 0x{expected.hex()} for {kind}"
     other: Kind = "labels" if kind == "images" else "images"
     if magic == bytes((0, 0, 8, _DIMENSIONS[other])):
-        raise ValueError(f"{found}, a file of {other}, {wanted}: the two files are swapped, exchange them")
+        raise ValueError(f"{problem}, a file of {other}, {wanted}: the two files are swapped, exchange them")
     if magic[:2] == b"\0\0" and magic[2] in _TYPES and magic[2] != 0x08:
         raise ValueError(
-            f"{found}, an IDX file of {_TYPES[magic[2]]} values, {wanted}, which are uint8: "
+            f"{problem}, an IDX file of {_TYPES[magic[2]]} values, {wanted}, which are uint8: "
             "save it as npz and read it with npz()"
         )
     if magic[:3] == b"\0\0\x08":
         raise ValueError(
-            f"{found}, an IDX file of {magic[3]} dimensions, {wanted}, which have {_DIMENSIONS[kind]}: "
+            f"{problem}, an IDX file of {magic[3]} dimensions, {wanted}, which have {_DIMENSIONS[kind]}: "
             "reshape it, or save it as npz and read it with npz()"
         )
-    raise ValueError(f"{found}, {wanted}: this is not an IDX file")
+    raise ValueError(f"{problem}, {wanted}: this is not an IDX file")
 
 
 def _bounded(stream: BinaryIO | gzip.GzipFile, limit: int) -> bytearray:
-    """At most ``limit`` bytes; memory grows with what is there, not with what a header announces."""
+    """At most ``limit`` bytes; memory grows with the bytes in the file, not with the size that a header announces."""
     body = bytearray()
     while len(body) < limit:
         chunk = stream.read(min(_CHUNK, limit - len(body)))

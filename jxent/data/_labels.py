@@ -1,4 +1,4 @@
-"""From the labels of a file to class ids."""
+"""Convert the labels of a file to class ids."""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,12 +10,12 @@ from ._files import show
 
 def classes_of(values: Iterable[int | str]) -> tuple[int | str, ...]:
     """The distinct labels in increasing order; ``values`` are all integers or all strings."""
-    # One type throughout is the callers' promise; the key only says so to the type checker.
+    # Callers pass values of one type. The key is for the type checker, which cannot see that.
     return tuple(sorted(set(values), key=_order))
 
 
 def encode(values: Sequence[int | str], classes: tuple[int | str, ...], where: str) -> NDArray[np.int32]:
-    """The class ids int32 [N] of ``values``; a ValueError that begins with ``where`` names unknown ones."""
+    """The class ids int32 [N] of ``values``; a value outside ``classes`` is a ValueError that begins with ``where``."""
     index = {label: i for i, label in enumerate(classes)}
     unknown = sorted(set(values) - index.keys(), key=str)
     if unknown:

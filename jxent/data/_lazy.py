@@ -1,4 +1,4 @@
-"""Some rows of features that stay on the disk, divided by their scale where they are read."""
+"""Rows of features that stay on the disk and are divided by their scale when they are read."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 
 
 class LazyRows:
-    """Rows of an array that gives slices, as an object that gives slices; nothing is read before it is asked for.
+    """Selected rows of an array; indexing reads them from the array, and nothing else does.
 
     Attributes:
         x: the array, such as a memory map [N, D].
         rows: numbers of its rows, in increasing order.
-        divisor: what its values are divided by; the result is float32, or float64 where the array is.
+        divisor: divisor of the values; the result is float64 if the array is, else float32.
     """
 
     def __init__(self, x: Any, rows: NDArray[Any] | None = None, divisor: float = 1.0) -> None:

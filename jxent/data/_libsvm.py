@@ -7,18 +7,18 @@ from ._files import StrPath, name_of, regular_file
 from ._labels import classes_of, encode
 from ._npz import label_values
 
-# Bytes that the features may take once the zeros between them are written out.
+# Largest size of the dense features, in bytes.
 LARGEST = 4 << 30
 
 
 def libsvm(path: StrPath, *, num_features: int | None = None) -> Dataset:
     r"""A file in the format of LIBSVM, ``label index:value ...`` a row: ``x`` float32 [N, D], ``labels`` int32 [N].
 
-    scikit-learn reads it. The zeros that the format leaves out are written out.
+    scikit-learn reads the file. The result is dense: it holds the zeros that the format leaves out.
 
     Args:
         path: The file, or one compressed with gzip or bzip2.
-        num_features: D; None takes the largest index of the file, from 1 unless an index 0 occurs.
+        num_features: D; None takes the largest index of the file, where indices count from 1 unless a 0 occurs.
 
     Returns:
         Dataset: ``classes`` are the distinct labels, whole numbers, in increasing order. ``scale`` is 1.0.
@@ -27,7 +27,7 @@ def libsvm(path: StrPath, *, num_features: int | None = None) -> Dataset:
         FileNotFoundError: If the file does not exist.
         ImportError: If scikit-learn is not installed.
         ValueError: If the file is not in this format, has labels that are fractions, or values that are not finite; or
-            if written out the features take more than 4 GiB.
+            if the dense features take more than 4 GiB.
 
     Example:
         >>> from jxent import data

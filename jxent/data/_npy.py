@@ -1,4 +1,4 @@
-"""Features in a file of their own that stays on the disk, and their labels."""
+"""Features that stay in their file on the disk, with labels from another file."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ from ._npz import distributions, label_values
 def npy(path: StrPath, labels: StrPath) -> Dataset:
     """Features that stay on the disk: ``x`` a memory map [N, D], ``labels`` int32 [N] or float [N, K] in memory.
 
-    ``regression.fit`` reads such features while it runs, so that they may be larger than the memory. Their values are
-    checked there, not here.
+    ``regression.fit`` reads such features while it runs, so they may be larger than the memory. It also checks their
+    values; this function does not.
 
     Args:
         path: A file of ``np.save`` with the features, real numbers of shape [N, D].
@@ -66,13 +66,13 @@ def npy(path: StrPath, labels: StrPath) -> Dataset:
 def _opened(path: StrPath, mode: Any) -> NDArray[Any]:
     file = regular_file(path, "an npy file")
     try:
-        found = np.load(file, mmap_mode=mode, allow_pickle=False)
+        array = np.load(file, mmap_mode=mode, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ValueError(
             f"{name_of(file)}: cannot be read ({reason}), expected an array saved with np.save, without objects: save "
             f"it again"
         ) from error
-    if not isinstance(found, np.ndarray):
+    if not isinstance(array, np.ndarray):
         raise ValueError(f"{name_of(file)}: found an archive of arrays, expected one array: read it with npz()")
-    return found
+    return array

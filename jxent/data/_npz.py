@@ -11,7 +11,7 @@ from ._files import StrPath, name_of, regular_file, show, to_path
 from ._labels import classes_of, encode
 from ._npz_file import read_arrays
 
-# How far the sum of a row of probabilities may be from 1: float16 and printed decimals still pass.
+# How far the sum of a row of probabilities may be from 1: enough for the rounding of float16 and printed decimals.
 _SUM_TOLERANCE = 1e-3
 
 
@@ -34,8 +34,8 @@ def npz(path: StrPath, *, test: bool = False) -> Dataset:
     Raises:
         FileNotFoundError: If the file does not exist.
         ValueError: If an array is missing, damaged, pickled, empty, of another shape or type or not finite; if a row
-            of ``y`` is no distribution; if ``y_test`` has a class that ``y`` has not; or if ``test`` is True
-            and there is no test part.
+            of ``y`` is not a distribution; if ``y_test`` has a class that ``y`` does not have; or if ``test`` is
+            True and there is no test part.
 
     Example:
         >>> import numpy as np
@@ -65,8 +65,8 @@ def parts(path: StrPath) -> tuple[Dataset, Dataset | None]:
     file = regular_file(path, "an npz file")
     arrays = read_arrays(file, ("x", "y", "x_test", "y_test"), needed=("x", "y"))
     if ("x_test" in arrays) != ("y_test" in arrays):
-        found, missing = ("x_test", "y_test") if "x_test" in arrays else ("y_test", "x_test")
-        raise ValueError(f"{name_of(file)}: found {found} without {missing}, expected both or neither: save both")
+        present, missing = ("x_test", "y_test") if "x_test" in arrays else ("y_test", "x_test")
+        raise ValueError(f"{name_of(file)}: found {present} without {missing}, expected both or neither: save both")
     train = _part(arrays, "x", "y", file, None)
     if "x_test" not in arrays:
         return train, None
@@ -121,7 +121,7 @@ def _as_kept_type(x: NDArray[Any], where: str) -> NDArray[Any]:
         raise ValueError(f"{where}: found the type {show(x.dtype)}, expected real numbers: convert it before saving")
     kept = x.dtype.kind == "f" and x.dtype.itemsize >= 4
     dtype = np.uint8 if x.dtype == np.uint8 else np.float64 if kept and x.dtype.itemsize > 4 else np.float32
-    # Contiguous and in the byte order of this machine, as JAX wants it.
+    # JAX wants contiguous arrays in the byte order of this machine.
     return np.ascontiguousarray(x, dtype)
 
 
@@ -142,7 +142,7 @@ def distributions(y: NDArray[Any], where: str) -> NDArray[Any]:
             f"{where}: found shape {list(y.shape)}, expected [N] labels or [N, K] with K of at least 2: "
             "reshape labels with y.reshape(-1)"
         )
-    # One-hot rows of integers are distributions too, but computing with them takes floats.
+    # One-hot rows of integers are distributions too, but the measures compute with floats.
     y = y.astype(np.float32) if y.dtype == np.uint8 else _as_kept_type(y, where)
     _check_finite(y, where)
     sums = y.sum(axis=1, dtype=np.float64)
@@ -150,9 +150,9 @@ def distributions(y: NDArray[Any], where: str) -> NDArray[Any]:
     if bad.any():
         row = int(np.argmax(bad))
         low = float(y[row].min())
-        found = f"the negative value {low:.6g}" if low < 0 else f"the sum {sums[row]:.6g}"
+        problem = f"the negative value {low:.6g}" if low < 0 else f"the sum {sums[row]:.6g}"
         raise ValueError(
-            f"{where}: found {found} in row {row}, expected values of at least 0 that sum to 1: "
+            f"{where}: found {problem} in row {row}, expected values of at least 0 that sum to 1: "
             "divide each row by its sum"
         )
     return y
@@ -172,9 +172,9 @@ def label_values(y: NDArray[Any], where: str) -> list[int | str]:
             raise ValueError(f"{where}: found bytes that are not UTF-8, expected text: save strings") from error
     if kind != "f":
         raise ValueError(f"{where}: found the type {show(y.dtype)}, expected integers, bools or strings: convert it")
-    whole = np.isfinite(y) & (y == np.floor(y))
-    if not whole.all():
-        row = int(np.argmin(whole))
+    integral = np.isfinite(y) & (y == np.floor(y))
+    if not integral.all():
+        row = int(np.argmin(integral))
         raise ValueError(
             f"{where}: found {y[row]} in row {row}, expected classes, which are whole numbers or strings: "
             "y looks like a regression target, or distributions that lost their second dimension"

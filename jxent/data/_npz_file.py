@@ -1,4 +1,4 @@
-"""The arrays of an npz file, each checked against its own header before memory is taken for it."""
+"""The arrays of an npz file; the header of each is checked before memory is allocated for it."""
 
 import math
 import os
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ._files import DEFLATE_RATIO, name_of
 from ._labels import show_all
 
-# What zipfile, zlib and NumPy raise on damaged bytes, besides what they document.
+# Exceptions that zipfile, zlib and NumPy raise on damaged bytes, documented or not.
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -31,7 +31,7 @@ _DAMAGE = (
 
 
 def read_arrays(file: Path, names: Sequence[str], needed: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Those of the arrays ``names`` that the file holds; a ValueError where one of ``needed`` is missing."""
+    """The arrays of ``names`` that are in the file; a ValueError if one of ``needed`` is missing."""
     with file.open("rb") as raw:
         try:
             archive = zipfile.ZipFile(raw)
@@ -67,10 +67,10 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, file: Path
             f"{where}: found Python objects (a pickle), expected numbers or strings: nothing is unpickled, "
             "save it as a plain array, strings with y.astype(str)"
         )
-    announced, found = math.prod(shape) * dtype.itemsize, info.file_size - begin
-    if min(shape, default=0) < 0 or announced != found:
+    announced, stored = math.prod(shape) * dtype.itemsize, info.file_size - begin
+    if min(shape, default=0) < 0 or announced != stored:
         raise ValueError(
-            f"{where}: found {found} bytes, expected {announced} for the announced {dtype} of shape "
+            f"{where}: found {stored} bytes, expected {announced} for the announced {dtype} of shape "
             f"{list(shape)}: the file is damaged, save it again"
         )
     try:
@@ -81,7 +81,7 @@ def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, file: Path
 
 
 def _check_size(info: zipfile.ZipInfo, where: str, size: int) -> None:
-    """Refuse a member that cannot be as large as the list of contents says."""
+    """Refuse a member that announces more bytes than its compressed size can hold."""
     if info.flag_bits & 1:
         raise ValueError(f"{where}: found an encrypted array, expected a plain one: save with np.savez")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -98,7 +98,7 @@ def _check_size(info: zipfile.ZipInfo, where: str, size: int) -> None:
 
 
 def _damaged(where: str, error: Exception) -> str:
-    # NumPy quotes the bad header at length, and suggests unpickling for one that is too long.
+    # Cut the message: NumPy quotes the whole bad header, and suggests unpickling if that is too long.
     reason = " ".join(str(error).split())[:70]
     return f"{where}: found damaged data ({reason}), expected a plain array: save it again with np.savez"
 
@@ -107,11 +107,11 @@ def _not_npz(raw: BinaryIO, file: Path) -> str:
     raw.seek(0)
     head = raw.read(6)
     if head == b"\x93NUMPY":
-        found, fix = "a single npy array", "save both arrays with np.savez(path, x=x, y=y)"
+        kind, fix = "a single npy array", "save both arrays with np.savez(path, x=x, y=y)"
     elif head[:1] == b"\x80":
-        found, fix = "what looks like a pickle", "nothing is unpickled, save with np.savez(path, x=x, y=y)"
+        kind, fix = "what looks like a pickle", "nothing is unpickled, save with np.savez(path, x=x, y=y)"
     elif head[:2] == b"PK":
-        found, fix = "a damaged or cut zip file", "fetch or copy it again"
+        kind, fix = "a damaged or cut zip file", "fetch or copy it again"
     else:
-        found, fix = "no zip file", "save with np.savez(path, x=x, y=y)"
-    return f"{name_of(file)}: found {found}, expected an npz file: {fix}"
+        kind, fix = "no zip file", "save with np.savez(path, x=x, y=y)"
+    return f"{name_of(file)}: found {kind}, expected an npz file: {fix}"

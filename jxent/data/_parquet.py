@@ -18,17 +18,17 @@ def parquet(path: StrPath, *, label: str | int | None = None) -> Dataset:
     Args:
         path: The file.
         label: The label column: None for the last one, an integer for an index (from 0, negative from the end), a
-            string for a name. A string such as "3" is an index where no column has that name.
+            string for a name. A string such as "3" is an index if no column has that name.
 
     Returns:
-        Dataset: ``x`` is uint8 where all features are, float32 where they are at most that wide, else float64;
+        Dataset: ``x`` is uint8 if all features are, float32 if it holds the values of all their types, else float64;
             ``classes`` are the distinct labels in increasing order; ``scale`` is 255.0 for uint8 and else 1.0.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         ImportError: If pyarrow is not installed.
-        ValueError: If the file is no Parquet file, has no rows or one column only, a feature that is no number, a value
-            that is missing or not finite, or no such label column.
+        ValueError: If the file is not a Parquet file, has no rows or one column only, a feature that is not a number, a
+            value that is missing or not finite, or no such label column.
 
     Example:
         >>> import pyarrow as pa, pyarrow.parquet as pq

@@ -1,4 +1,4 @@
-"""A dataset by its description in one string, as on a command line."""
+"""Read a dataset from its description in one string, as on the command line."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _KINDS = (
 
 
 def read(spec: str, *, header: bool | None = None, label: str | int | None = None) -> tuple[Dataset, Dataset | None]:
-    """The dataset that ``spec`` describes, and the test part of its own [N, D] if it has one, else None.
+    """The dataset [N, D] that ``spec`` describes, and its own test part if it has one, else None.
 
     Args:
         spec: ``"digits"``, ``"idx:PATH"`` (a folder, an images file, or ``IMAGES,LABELS``), ``"npz:FILE"``,
@@ -29,13 +29,13 @@ def read(spec: str, *, header: bool | None = None, label: str | int | None = Non
 
     Returns:
         The dataset and its own test part: the ``t10k`` pair of an IDX folder with both pairs, or ``x_test`` and
-        ``y_test`` of an npz file; else None, and ``split()`` makes one.
+        ``y_test`` of an npz file. Other data have None; ``split()`` makes a test part of them.
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ImportError: If ``digits`` is asked for and scikit-learn is not installed.
-        ValueError: If the kind is unknown, the path is missing, ``header`` or ``label`` is given for a kind that has
-            none, or the file is refused by its reader.
+        ImportError: If ``spec`` is "digits" and scikit-learn is not installed.
+        ValueError: If the kind is unknown, the path is missing, ``header`` or ``label`` is set for a kind without that
+            option, or the reader refuses the file.
         TypeError: If ``spec`` is not a string.
 
     Example:
@@ -74,8 +74,8 @@ def _check_spec(spec: object) -> None:
         raise TypeError(f"data: found {type(spec).__name__}, expected a string, one of {_KINDS}")
     kind, colon, path = spec.partition(":")
     if spec != "digits" and kind not in ("idx", "npz", "npy", "csv", "parquet", "libsvm"):
-        known = {".npz": "npz", ".csv": "csv", ".parquet": "parquet"}.get(Path(spec).suffix)
-        hint = f"did you mean {known}:{spec}? It is" if known else "expected"
+        guess = {".npz": "npz", ".csv": "csv", ".parquet": "parquet"}.get(Path(spec).suffix)
+        hint = f"did you mean {guess}:{spec}? It is" if guess else "expected"
         raise ValueError(f"data: found {show(spec)}, {hint} one of {_KINDS}")
     if kind == "npy" and not all(path.rpartition(",")):
         raise ValueError(f"data: found {show(spec)}, expected npy:FEATURES,LABELS, two files of np.save")
@@ -84,6 +84,6 @@ def _check_spec(spec: object) -> None:
 
 
 def _idx_path(path: str) -> StrPath | tuple[StrPath, StrPath]:
-    # A comma may also be part of a name: what exists under the whole name is meant by it.
+    # A comma may also be part of a name: if a path of the full name exists, it is that path.
     images, comma, labels = path.partition(",")
     return (images, labels) if comma and not Path(path).exists() else path

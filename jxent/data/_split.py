@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 def split(dataset: Dataset, *, key: "jax.Array", test_fraction: float = 0.2) -> tuple[Dataset, Dataset]:
-    """Part the N rows at random into ``(train, test)``, round(N * test_fraction) of them for the test.
+    """Split the N rows at random into ``(train, test)``, with round(N * test_fraction) test rows.
 
-    The same key gives the same parts. Both parts keep the classes and the scale of the whole, also where
-    a class does not occur in one of them.
+    The same key gives the same parts. Both parts keep the classes and the scale of the dataset, even if a
+    class does not occur in one of them.
 
     Args:
-        dataset: The rows to part; they are copied, unless they are a memory map: of that each part names its rows.
+        dataset: The rows to split. They are copied; of a memory map, each part keeps the numbers of its rows.
         key: A random key, ``jax.random.key(0)``.
         test_fraction: The share of the test part, above 0 and below 1.
 
     Returns:
-        tuple of Dataset: The training part and the test part, each in random order, of a memory map in its own.
+        tuple of Dataset: The training part and the test part, each in random order; a memory map keeps its order.
 
     Raises:
         TypeError: If ``key`` is not a single key of ``jax.random.key``, or another argument is of the wrong type.
@@ -39,7 +39,7 @@ def split(dataset: Dataset, *, key: "jax.Array", test_fraction: float = 0.2) -> 
         >>> train.x.shape, test.x.shape
         ((1438, 64), (359, 64))
     """
-    import jax  # Here, so that reading files needs NumPy alone.
+    import jax  # Imported here, so that reading files needs NumPy alone.
 
     _check_types(dataset, test_fraction)
     _check_key(key)
@@ -58,7 +58,7 @@ def split(dataset: Dataset, *, key: "jax.Array", test_fraction: float = 0.2) -> 
 
 def _take(dataset: Dataset, rows: np.ndarray) -> Dataset:
     if isinstance(dataset.x, np.memmap):
-        # They stay on the disk, where rows are read quickest in their order.
+        # The rows stay on the disk, and are read fastest in the order of the file.
         rows = np.sort(rows)
         return dataset._replace(x=LazyRows(dataset.x, rows), labels=dataset.labels[rows])
     return dataset._replace(x=dataset.x[rows], labels=dataset.labels[rows])
@@ -67,12 +67,12 @@ def _take(dataset: Dataset, rows: np.ndarray) -> Dataset:
 def _check_key(key: object) -> None:
     import jax
 
-    found = type(key).__name__
+    kind = type(key).__name__
     if isinstance(key, jax.Array):
         if jax.numpy.issubdtype(key.dtype, jax.dtypes.prng_key) and key.shape == ():
             return
-        found = f"an array of {key.dtype} and shape {list(key.shape)}"
-    raise TypeError(f"key: found {found}, expected one random key: use jax.random.key(0)")
+        kind = f"an array of {key.dtype} and shape {list(key.shape)}"
+    raise TypeError(f"key: found {kind}, expected one random key: use jax.random.key(0)")
 
 
 def _check_types(dataset: object, test_fraction: object) -> None:

@@ -1,4 +1,4 @@
-"""Softmax losses of features and class weights, without the logits: blocks of them are formed and forgotten."""
+"""Softmax losses of features and class weights, with only one block of the logits in memory at a time."""
 
 from jxent.linear._losses import logsumexp, mean_softmax_cross_entropy, softmax_cross_entropy
 

@@ -1,4 +1,4 @@
-"""What the public functions take, checked and brought to the shapes and dtypes that the engines compute in."""
+"""Arguments of the public functions, checked and converted to the shapes and dtypes of the engines."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ from jxent.linear._classes import Operands, together
 
 
 class Options(NamedTuple):
-    """The traced options of a softmax loss; None where not given."""
+    """The traced options of a softmax loss; None if unset."""
 
     label_smoothing: Array | None = None
     z_loss: Array | None = None
 
 
 class Problem(NamedTuple):
-    """Operands of the engines, traced options, which labels are to be trusted, and the mesh axis of the classes."""
+    """Operands of the engines, traced options, the mask of labels in range, and the mesh axis of the classes."""
 
     operands: Operands
     options: Options
@@ -26,11 +26,11 @@ class Problem(NamedTuple):
     axis_name: str | None
 
     def together(self) -> Operands:
-        """The operands as the engine over classes wants them inside `shard_map`."""
+        """The operands cast for the engine over classes inside `shard_map`."""
         return together(self.operands, self.axis_name)
 
     def without(self, rows: Array | None) -> "Problem":
-        """The same with rows that take no part: they may hold anything, and give 0."""
+        """The problem without these rows, which may hold anything and give 0."""
         if rows is None:
             return self
         o = self.operands
@@ -41,7 +41,7 @@ class Problem(NamedTuple):
 
 
 def factors(x: Numbers, w: Numbers) -> tuple[Array, Array]:
-    """Rows and weights: bfloat16 weights stay so where both are, and the rows are held in float32."""
+    """Rows and weights. If both are bfloat16, the weights stay bfloat16 and the rows become float32."""
     x, w = jnp.asarray(x), jnp.asarray(w)
     narrow = x.dtype == jnp.bfloat16 and w.dtype == jnp.bfloat16
     if x.ndim < 1 or w.ndim != 2 or x.shape[-1] != w.shape[-1]:
@@ -64,19 +64,19 @@ def class_mask(where: Numbers | None, shape: tuple[int, ...]) -> Array | None:
     full = (1,) * (len(shape) - mask.ndim) + mask.shape
     if len(full) != len(shape) or any(m not in (1, n) for m, n in zip(full, shape, strict=True)):
         raise ValueError(f"`where` has shape {mask.shape}, which does not broadcast to the logits {shape}")
-    # A mask of classes alone stays small, and frees the weights of those classes from what they hold.
+    # A mask of classes alone stays small, and the weights of masked classes may hold anything.
     if all(m == 1 for m in full[:-1]):
         return jnp.broadcast_to(mask.reshape(full[-1:]), shape[-1:])
     return mask.reshape(full)
 
 
 def count(mask: Array, axis_name: str | None) -> Array:
-    """How many classes a mask leaves, on all devices."""
+    """The number of classes in the mask, on all devices."""
     total = jnp.sum(mask, axis=-1, dtype=jnp.int32)
     return total if axis_name is None else lax.psum(total, axis_name)
 
 
-def problem(
+def make_problem(
     x: Numbers,
     w: Numbers,
     labels: Numbers,
@@ -89,20 +89,20 @@ def problem(
     z_loss: Numbers | None,
     axis_name: str | None,
 ) -> Problem:
-    """Everything that a loss is made of."""
+    """The operands and options of a loss."""
     rows, weights = factors(x, w)
     shape = (*rows.shape[:-1], weights.shape[0])
     mask = class_mask(where, shape)
     empty = None if mask is None else without_classes(mask, shape, axis_name)
-    given = jnp.asarray(labels)
+    array = jnp.asarray(labels)
     ids = targets = in_range = ignored = None
-    if jnp.issubdtype(given.dtype, jnp.floating) and given.shape == shape:
+    if jnp.issubdtype(array.dtype, jnp.floating) and array.shape == shape:
         if ignore_label is not None:
             raise ValueError(f"ignore_label={ignore_label!r} needs integer labels; `labels` holds soft targets {shape}")
-        targets = given.astype(rows.dtype)
+        targets = array.astype(rows.dtype)
     else:
-        ids, in_range = _class_ids(given, shape, axis_name)
-        ignored = ignored_rows(given, ignore_label)
+        ids, in_range = _class_ids(array, shape, axis_name)
+        ignored = ignored_rows(array, ignore_label)
     operands = Operands(
         rows,
         weights,
@@ -117,12 +117,12 @@ def problem(
         None if value is None else parameter(name, value, rows)
         for name, value in (("label_smoothing", label_smoothing), ("z_loss", z_loss))
     )
-    found = Problem(operands, Options(smoothing, level), in_range, axis_name)
-    return found.without(ignored).without(empty)
+    problem = Problem(operands, Options(smoothing, level), in_range, axis_name)
+    return problem.without(ignored).without(empty)
 
 
 def vector(name: str, value: Numbers | None, w: Array, like: Array, mask: Array | None = None) -> Array | None:
-    """One number for each class, 0 where no row takes part in it."""
+    """One number for each class, 0 for classes that the mask excludes from all rows."""
     if value is None:
         return None
     array = per_class(name, value, w.shape[:1], f"`w` {w.shape}", like)
@@ -130,12 +130,12 @@ def vector(name: str, value: Numbers | None, w: Array, like: Array, mask: Array 
 
 
 def without_classes(mask: Array, shape: tuple[int, ...], axis_name: str | None) -> Array:
-    """Which rows no class is left to, on any device."""
+    """The mask of rows without any class on any device."""
     return jnp.broadcast_to(count(mask, axis_name) == 0, shape[:-1])
 
 
 def _class_ids(labels: Array, shape: tuple[int, ...], axis_name: str | None) -> tuple[Array, Array]:
-    """Class ids counted from the first class of this device, and which name a class of any device."""
+    """Class ids counted from the first class of this device, and the mask of ids of a class of any device."""
     ids = class_labels(labels, shape[:-1], f"the logits {shape}", soft=f"pass floats of shape {shape}")
     if axis_name is None:
         return ids, (ids >= 0) & (ids < shape[-1])

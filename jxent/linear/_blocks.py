@@ -20,10 +20,10 @@ def over_blocks(
     of: Callable[[Array | int, int], tuple[Any, Any]],
     merge: Callable[[Any, Any], Any] = added,
 ) -> tuple[Any, Any]:
-    """What `of(start, size)` gives for each block of `count` rows or classes: its first part merged, its second joined.
+    """`of(start, size)` for each block of `count` rows or classes: first results merged, second results joined.
 
-    The first block takes what the others leave over, so that none holds a place twice; it starts the carry, which a
-    constant could not inside `shard_map`.
+    The first block has the remainder, so that blocks do not overlap. It also starts the carry of the scan: inside
+    `shard_map` a constant cannot, since it does not vary over the mesh.
     """
     more = max(0, (count - 1) // block)
     first = count - more * block

@@ -1,8 +1,8 @@
 """The engine over blocks of classes: a running (maximum, sum), closed under every transform.
 
-One rule makes grad, jvp, products with the Hessian in both orders, vmap and shard_map: the tangent is a second scan
-over the blocks, Σ slope·(ẋ·w + x·ẇ), linear in what moves and checkpointed, so that its transpose forms each block
-of logits again instead of storing all of them.
+One rule gives grad, jvp, products with the Hessian in both orders, vmap and shard_map: the tangent is a second scan
+over the blocks, Σ slope·(ẋ·w + x·ẇ). It is linear in the tangents and checkpointed: its transpose recomputes each block
+of logits instead of storing all of them.
 """
 
 import functools
@@ -15,14 +15,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jxent._numerics.compiler import fence, varying
+from jxent._numerics.compiler import no_fuse, varying
 from jxent._numerics.logarithm import tiny
 from jxent._numerics.primitives import is_symbolic_zero
 from jxent.linear._blocks import over_blocks
 
 
 class Plan(NamedTuple):
-    """What picks the program: classes in a block, the mesh axis of the classes, whether the mean surprise is asked."""
+    """Static parameters: classes in a block, the mesh axis of the classes, whether to compute the mean surprise."""
 
     block: int
     axis_name: str | None = None
@@ -30,20 +30,20 @@ class Plan(NamedTuple):
 
 
 class Operands(NamedTuple):
-    """What logits and targets are made of; the rows have any number of leading axes, written `...`."""
+    """The arrays of logits and targets; the rows have any number of leading axes, written `...`."""
 
     x: Array  # [..., D]
     w: Array  # [V, D]
     bias: Array | None = None  # [V]
     where: Array | None = None  # [V] or [..., V], there with axes of size 1
     idle: Array | None = None  # [...], rows in which nothing takes part: their x is 0
-    labels: Array | None = None  # [...], counted from the first class here; matches none of them where out of range
+    labels: Array | None = None  # [...], counted from the first class here; out of range it matches no class
     targets: Array | None = None  # [..., V]
     class_weights: Array | None = None  # [V]
 
 
 class Moves(NamedTuple):
-    """Tangents of the operands; None for what does not move."""
+    """Tangents of the operands; None for an operand without a tangent."""
 
     x: Array | None
     w: Array | None
@@ -64,9 +64,9 @@ class Rows(NamedTuple):
 def product(x: Array, w: Array) -> Array:
     """x·wᵀ `[..., B]`, accumulated in float32 or wider.
 
-    bfloat16 operands are held as float32 and multiplied as bfloat16, so that the transposed product rounds the
-    gradient of the logits likewise, and a gradient that is summed over blocks is summed in float32. XLA:CPU has no such
-    product for small operands: there what is held is multiplied, with the same result.
+    bfloat16 operands are stored as float32 and multiplied as bfloat16. The transposed product then rounds the gradient
+    of the logits likewise, and gradients are summed over blocks in float32. XLA:CPU has no such product for small
+    operands: it multiplies the stored float32, with the same result. Delete that branch when XLA:CPU has the product.
     """
     precision = None
     if w.dtype == jnp.bfloat16:
@@ -76,10 +76,10 @@ def product(x: Array, w: Array) -> Array:
 
 
 def together(tree: Any, axis_name: str | None) -> Any:
-    """All arrays varying over every mesh axis that one of them varies over, and over that of the classes.
+    """All arrays cast to vary over every mesh axis that one of them varies over, and over that of the classes.
 
-    Inside `shard_map` what does not vary is made to where it meets what does, and the transpose of that is a sum
-    over the devices: it belongs before the loop over blocks, not into it.
+    Inside `shard_map` unvarying operands are cast to varying (pvary) where they meet varying ones. The transpose of the
+    cast is a sum over the devices, which belongs before the loop over blocks, not inside it.
     """
     axes = frozenset[Any]().union(*map(varying, jax.tree.leaves(tree)))
     axes |= {axis_name} if axis_name is not None else set()
@@ -114,7 +114,7 @@ def beside(vector: Array, like: Array) -> Array:
 
 
 def logits_of(b: Operands, multiply: Callable[[Array, Array], Array] = product) -> Array:
-    """One block of logits, −∞ where a class takes no part; 0 throughout an idle row, which keeps NaN from it."""
+    """One block of logits, −∞ for masked classes; an idle row is 0 throughout, which keeps NaN out of it."""
     z = multiply(b.x, clean(b.w, b.where))
     if b.bias is not None:
         z = z + beside(b.bias, z)
@@ -125,7 +125,7 @@ def logits_of(b: Operands, multiply: Callable[[Array, Array], Array] = product) 
 
 
 def clean(w: Array, where: Array | None) -> Array:
-    """Weights without those of classes that no row takes part in, where 0·NaN would reach the gradient of x."""
+    """Weights with 0 for classes masked in all rows, since 0·NaN would reach the gradient of x."""
     return w if where is None or where.ndim > 1 else jnp.where(where[:, None], w, 0.0)
 
 
@@ -173,7 +173,7 @@ def _start(plan: Plan, b: Operands) -> _State:
 
 
 def _fall(top: Array, highest: Array) -> Array:
-    """The difference of two maxima, finite: a block without any possible class has the most negative number."""
+    """The finite difference of two maxima; that of a block without possible classes is the most negative number."""
     return jnp.maximum(top - highest, jnp.finfo(top.dtype).min)
 
 
@@ -240,7 +240,7 @@ def _per_row_jvp(plan: Plan, primals: Sequence[Any], tangents: Sequence[Any]) ->
     seen = together(value, plan.axis_name) if plan.axis_name is not None else value
     moves = Moves(*(None if t is None or is_symbolic_zero(t) else t for t in (getattr(do, n) for n in Moves._fields)))
 
-    # Each block of logits is formed again when it is asked for, in the transpose too, instead of being stored.
+    # Each block of logits is recomputed for each use, in the transpose too, instead of being stored.
     @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(4,))
     def of(start: Array | int, o: Operands, moves: Moves, seen: Rows, size: int) -> tuple[Any, tuple[()]]:
         return _tangents(plan, block_of(o, start, size), _moves_of(moves, start, size), seen), ()
@@ -269,7 +269,7 @@ def _moves_of(moves: Moves, start: Array | int, size: int) -> Moves:
 
 
 def _tangents(plan: Plan, b: Operands, moves: Moves, seen: Rows) -> Any:
-    """What one block adds to the tangents of the losses, of Σ c and of the logarithm of the sum."""
+    """The contributions of one block to the tangents of the losses, of Σ c and of the logarithm of the sum."""
     z = logits_of(b)
     top, log_sum = seen.top[..., None], seen.log_sum[..., None]
     sets = coefficients(plan, b, z)
@@ -279,22 +279,22 @@ def _tangents(plan: Plan, b: Operands, moves: Moves, seen: Rows) -> Any:
     if dz is not None:
         # A row of only −∞ has p = 0.
         p = jnp.exp((z - top) - jnp.where(log_sum == -jnp.inf, 0.0, log_sum))
-        # Fenced: second derivatives sum what is formed of these sums (see `softmax.centred`).
-        dlog_sum = fence(jnp.sum(p * dz, axis=-1))
+        # `no_fuse`, since second derivatives sum functions of these sums: see `softmax.centred`; delete both.
+        dlog_sum = no_fuse(jnp.sum(p * dz, axis=-1))
         for i, (c, mass) in enumerate(zip(sets, seen.masses, strict=True)):
-            losses[i] = fence(jnp.sum(_slope(z, c, mass[..., None], top, log_sum) * dz, axis=-1))
+            losses[i] = no_fuse(jnp.sum(_slope(z, c, mass[..., None], top, log_sum) * dz, axis=-1))
     if moves.targets is not None or moves.class_weights is not None:
         bound = -math.log(tiny(z.dtype))
         log_p = (z - top) - log_sum
         surprise = jnp.where(log_p == -jnp.inf, bound, -log_p)
         for i, dc in enumerate(_coefficient_tangents(plan, b, moves, z)):
-            losses[i] = losses[i] + fence(jnp.sum(surprise * dc, axis=-1))
-            masses[i] = fence(jnp.sum(dc, axis=-1))
+            losses[i] = losses[i] + no_fuse(jnp.sum(surprise * dc, axis=-1))
+            masses[i] = no_fuse(jnp.sum(dc, axis=-1))
     return tuple(losses), tuple(masses), dlog_sum
 
 
 def _logit_tangents(b: Operands, moves: Moves, z: Array) -> Array | None:
-    """The tangent of a block of logits; None where nothing moves them."""
+    """The tangent of a block of logits; None if no operand of theirs has a tangent."""
     parts: list[Array] = []
     if moves.x is not None:
         parts.append(product(moves.x, clean(b.w, b.where)))
@@ -311,7 +311,7 @@ def _logit_tangents(b: Operands, moves: Moves, z: Array) -> Array | None:
 def _coefficient_tangents(plan: Plan, b: Operands, moves: Moves, z: Array) -> tuple[Array, ...]:
     """The tangents of the coefficients, in the targets and in the weights of the classes."""
     names = [n for n in ("targets", "class_weights") if getattr(moves, n) is not None]
-    given = tuple(getattr(b, n) for n in names)
+    primals = tuple(getattr(b, n) for n in names)
     z = lax.stop_gradient(z)
     of = lambda *values: coefficients(plan, b._replace(**dict(zip(names, values, strict=True))), z)  # noqa: E731
-    return jax.jvp(of, given, tuple(getattr(moves, n) for n in names))[1]
+    return jax.jvp(of, primals, tuple(getattr(moves, n) for n in names))[1]

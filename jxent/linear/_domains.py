@@ -1,4 +1,4 @@
-"""What the arguments of a linear head hold: what belongs to a row or class without a part may hold anything."""
+"""Domains of the arguments of a linear head; entries of rows and classes that take no part may hold anything."""
 
 from typing import Annotated, Any
 
@@ -12,7 +12,7 @@ Array = NDArray[Any]
 
 
 def _mask(call: Call) -> Array:
-    """Which classes take part in which rows, `[..., V]`."""
+    """The mask of the classes that take part in each row, `[..., V]`."""
     shape = (*call.values["x"].shape[:-1], call.values["w"].shape[0])
     return call.part(np.broadcast_to(np.float32(0.0), shape))
 
@@ -26,7 +26,7 @@ def _features(value: Array, call: Call) -> str | None:
 
 
 def _of_classes(value: Array, call: Call) -> Array:
-    """Which entries belong to a class that takes part in any row."""
+    """The mask of entries of classes that take part in any row."""
     mask = _mask(call)
     part = np.any(mask, axis=tuple(range(mask.ndim - 1)))
     if value.shape[:1] != part.shape:

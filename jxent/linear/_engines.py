@@ -1,4 +1,4 @@
-"""Which engine computes, and in what blocks."""
+"""The choice of the engine and of the size of its blocks."""
 
 from typing import Literal
 
@@ -12,17 +12,17 @@ Engine = Literal["rows", "classes"]
 # Classes in a block, a multiple of STEP: with two fifths of D + 1024 the loss and its gradient hold less than
 # 12·N·(D + 1024) bytes in float32, and a Hessian product, which holds five such blocks, not much more.
 STEP, MOST_CLASSES = 128, 4096
-# Rows in a block, of which two arrays of all classes are held: where fewer fit, adding the gradient of `w` up once for
-# each block costs more than forming the logits twice.
+# Most rows in a block, for which two arrays over all classes are held; and fewest: below that, adding up the gradient
+# of `w` once for each block costs more than computing the logits twice.
 MOST_ROWS, FEWEST_ROWS = {"cpu": 192}, {"cpu": 64}
 MOST_ON_ACCELERATOR = 8192
-# Bytes of those two arrays on a CPU. An accelerator wants larger products: there they may take what the mean may hold,
-# 12·N·D + 4·D·V + 12·256·V bytes in float32, but for the gradients: that of `w`, and of narrow `x`, too.
+# Bytes of those two arrays on a CPU. On an accelerator, which needs larger products, they may take the memory of the
+# mean, 12·N·D + 4·D·V + 12·256·V bytes in float32, less the gradients of `w` and, if narrow, of `x`.
 BUDGET = 2**28
 
 
 def check(engine: Engine | None, block_size: int | None, axis_name: str | None) -> None:
-    """Refuse an engine that does not serve, and a block of no size."""
+    """Refuse an engine that cannot be used, and a block size below 1."""
     if axis_name is not None and not isinstance(axis_name, str):
         raise TypeError(f"axis_name={axis_name!r} must be the name of one mesh axis, such as 'classes', or None")
     if engine == "rows" and axis_name is not None:
@@ -46,7 +46,7 @@ def _most_rows(o: Operands) -> int:
     classes, wide = o.w.shape[0], o.x.dtype.itemsize
     if jax.default_backend() in MOST_ROWS:
         return max(1, min(MOST_ROWS[jax.default_backend()], BUDGET // (2 * wide * classes)))
-    # Logits, and their gradient rounded to the dtype of the operands.
+    # The two arrays: logits, and their gradient rounded to the dtype of the operands.
     narrow = o.w.dtype.itemsize
     held = (3 if narrow == wide else 2) * o.x.size + 768 * classes
     fit = held * wide // ((wide + narrow) * classes)

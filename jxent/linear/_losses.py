@@ -16,7 +16,7 @@ from jxent._checks import (
     weights_like,
 )
 from jxent.linear import _classes, _engines, _reduce
-from jxent.linear._arguments import Options, Problem, class_mask, factors, problem, vector, without_classes
+from jxent.linear._arguments import Options, Problem, class_mask, factors, make_problem, vector, without_classes
 from jxent.linear._classes import Operands, Plan
 from jxent.linear._domains import ClassBias, ClassRows, Features
 from jxent.linear._engines import Engine
@@ -37,8 +37,9 @@ def logsumexp(
     Args:
         x: features `[..., D]`.
         w: weights `[V, D]`, one row for each class: the transpose of the weights of `jxent.regression`. Where `x` and
-            `w` are both bfloat16 they are multiplied so, and everything else is float32. How many digits a product of
-            float32 has is jax's setting: on a GPU by default 3, all under `jax.default_matmul_precision("highest")`.
+            `w` are both bfloat16, their product is that of bfloat16 and everything else is float32. The precision of
+            float32 products is jax's setting: on a GPU 3 digits by default, all digits under
+            `jax.default_matmul_precision("highest")`.
         bias: `[V]`; −inf excludes a class.
         where: boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.
         block_size: classes in a block, by default from 384 to 4096, more for larger D.
@@ -48,7 +49,7 @@ def logsumexp(
     Returns:
         `[...]`, in float32 or, for float64 operands, float64.
 
-    Edge cases: −inf for a row without any possible class, which `where` can bring about too. A masked class may hold
+    Edge cases: −inf for a row without any possible class, also if `where` masks all of them. A masked class may hold
     anything where the mask is `[V]`.
 
     Gradient: Σ pₖ·wₖ in a row of x and pₖ·x in wₖ, p the softmax, formed in blocks; closed under `jvp`, `grad`,
@@ -65,12 +66,12 @@ def logsumexp(
     rows, weights = factors(x, w)
     shape = (*rows.shape[:-1], weights.shape[0])
     mask = class_mask(where, shape)
-    given = Problem(Operands(rows, weights, vector("bias", bias, weights, rows), mask), Options(), None, axis_name)
+    problem = Problem(Operands(rows, weights, vector("bias", bias, weights, rows), mask), Options(), None, axis_name)
     if mask is not None:
-        given = given.without(without_classes(mask, shape, axis_name))
-    found = _classes.per_row(Plan(_engines.class_block(block_size, given.operands), axis_name), given.together())
-    total = found.top + found.log_sum
-    return total if given.operands.idle is None else jnp.where(given.operands.idle, -jnp.inf, total)
+        problem = problem.without(without_classes(mask, shape, axis_name))
+    sums = _classes.per_row(Plan(_engines.class_block(block_size, problem.operands), axis_name), problem.together())
+    total = sums.top + sums.log_sum
+    return total if problem.operands.idle is None else jnp.where(problem.operands.idle, -jnp.inf, total)
 
 
 @public
@@ -91,14 +92,15 @@ def softmax_cross_entropy(
 ) -> Float[Array, "..."]:
     """Softmax cross-entropy −log softmax(x·wᵀ + bias)[label] per row, in nats, without the logits.
 
-    Equal to `losses.softmax_cross_entropy` of the logits `x·wᵀ + bias`, with its options, in the memory of a block of
-    them, in the derivatives too.
+    Equal to `losses.softmax_cross_entropy` of the logits `x·wᵀ + bias`, with its options. It needs the memory of one
+    block of the logits, in the derivatives too.
 
     Args:
         x: features `[..., D]`.
         w: weights `[V, D]`, one row for each class: the transpose of the weights of `jxent.regression`. Where `x` and
-            `w` are both bfloat16 they are multiplied so, and everything else is float32. How many digits a product of
-            float32 has is jax's setting: on a GPU by default 3, all under `jax.default_matmul_precision("highest")`.
+            `w` are both bfloat16, their product is that of bfloat16 and everything else is float32. The precision of
+            float32 products is jax's setting: on a GPU 3 digits by default, all digits under
+            `jax.default_matmul_precision("highest")`.
         labels: integer class ids `[...]`, or floats `[..., V]`, a distribution per row.
         bias: `[V]`; −inf excludes a class.
         where: boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.
@@ -133,7 +135,7 @@ def softmax_cross_entropy(
     Reference: E. Wijmans et al., Cut your losses in large-vocabulary language models (2024), section 4.
     """
     _engines.check(engine, block_size, axis_name)
-    given = problem(
+    problem = make_problem(
         *(x, w, labels),
         bias=bias,
         where=where,
@@ -144,8 +146,8 @@ def softmax_cross_entropy(
         axis_name=axis_name,
     )
     if engine == "rows":
-        return _reduce.by_rows(given, block_size)
-    return _reduce.by_classes(given, block_size)
+        return _reduce.by_rows(problem, block_size)
+    return _reduce.by_classes(problem, block_size)
 
 
 @public
@@ -167,9 +169,9 @@ def mean_softmax_cross_entropy(
 ) -> Float[Array, ""]:
     """Mean softmax cross-entropy Σ g·loss/Σ g of a linear model, in nats, its gradient formed in the forward pass.
 
-    Equal to `losses.mean` of `softmax_cross_entropy` with these weights. Since what a mean does to each loss is known
-    before the gradient is asked for, a block of logits gives loss and gradient while it is there: 6·N·D·V
-    operations instead of 8.
+    Equal to `losses.mean` of `softmax_cross_entropy` with these weights. The factor of each loss in a mean is fixed in
+    the forward pass, which therefore forms loss and gradient in one pass over each block of logits: 6·N·D·V operations
+    instead of 8.
 
     Args:
         x: features `[..., D]`.
@@ -184,7 +186,7 @@ def mean_softmax_cross_entropy(
         label_smoothing: ε in [0, 1].
         class_weights: `[V]`.
         z_loss: ζ ≥ 0.
-        block_size: classes in a block, which takes that engine; with `engine="rows"`, rows in a block.
+        block_size: classes in a block, which selects `engine="classes"`; with `engine="rows"`, rows in a block.
         axis_name: the mesh axis over which the classes are sharded, as in `softmax_cross_entropy`. The mean is that of
             the rows of this device: `jax.lax.pmean` over an axis of rows averages the devices.
         engine: "rows" forms the gradient in the forward pass, a block of rows of all classes at a time; "classes" is
@@ -207,7 +209,7 @@ def mean_softmax_cross_entropy(
     Reference: P.-L. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training (2024), section 3.2.
     """
     _engines.check(engine, block_size, axis_name)
-    given = problem(
+    problem = make_problem(
         *(x, w, labels),
         bias=bias,
         where=where,
@@ -218,9 +220,9 @@ def mean_softmax_cross_entropy(
         axis_name=axis_name,
     )
     if weights is not None:
-        rows = given.operands.x.shape[:-1]
-        weights = weights_like(weights, jnp.zeros(rows, given.operands.x.dtype), "the rows")
-        given = given.without(jnp.broadcast_to(jnp.sum(weights) == 0, rows))
-    if _engines.pick(engine, block_size, given.operands, axis_name) == "classes":
-        return losses.mean(_reduce.by_classes(given, block_size), weights)
-    return _reduce.mean_by_rows(given, weights, block_size)
+        rows = problem.operands.x.shape[:-1]
+        weights = weights_like(weights, jnp.zeros(rows, problem.operands.x.dtype), "the rows")
+        problem = problem.without(jnp.broadcast_to(jnp.sum(weights) == 0, rows))
+    if _engines.pick(engine, block_size, problem.operands, axis_name) == "classes":
+        return losses.mean(_reduce.by_classes(problem, block_size), weights)
+    return _reduce.mean_by_rows(problem, weights, block_size)

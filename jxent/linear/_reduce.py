@@ -13,23 +13,23 @@ from jxent.linear._arguments import Options, Problem, count
 from jxent.linear._classes import Operands, Plan, beside, masked_targets, together
 
 
-def by_classes(given: Problem, block_size: int | None) -> Array:
+def by_classes(problem: Problem, block_size: int | None) -> Array:
     """The losses of all rows `[...]` by the engine over classes."""
-    o, options, axis_name = given.operands, given.options, given.axis_name
+    o, options, axis_name = problem.operands, problem.options, problem.axis_name
     plan = Plan(_engines.class_block(block_size, o), axis_name, spread=options.label_smoothing is not None)
-    found = _classes.per_row(plan, given.together())
-    loss = found.losses[0]
+    sums = _classes.per_row(plan, problem.together())
+    loss = sums.losses[0]
     if options.label_smoothing is not None:
         kept = 1.0 - options.label_smoothing
-        # What has no weight contributes nothing, be it infinite.
+        # A loss of weight 0 contributes 0, even an infinite one.
         loss = kept * jnp.where((kept == 0.0) & jnp.isposinf(loss), 0.0, loss)
-        loss = loss + options.label_smoothing * _share(o, axis_name) * found.losses[1]
+        loss = loss + options.label_smoothing * _share(o, axis_name) * sums.losses[1]
     if options.z_loss is not None:
-        level = found.top + found.log_sum
+        level = sums.top + sums.log_sum
         loss = loss + options.z_loss * level * level
-    if given.in_range is not None:
-        # A factor, since a choice would have gradient 0.
-        loss = loss * jnp.where(given.in_range, 1.0, jnp.nan).astype(loss.dtype)
+    if problem.in_range is not None:
+        # A factor, since `where` would have gradient 0.
+        loss = loss * jnp.where(problem.in_range, 1.0, jnp.nan).astype(loss.dtype)
     return loss if o.idle is None else jnp.where(o.idle, 0.0, loss)
 
 
@@ -51,20 +51,20 @@ def _share(o: Operands, axis_name: str | None) -> Array:
     return (mass if axis_name is None else lax.psum(mass, axis_name)) / classes
 
 
-def by_rows(given: Problem, block_size: int | None) -> Array:
+def by_rows(problem: Problem, block_size: int | None) -> Array:
     """The losses of all rows `[...]` by the engine over rows."""
-    flat = _flat(given.operands)
-    found = _rows.losses(_program(flat, block_size), *together((flat, given.options), None))
-    return found.reshape(given.operands.x.shape[:-1])
+    flat = _flat(problem.operands)
+    loss = _rows.losses(_program(flat, block_size), *together((flat, problem.options), None))
+    return loss.reshape(problem.operands.x.shape[:-1])
 
 
-def mean_by_rows(given: Problem, weights: Array | None, block_size: int | None) -> Array:
+def mean_by_rows(problem: Problem, weights: Array | None, block_size: int | None) -> Array:
     """Σ g·loss/Σ g by the engine over rows."""
-    flat = _flat(given.operands)
+    flat = _flat(problem.operands)
     share = jnp.ones(flat.x.shape[0], flat.x.dtype) if weights is None else weights.reshape(-1)
     total = jnp.sum(share)
     share = jnp.where(total == 0, 0.0, share / jnp.where(total == 0, 1.0, total))
-    return _rows.total(_program(flat, block_size), *together((flat, given.options, share), None))
+    return _rows.total(_program(flat, block_size), *together((flat, problem.options, share), None))
 
 
 def _program(o: Operands, block_size: int | None) -> _rows.Program:
@@ -72,7 +72,7 @@ def _program(o: Operands, block_size: int | None) -> _rows.Program:
 
 
 def _flat(o: Operands) -> Operands:
-    """The rows along one axis."""
+    """The operands with the rows merged into one axis."""
     rows = o.x.shape[:-1]
 
     def flat(a: Array | None) -> Array | None:
@@ -86,16 +86,16 @@ def _flat(o: Operands) -> Operands:
 
 
 def _of_logits(z: Array, o: Operands, options: Options) -> Array:
-    """The losses of a block of rows whose logits are there, masked already."""
-    given: dict[str, Any] = {**options._asdict(), "class_weights": o.class_weights}
+    """The losses of a block of rows from its masked logits."""
+    keywords: dict[str, Any] = {**options._asdict(), "class_weights": o.class_weights}
     if o.targets is not None:
-        found = losses.softmax_cross_entropy(z, masked_targets(o.targets, o.where), **given)
+        loss = losses.softmax_cross_entropy(z, masked_targets(o.targets, o.where), **keywords)
     else:
         ids = cast("Array", o.labels)
-        # Any class serves an idle row, whose own label would make a NaN of the gradient 0.
+        # An idle row gets class 0: its own label might turn the gradient 0 into NaN.
         ids = ids if o.idle is None else jnp.where(o.idle, 0, ids)
-        found = losses.softmax_cross_entropy_with_integer_labels(z, ids, **given)
-    return found if o.idle is None else jnp.where(o.idle, 0.0, found)
+        loss = losses.softmax_cross_entropy_with_integer_labels(z, ids, **keywords)
+    return loss if o.idle is None else jnp.where(o.idle, 0.0, loss)
 
 
 def _transformable(o: Operands, options: Options) -> Array:

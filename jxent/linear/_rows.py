@@ -1,7 +1,7 @@
-"""The engine over blocks of rows: the gradient is formed while the block of logits is there.
+"""The engine over blocks of rows: loss and gradient are formed in one pass over each block of logits.
 
-It takes 6·N·D·V operations for loss and gradient where the other engine takes 8, and holds a block of rows of all
-classes. Its own derivative is that of the other engine, so that no transform is missing.
+It takes 6·N·D·V operations for loss and gradient where the engine over classes takes 8, and holds a block of rows of
+all classes. The derivative of its gradient is that of the engine over classes, so that every transform works.
 """
 
 import functools
@@ -22,7 +22,7 @@ RowLosses = Callable[[Array, Operands, Any], Array]
 
 
 class Program(NamedTuple):
-    """What picks the program: rows in a block, their losses from logits, and the losses by the other engine."""
+    """Static parameters: rows in a block, their losses from logits, and the losses by the engine over classes."""
 
     block: int
     losses: RowLosses
@@ -30,7 +30,7 @@ class Program(NamedTuple):
 
 
 class Gradient(NamedTuple):
-    """Σ g·loss, the losses `[N]`, and the gradient of the sum in what moves."""
+    """Σ g·loss, the losses `[N]`, and the gradient of the sum in the operands that have tangents."""
 
     total: Array
     losses: Array
@@ -49,7 +49,7 @@ def _cut(o: Operands, start: Array | int, size: int) -> Operands:
 
 
 def losses(program: Program, o: Operands, options: Any) -> Array:
-    """The losses of all rows `[N]`, a block of rows at a time, whose logits are formed again in the derivative."""
+    """The losses of all rows `[N]`, a block of rows at a time; the derivative recomputes the logits of each block."""
     narrow = o.w.dtype
 
     @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(3,))
@@ -58,7 +58,7 @@ def losses(program: Program, o: Operands, options: Any) -> Array:
         b = b._replace(w=b.w.astype(narrow))
         return program.losses(logits_of(b), b, options)
 
-    # Held in float32, in which its gradient is added up over the blocks.
+    # Stored in float32, the dtype in which its gradient is summed over the blocks.
     o = o._replace(w=o.w.astype(o.x.dtype))
     return over_blocks(program.block, o.x.shape[0], lambda start, size: ((), of(start, o, options, size)))[1]
 
@@ -74,13 +74,13 @@ def _total_jvp(program: Program, primals: Sequence[Any], tangents: Sequence[Any]
     (o, options, g), (do, doptions, dg) = primals, tangents
     moves = {name: getattr(do, name) for name in ("x", "w", "bias", "targets", "class_weights")} | {"options": doptions}
     moves = {name: move for name, move in moves.items() if _moving(move)}
-    found = _gradient(program, tuple(moves), o, options, g)
-    tangent = jnp.zeros_like(found.total) if is_symbolic_zero(dg) else jnp.sum(found.losses * dg)
+    gradient = _gradient(program, tuple(moves), o, options, g)
+    tangent = jnp.zeros_like(gradient.total) if is_symbolic_zero(dg) else jnp.sum(gradient.losses * dg)
     for name, move in moves.items():
-        for slope, part in zip(jax.tree.leaves(found.in_moving[name]), jax.tree.leaves(move), strict=True):
+        for slope, part in zip(jax.tree.leaves(gradient.in_moving[name]), jax.tree.leaves(move), strict=True):
             if not is_symbolic_zero(part):
                 tangent = tangent + jnp.sum(slope * part.astype(slope.dtype))
-    return found.total, tangent
+    return gradient.total, tangent
 
 
 def _moving(move: Any) -> bool:
@@ -88,7 +88,7 @@ def _moving(move: Any) -> bool:
 
 
 def _with(o: Operands, options: Any, moving: dict[str, Any]) -> tuple[Operands, Any]:
-    """The operands and options with those that move in place of theirs."""
+    """The operands and options, with the values in `moving` instead of their own."""
     fields = {name: value for name, value in moving.items() if name != "options"}
     return o._replace(**fields), moving.get("options", options)
 
@@ -123,8 +123,8 @@ def _gradient(program: Program, names: tuple[str, ...], o: Operands, options: An
         return sums, kept
 
     sums, kept = over_blocks(program.block, o.x.shape[0], of)
-    found = sums | kept
-    return Gradient(found["total"], found["losses"], {name: found[name] for name in names})
+    results = sums | kept
+    return Gradient(results["total"], results["losses"], {name: results[name] for name in names})
 
 
 def _product(a: Array, b: Array, axes: tuple[int, int], dtype: Any) -> Array:
@@ -136,16 +136,16 @@ def _product(a: Array, b: Array, axes: tuple[int, int], dtype: Any) -> Array:
 def _gradient_jvp(
     program: Program, names: tuple[str, ...], primals: Sequence[Any], tangents: Sequence[Any]
 ) -> tuple[Gradient, Gradient]:
-    """The derivative of the gradient is that of the other engine."""
+    """The derivative of the gradient, by the engine over classes."""
     o, options, g = primals
 
     def again(o: Operands, options: Any, g: Array) -> Gradient:
         def of(moving: dict[str, Any]) -> tuple[Array, Array]:
-            found = program.transformable(*_with(o, options, moving))
-            return jnp.sum(g * found), found
+            loss = program.transformable(*_with(o, options, moving))
+            return jnp.sum(g * loss), loss
 
-        value, pull, found = jax.vjp(of, _of(o, options, names), has_aux=True)
+        value, pull, loss = jax.vjp(of, _of(o, options, names), has_aux=True)
         in_moving = jax.tree.map(lambda a: a.astype(value.dtype), pull(jnp.ones_like(value))[0])
-        return Gradient(value, found, in_moving)
+        return Gradient(value, loss, in_moving)
 
     return _gradient(program, names, o, options, g), jax.jvp(again, primals, tangents)[1]

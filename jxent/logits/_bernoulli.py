@@ -66,8 +66,8 @@ def binary_cross_entropy(zp: LogOdds, zq: LogOdds, *, base: float | None = None)
     """Cross-entropy −[p·log q + (1 − p)·log(1 − q)] of Bernoulli variables with logits zp and zq.
 
     Args:
-        zp: logits `[...]` of what happens.
-        zq: logits `[...]` of what is predicted. A scalar may stand beside any array; otherwise the
+        zp: logits `[...]` of the outcome.
+        zq: predicted logits `[...]` of the outcome. A scalar may stand beside any array; otherwise the
             ranks match and axes of size 1 broadcast.
 
     Returns:

@@ -3,7 +3,7 @@
 from jaxtyping import Array, Float
 
 from jxent._adapter import LOGITS
-from jxent._checks import Axis, Logits, Mask, public
+from jxent._checks import Axis, Logits, Mask, MeshAxis, public
 from jxent._numerics import distances, renyi
 
 __all__ = [
@@ -23,6 +23,7 @@ def total_variation(
     axis: Axis = -1,
     where: Mask | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Total variation distance ½ Σ |p − q|, from logits: the most by which the probability of an event can differ.
 
@@ -40,7 +41,9 @@ def total_variation(
 
     Reference: D. A. Levin, Y. Peres and E. L. Wilmer, Markov Chains and Mixing Times (2009), section 4.1.
     """
-    return LOGITS.measure(distances.TOTAL_VARIATION, zp, zq, axis=axis, where=where, keepdims=keepdims)
+    return LOGITS.measure(
+        distances.TOTAL_VARIATION, zp, zq, axis=axis, where=where, keepdims=keepdims, axis_name=axis_name
+    )
 
 
 @public
@@ -51,6 +54,7 @@ def triangular_discrimination(
     axis: Axis = -1,
     where: Mask | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Triangular discrimination Σ (p − q)²/(p + q) of softmax(zp) and softmax(zq), a number without a unit.
 
@@ -71,7 +75,7 @@ def triangular_discrimination(
     Reference: F. Topsøe, Some inequalities for information divergence and related measures of discrimination, IEEE
     Transactions on Information Theory 46 (2000).
     """
-    return LOGITS.measure(distances.TRIANGULAR, zp, zq, axis=axis, where=where, keepdims=keepdims)
+    return LOGITS.measure(distances.TRIANGULAR, zp, zq, axis=axis, where=where, keepdims=keepdims, axis_name=axis_name)
 
 
 @public
@@ -82,6 +86,7 @@ def hellinger_distance(
     axis: Axis = -1,
     where: Mask | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Hellinger distance √(½ Σ (√p − √q)²), from logits, a number without a unit.
 
@@ -101,7 +106,7 @@ def hellinger_distance(
     Reference: A. L. Gibbs and F. E. Su, On choosing and bounding probability metrics, International Statistical
     Review 70 (2002).
     """
-    return LOGITS.measure(renyi.hellinger, zp, zq, axis=axis, where=where, keepdims=keepdims)
+    return LOGITS.measure(renyi.hellinger, zp, zq, axis=axis, where=where, keepdims=keepdims, axis_name=axis_name)
 
 
 @public
@@ -112,11 +117,12 @@ def chi_squared_divergence(
     axis: Axis = -1,
     where: Mask | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Pearson's χ² divergence Σ (p − q)²/q, from logits, a number without a unit.
 
     Returns:
-        `[...]`, at least 0, and exactly 0 for equal inputs; expected counts are q in the test of the same name.
+        `[...]`, at least 0, and exactly 0 for equal inputs; in the test of the same name, q are the expected counts.
 
     Edge cases: a class that is −inf in zp contributes q; one that is −inf in zq alone gives +inf; so does a value
     beyond the range of the dtype; a row of only −inf on either side gives NaN.
@@ -131,7 +137,7 @@ def chi_squared_divergence(
     Reference: K. Pearson, On the criterion that a given system of deviations is such that it can be reasonably
     supposed to have arisen from random sampling, Philosophical Magazine 50 (1900).
     """
-    return LOGITS.measure(distances.CHI_SQUARED, zp, zq, axis=axis, where=where, keepdims=keepdims)
+    return LOGITS.measure(distances.CHI_SQUARED, zp, zq, axis=axis, where=where, keepdims=keepdims, axis_name=axis_name)
 
 
 @public
@@ -146,8 +152,8 @@ def bhattacharyya_distance(
 ) -> Float[Array, "..."]:
     """Bhattacharyya distance −log Σ √(pq), from logits, in nats (or units of `base`).
 
-    Evaluated as −log(1 − H²) with H the Hellinger distance, the same for distributions, and by the logarithm of Σ
-    √(pq) itself where H² is above ½.
+    Evaluated as −log(1 − H²) with H the Hellinger distance, which is the same for distributions; where H² is above
+    ½, by the logarithm of Σ √(pq) itself.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs; half the Rényi divergence of order ½.

@@ -3,7 +3,7 @@
 from jaxtyping import Array, Float
 
 from jxent._adapter import LOGITS
-from jxent._checks import Axis, Logits, Mask, UnitInterval, public
+from jxent._checks import Axis, Logits, Mask, MeshAxis, UnitInterval, public
 from jxent._numerics import kernels
 from jxent._numerics.primitives import safe_sqrt
 
@@ -19,10 +19,11 @@ def kl_divergence(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Kullback–Leibler divergence KL(p‖q) = Σ p·log(p/q) of softmax(zq) from softmax(zp), in nats.
 
-    Mind the order: zp first, the distribution that the mean is taken under.
+    The order matters: zp, the distribution of the mean, comes first.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs.
@@ -40,7 +41,9 @@ def kl_divergence(
     Reference: S. Kullback and R. A. Leibler, On information and sufficiency, Annals of Mathematical
     Statistics 22 (1951).
     """
-    return LOGITS.measure(kernels.KL_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(
+        kernels.KL_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims, axis_name=axis_name
+    )
 
 
 @public
@@ -52,6 +55,7 @@ def jeffreys_divergence(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Jeffreys divergence KL(p‖q) + KL(q‖p) = Σ (p − q)·log(p/q) from logits, in nats.
 
@@ -72,7 +76,9 @@ def jeffreys_divergence(
     Reference: H. Jeffreys, An invariant form for the prior probability in estimation problems,
     Proceedings of the Royal Society A 186 (1946).
     """
-    return LOGITS.measure(kernels.JEFFREYS_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(
+        kernels.JEFFREYS_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims, axis_name=axis_name
+    )
 
 
 @public
@@ -85,6 +91,7 @@ def jensen_shannon_divergence(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Jensen–Shannon divergence w·KL(p‖m) + (1 − w)·KL(q‖m) with m = w·p + (1 − w)·q, from logits.
 
@@ -104,7 +111,15 @@ def jensen_shannon_divergence(
     Theory 37 (1991), eq. 4.1.
     """
     return LOGITS.measure(
-        kernels.JENSEN_SHANNON, zp, zq, theta=(weight,), axis=axis, where=where, base=base, keepdims=keepdims
+        kernels.JENSEN_SHANNON,
+        zp,
+        zq,
+        theta=(weight,),
+        axis=axis,
+        where=where,
+        base=base,
+        keepdims=keepdims,
+        axis_name=axis_name,
     )
 
 
@@ -118,6 +133,7 @@ def jensen_shannon_distance(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Jensen–Shannon distance, the square root of the divergence; from logits; a metric at weight 1/2.
 
@@ -143,6 +159,14 @@ def jensen_shannon_distance(
     """
     return safe_sqrt(
         LOGITS.measure(
-            kernels.JENSEN_SHANNON, zp, zq, theta=(weight,), axis=axis, where=where, base=base, keepdims=keepdims
+            kernels.JENSEN_SHANNON,
+            zp,
+            zq,
+            theta=(weight,),
+            axis=axis,
+            where=where,
+            base=base,
+            keepdims=keepdims,
+            axis_name=axis_name,
         )
     )

@@ -85,8 +85,8 @@ def natural_gradient(
     """Natural gradient F⁺·g in the logits: the gradient measured by the Fisher information F.
 
     F is singular along the shift of a row, which changes no distribution. The step of least norm is g/p less its
-    mean over the possible classes, for a g that sums to 0 as every gradient of a function of p does; any other is
-    first made to.
+    mean over the possible classes, for a g that sums to 0, as every gradient of a function of p does. The mean of
+    any other g is subtracted first.
 
     Args:
         gradient: gradients `[..., K]` in the logits, one per row.
@@ -111,7 +111,7 @@ def natural_gradient(
 
 
 def _with_vector(function: Callable[[Array, Array], Array], name: str, z: Numbers, v: Numbers, axis: int) -> Array:
-    """A linear function of vectors that stand beside the logits."""
+    """Apply a function of logits and of vectors with the same axes."""
     first, second, axes = match_rows(("z", name), as_float("z", z), as_float(name, v), axis)
     moved = function(jnp.moveaxis(first, axes[0], -1), jnp.moveaxis(second, axes[0], -1))
     return jnp.moveaxis(moved, -1, axes[0])

@@ -1,10 +1,10 @@
-"""Probabilities from logits, and information and uncertainty of them."""
+"""Probabilities from logits, and measures of their information and uncertainty."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jxent._adapter import LOGITS
-from jxent._checks import Axis, Logits, Mask, log_base_factor, participation, public
+from jxent._checks import Axis, Logits, Mask, MeshAxis, log_base_factor, participation, public
 from jxent._numerics import kernels
 from jxent._numerics import softmax as sm
 
@@ -12,7 +12,13 @@ __all__ = ["cross_entropy", "entropy", "log_probabilities", "perplexity", "proba
 
 
 @public
-def log_probabilities(z: Logits, *, axis: Axis = -1, where: Mask | None = None) -> Float[Array, "..."]:
+def log_probabilities(
+    z: Logits,
+    *,
+    axis: Axis = -1,
+    where: Mask | None = None,
+    axis_name: MeshAxis | None = None,
+) -> Float[Array, "..."]:
     """Log-softmax log p = z − log Σ exp z, in nats, accurate in the tail of a certain class too.
 
     Args:
@@ -33,13 +39,19 @@ def log_probabilities(z: Logits, *, axis: Axis = -1, where: Mask | None = None) 
 
     Reference: I. Goodfellow, Y. Bengio and A. Courville, Deep Learning (2016), section 4.1.
     """
-    (array,), axes, part = LOGITS.operands([z], axis, where)
+    (array,), axes, part = LOGITS.operands([z], axis, where, axis_name)
     result = sm.log_softmax(array, axes)
     return result if part is None else jnp.where(part, result, -jnp.inf)
 
 
 @public
-def probabilities(z: Logits, *, axis: Axis = -1, where: Mask | None = None) -> Float[Array, "..."]:
+def probabilities(
+    z: Logits,
+    *,
+    axis: Axis = -1,
+    where: Mask | None = None,
+    axis_name: MeshAxis | None = None,
+) -> Float[Array, "..."]:
     """Softmax p = exp z / Σ exp z, relatively accurate for every class.
 
     Args:
@@ -61,14 +73,19 @@ def probabilities(z: Logits, *, axis: Axis = -1, where: Mask | None = None) -> F
     Reference: J. S. Bridle, Probabilistic interpretation of feedforward classification network outputs
     (1990).
     """
-    (array,), axes, part = LOGITS.operands([z], axis, where)
+    (array,), axes, part = LOGITS.operands([z], axis, where, axis_name)
     result = sm.softmax(array, axes)
     return result if part is None else jnp.where(part, result, 0.0)
 
 
 @public
 def self_information(
-    z: Logits, *, axis: Axis = -1, where: Mask | None = None, base: float | None = None
+    z: Logits,
+    *,
+    axis: Axis = -1,
+    where: Mask | None = None,
+    base: float | None = None,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Surprise −log softmax(z) of every class, in nats (or units of `base`).
 
@@ -90,7 +107,7 @@ def self_information(
     Reference: C. E. Shannon, A Mathematical Theory of Communication, Bell System Technical Journal 27
     (1948).
     """
-    (array,), axes, _ = LOGITS.operands([z], axis, where)
+    (array,), axes, _ = LOGITS.operands([z], axis, where, axis_name)
     result = (0.0 - sm.log_softmax(array, axes)) * log_base_factor(base)
     mask = participation(where, array)
     return result if mask is None else jnp.where(mask, result, 0.0)
@@ -104,6 +121,7 @@ def entropy(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Shannon entropy −Σ p·log p of p = softmax(z), in nats (or units of `base`).
 
@@ -121,7 +139,7 @@ def entropy(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.1.
     """
-    return LOGITS.measure(kernels.ENTROPY, z, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(kernels.ENTROPY, z, axis=axis, where=where, base=base, keepdims=keepdims, axis_name=axis_name)
 
 
 @public
@@ -132,11 +150,12 @@ def perplexity(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Perplexity exp H of p = softmax(z), the number of equally likely classes, without a unit.
 
     Args:
-        base: checked as elsewhere, but b^(H in base b) is the same number for every base b.
+        base: validated, but without effect: b^(H in base b) is the same number for every base b.
 
     Returns:
         `[...]`, from 1 for a certain class to K for equal logits.
@@ -154,7 +173,7 @@ def perplexity(
     Journal of the Acoustical Society of America 62 (1977).
     """
     log_base_factor(base)
-    return jnp.exp(LOGITS.measure(kernels.ENTROPY, z, axis=axis, where=where, keepdims=keepdims))
+    return jnp.exp(LOGITS.measure(kernels.ENTROPY, z, axis=axis, where=where, keepdims=keepdims, axis_name=axis_name))
 
 
 @public
@@ -166,11 +185,12 @@ def cross_entropy(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Cross-entropy −Σ p·log q of p = softmax(zp) and q = softmax(zq), in nats (or units of `base`).
 
     Args:
-        zp: logits `[..., K]` of the distribution that the mean is taken under.
+        zp: logits `[..., K]` of the distribution of the mean.
         zq: logits `[..., K]` of the prediction; same rank, batch axes of size 1 broadcast.
         where: boolean mask of the classes that take part; the others count as −inf on both sides.
 
@@ -190,4 +210,6 @@ def cross_entropy(
     Reference: I. J. Good, Some terminology and notation in information theory, Proceedings of the IEE C
     103 (1956).
     """
-    return LOGITS.measure(kernels.CROSS_ENTROPY, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims)
+    return LOGITS.measure(
+        kernels.CROSS_ENTROPY, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims, axis_name=axis_name
+    )

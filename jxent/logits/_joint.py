@@ -34,7 +34,7 @@ def joint_entropy(
 
     Edge cases: an empty cell contributes 0. A table of only −inf gives NaN.
 
-    Gradient: −(log P + 1) are the slopes s in P; in the logits P(s − Σ P·s), finite everywhere.
+    Gradient: P(s − Σ P·s) for the slopes s in P, finite everywhere; s = −(log P + 1).
 
     Example:
         >>> import jax.numpy as jnp
@@ -67,7 +67,7 @@ def conditional_entropy(
 
     Edge cases: empty cells and empty rows contribute 0. A table of only −inf gives NaN.
 
-    Gradient: log(P(given)/P) are the slopes s in P; in the logits P(s − Σ P·s), finite everywhere.
+    Gradient: P(s − Σ P·s) for the slopes s in P, finite everywhere; s = log(P(given)/P).
 
     Example:
         >>> import jax.numpy as jnp
@@ -98,12 +98,12 @@ def mutual_information(
     entropies. To leave a variable of a table out, take `marginal` first.
 
     Returns:
-        `[...]`, at least 0; of a product table 0, or the square of its rounding.
+        `[...]`, at least 0; for a product table 0, or the square of its rounding.
 
     Edge cases: an empty cell contributes the product of its margins to the form above, 0 to the measure; with an
     empty mask 0. A table of only −inf gives NaN.
 
-    Gradient: log(P/(Pₓ·Pᵧ)) are the slopes s in P; in the logits P(s − Σ P·s), finite everywhere.
+    Gradient: P(s − Σ P·s) for the slopes s in P, finite everywhere; s = log(P/(Pₓ·Pᵧ)).
 
     Example:
         >>> import jax.numpy as jnp
@@ -130,17 +130,16 @@ def normalized_mutual_information(
 
     For the arithmetic mean 2·I(X;Y)/(H(X) + H(Y)).
 
-    Scikit-learn's score of two clusterings, of their joint table. To leave a variable of a table out, take
-    `marginal` first.
+    Applied to the joint table of two clusterings, it is scikit-learn's score. To leave a variable of a table out,
+    take `marginal` first.
 
     Returns:
         `[...]`, from 0 to 1.
 
-    Edge cases: 0, with gradient 0, where the normaliser is 0: a constant shares nothing. A table of only −inf gives
+    Edge cases: 0, with gradient 0, where the normaliser is 0, as for constant variables. A table of only −inf gives
     NaN.
 
-    Gradient: (∇I − NMI·∇N)/N for the normaliser N are the slopes s in P; in the logits P(s − Σ P·s), finite
-    everywhere.
+    Gradient: P(s − Σ P·s) for the slopes s in P, finite everywhere; s = (∇I − NMI·∇N)/N for the normaliser N.
 
     Example:
         >>> import jax.numpy as jnp
@@ -174,7 +173,7 @@ def variation_of_information(
 
     Edge cases: empty cells, rows and columns contribute 0. A table of only −inf gives NaN.
 
-    Gradient: log(Pₓ/P) + log(Pᵧ/P) are the slopes s in P; in the logits P(s − Σ P·s), finite everywhere.
+    Gradient: P(s − Σ P·s) for the slopes s in P, finite everywhere; s = log(Pₓ/P) + log(Pᵧ/P).
 
     Example:
         >>> import jax.numpy as jnp
@@ -211,7 +210,7 @@ def conditional_mutual_information(
 
     Edge cases: empty cells and impossible values of Z contribute 0. A table of only −inf gives NaN.
 
-    Gradient: log(P·P_z/(P_xz·P_yz)) are the slopes s in P; in the logits P(s − Σ P·s), finite everywhere.
+    Gradient: P(s − Σ P·s) for the slopes s in P, finite everywhere; s = log(P·P_z/(P_xz·P_yz)).
 
     Example:
         >>> import jax.numpy as jnp

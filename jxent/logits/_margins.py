@@ -19,7 +19,7 @@ def marginal(
     table: Axis | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
-    """Log-probabilities of the named variables, whatever the others.
+    """Log-probabilities of the named variables, summed over the others.
 
     log P(s) = log Σ exp z over the cells with s, less the log Σ exp z of the whole table.
 
@@ -63,7 +63,7 @@ def conditional(
     log P(of | given) = log P(of, given) − log P(given).
 
     Args:
-        of: the axis, or tuple of axes, of the variable that is asked for.
+        of: the axis, or tuple of axes, of the variable whose conditional distribution is computed.
 
     Returns:
         An array of the shape of the table that is normalised over the axes of `of` for every value of `given`.
@@ -81,5 +81,5 @@ def conditional(
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.2.
     """
     table = as_float("z", z)
-    asked, _ = table_variables("z", table, of=of, given=given)
-    return sm.log_softmax(table, asked)
+    of_axes, _ = table_variables("z", table, of=of, given=given)
+    return sm.log_softmax(table, of_axes)

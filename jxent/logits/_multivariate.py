@@ -30,7 +30,7 @@ def total_correlation(
 
     Edge cases: as for `mutual_information`. A table of only −inf gives NaN.
 
-    Gradient: log(P/∏ Pᵢ) are the slopes s in P; in the logits P(s − Σ P·s), finite everywhere.
+    Gradient: P(s − Σ P·s) for the slopes s in P, finite everywhere; s = log(P/∏ Pᵢ).
 
     Example:
         >>> import jax.numpy as jnp
@@ -64,8 +64,8 @@ def dual_total_correlation(
 
     Edge cases: empty cells contribute 0. A table of only −inf gives NaN.
 
-    Gradient: (n − 1)·log P − Σ log P₋ᵢ, P₋ᵢ the margin of all but Xᵢ are the slopes s in P; in the logits P(s − Σ
-    P·s), finite everywhere.
+    Gradient: P(s − Σ P·s) for the slopes s in P, finite everywhere; s = (n − 1)·log P − Σ log P₋ᵢ, P₋ᵢ the margin of
+    all but Xᵢ.
 
     Example:
         >>> import jax.numpy as jnp
@@ -99,8 +99,7 @@ def o_information(
 
     Edge cases: as for its two terms. A table of only −inf gives NaN.
 
-    Gradient: (2 − n)·log P − Σ log Pᵢ + Σ log P₋ᵢ are the slopes s in P; in the logits P(s − Σ P·s), finite
-    everywhere.
+    Gradient: P(s − Σ P·s) for the slopes s in P, finite everywhere; s = (2 − n)·log P − Σ log Pᵢ + Σ log P₋ᵢ.
 
     Example:
         >>> import jax.numpy as jnp
@@ -136,8 +135,8 @@ def co_information(
 
     Edge cases: empty cells contribute 0. A table of only −inf gives NaN.
 
-    Gradient: Σ (−1)^|T|·log P_T over all subsets T but the empty one are the slopes s in P; in the logits P(s − Σ
-    P·s), finite everywhere.
+    Gradient: P(s − Σ P·s) for the slopes s in P, finite everywhere; s = Σ (−1)^|T|·log P_T over all subsets T but the
+    empty one.
 
     Example:
         >>> import jax.numpy as jnp
@@ -169,9 +168,7 @@ def interaction_information(
 ) -> Float[Array, "..."]:
     """Interaction information, (−1)ⁿ times the co-information of n variables, from logits, in nats.
 
-    Of three variables I(X;Y|Z) − I(X;Y), with McGill's sign.
-
-    McGill's sign: for three variables I(X; Y | Z) − I(X; Y), positive for synergy. To leave a variable of a table
+    With McGill's sign: for three variables I(X; Y | Z) − I(X; Y), positive for synergy. To leave a variable of a table
     out, take `marginal` first.
 
     Returns:
@@ -179,8 +176,7 @@ def interaction_information(
 
     Edge cases: as for `co_information`. A table of only −inf gives NaN.
 
-    Gradient: (−1)ⁿ times that of `co_information` are the slopes s in P; in the logits P(s − Σ P·s), finite
-    everywhere.
+    Gradient: (−1)ⁿ times that of `co_information`, finite everywhere.
 
     Example:
         >>> import jax.numpy as jnp

@@ -140,7 +140,7 @@ def alpha_divergence(
     Edge cases: with β = (1 − α)/2 and γ = (1 + α)/2, a class that is −inf in zp alone contributes q/β, and +inf for
     α ≥ 1; one that is −inf in zq alone p/γ, and +inf for α ≤ −1. A row of only −inf gives NaN.
 
-    Error: a few units of roundoff; where |log value| is larger than that, half of it in units, as of any power.
+    Error: a few units of roundoff, or ½·|log value| units where that is more, as for any power.
 
     Gradient: with r = p^β q^γ, (p·Σr − r)/γ in zp and (q·Σr − r)/β in zq, both 0 at p = q and finite everywhere.
 

@@ -34,7 +34,7 @@ def pairwise_cross_entropy(
 
     Edge cases: as for `cross_entropy`.
 
-    Gradient: that of `cross_entropy`, summed over the pairs a row takes part in.
+    Gradient: that of `cross_entropy`, summed over all pairs with the row.
 
     Example:
         >>> from jxent import logits
@@ -59,8 +59,8 @@ def pairwise_kl_divergence(
 
     Entry (i, j) is Σₖ pᵢₖ·log(pᵢₖ/qⱼₖ) of p = softmax(zp) and q = softmax(zq).
 
-    A product of matrices, and where rows are so close that it would cancel, on the diagonal of `(p, p)` above all,
-    those pairs by themselves: no `[N, M, K]` array exists.
+    Computed as a product of matrices. Pairs of rows so close that it would cancel, above all on the diagonal of
+    `(p, p)`, are computed separately. No `[N, M, K]` array exists.
 
     Args:
         zp: logits `[N, K]`.
@@ -71,7 +71,7 @@ def pairwise_kl_divergence(
 
     Edge cases: as for `kl_divergence`.
 
-    Gradient: that of `kl_divergence`, summed over the pairs a row takes part in; at equal rows 0 to rounding.
+    Gradient: that of `kl_divergence`, summed over all pairs with the row; at equal rows 0 to rounding.
 
     Example:
         >>> from jxent import logits
@@ -97,7 +97,7 @@ def pairwise_jensen_shannon_divergence(
 
     Entry (i, j) is w·KL(pᵢ‖m) + (1 − w)·KL(qⱼ‖m) with m = w·pᵢ + (1 − w)·qⱼ and w the weight.
 
-    Evaluated block by block of the second rows: no `[N, M, K]` array exists, in the gradient neither.
+    Evaluated in blocks of the second rows: no `[N, M, K]` array exists, not even in the gradient.
 
     Args:
         zp: logits `[N, K]`.
@@ -108,7 +108,7 @@ def pairwise_jensen_shannon_divergence(
 
     Edge cases: as for `jensen_shannon_divergence`.
 
-    Gradient: that of `jensen_shannon_divergence`, summed over the pairs a row takes part in.
+    Gradient: that of `jensen_shannon_divergence`, summed over all pairs with the row.
 
     Example:
         >>> from jxent import logits

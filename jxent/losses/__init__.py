@@ -1,7 +1,7 @@
 """Losses of predictions and labels, in optax's order `(predictions, targets)`, reduced over classes only.
 
 A softmax loss on `[..., K]` returns `[...]`; the elementwise losses keep the shape of their inputs;
-`mean` is the average that is safe when nothing takes part.
+`mean` is the average that is 0, not NaN, when nothing takes part.
 """
 
 from jxent.losses._elementwise import (

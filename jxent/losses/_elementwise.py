@@ -90,9 +90,9 @@ def focal_loss(
     alpha: UnitInterval | None = None,
     where: Mask | None = None,
 ) -> Float[Array, "..."]:
-    """Focal loss (1 − pₜ)^γ·BCE of a logit, elementwise, in nats: a cross-entropy that looks away from easy cases.
+    """Focal loss (1 − pₜ)^γ·BCE of a logit, elementwise, in nats: a cross-entropy that down-weights easy cases.
 
-    BCE is −[t·log σ(z) + (1 − t)·log(1 − σ(z))] and pₜ = t·σ(z) + (1 − t)·(1 − σ(z)), the probability given to the
+    BCE is −[t·log σ(z) + (1 − t)·log(1 − σ(z))] and pₜ = t·σ(z) + (1 − t)·(1 − σ(z)), the probability of the
     outcome. With `alpha` it is multiplied by α·t + (1 − α)(1 − t).
 
     Args:
@@ -198,7 +198,7 @@ def huber_loss(
         predictions: `[...]`.
         targets: `[...]`. A scalar may stand beside any array; otherwise the ranks match and axes of
             size 1 broadcast.
-        delta: δ > 0, a scalar, where the square goes over into a line; traced and differentiable. δ = 1
+        delta: δ > 0, a scalar, where the square turns into a line; traced and differentiable. δ = 1
             is the robust loss |e| − ½ beyond 1.
         where: boolean mask of the elements that take part; the others give 0 and gradient 0.
 
@@ -223,7 +223,7 @@ def huber_loss(
     bound = jnp.asarray(delta, size.dtype)
     within = size <= bound
     inner = jnp.where(within, error, 0.0)
-    # Neither δ nor the error is infinite where the other form is taken: ∞ − ∞ has no slope.
+    # In the unused branch δ and the error are replaced by 0: the slope of ∞ − ∞ would be NaN.
     outer, slope = jnp.where(within, 0.0, size), jnp.where(within, 0.0, bound)
     return _keep(jnp.where(within, 0.5 * inner * inner, slope * (outer - 0.5 * slope)), mask)
 

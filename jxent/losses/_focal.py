@@ -11,6 +11,7 @@ from jxent._checks import (
     Labels,
     Logits,
     Mask,
+    MeshAxis,
     NonNegative,
     Probabilities,
     Weights,
@@ -21,6 +22,7 @@ from jxent._checks import (
 )
 from jxent._numerics import softmax as sm
 from jxent._numerics.classification import focused
+from jxent._numerics.compiler import any_over, sum_over
 from jxent._numerics.logarithm import tiny
 from jxent.losses._softmax import beside_targets, softmax_cross_entropy_with_integer_labels
 
@@ -34,6 +36,7 @@ def softmax_focal_loss(
     axis: Axis = -1,
     where: Mask | None = None,
     class_weights: Weights | None = None,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Focal loss Σ w·t·(1 − p)^γ·(−log p) per row, p = softmax(z), in nats: easy classes count less.
 
@@ -57,7 +60,7 @@ def softmax_focal_loss(
 
     Reference: T.-Y. Lin et al., Focal loss for dense object detection (2017), eq. 4.
     """
-    z, t, axes = beside_targets(logits, targets, axis)
+    z, t, axes = beside_targets(logits, targets, axis, axis_name)
     mask = participation(where, z)
     z, part = masked(z, mask, axes)
     weights = weights_of_classes(class_weights, z, axes)
@@ -68,8 +71,8 @@ def softmax_focal_loss(
     bound = -float(np.log(tiny(z.dtype)))
     terms = t * focused(jnp.where(impossible, bound, surprise), parameter("gamma", gamma, z))
     # A constant, so that the slopes in the targets stay finite.
-    infinite = jnp.where(jnp.any(impossible & (t > 0.0), axis=axes), jnp.inf, 0.0)
-    return finish(jnp.sum(terms, axis=axes) + infinite, part, axes, keepdims=False, base=None)
+    infinite = jnp.where(jnp.squeeze(any_over(impossible & (t > 0.0), axes), axes), jnp.inf, 0.0)
+    return finish(sum_over(terms, axes) + infinite, part, axes, keepdims=False, base=None)
 
 
 @public
@@ -81,6 +84,7 @@ def softmax_focal_loss_with_integer_labels(
     axis: Axis = -1,
     where: Mask | None = None,
     ignore_label: IgnoreLabel | None = None,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Focal loss (1 − p)^γ·(−log p) per row, p = softmax(z)[label], in nats; no one-hot array is made.
 
@@ -104,5 +108,7 @@ def softmax_focal_loss_with_integer_labels(
 
     Reference: T.-Y. Lin et al., Focal loss for dense object detection (2017), eq. 4.
     """
-    loss = softmax_cross_entropy_with_integer_labels(logits, labels, axis=axis, where=where, ignore_label=ignore_label)
+    loss = softmax_cross_entropy_with_integer_labels(
+        logits, labels, axis=axis, where=where, ignore_label=ignore_label, axis_name=axis_name
+    )
     return focused(loss, parameter("gamma", gamma, loss))

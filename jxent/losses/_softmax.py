@@ -1,18 +1,21 @@
 """Softmax cross-entropy with a distribution per row, or with one class id per row, and its divergence form."""
 
 import functools
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
-from jxent._adapter import finish, masked
+from jxent._adapter import along, finish, masked
 from jxent._checks import (
     Axis,
     IgnoreLabel,
     Labels,
     Logits,
     Mask,
+    MeshAxis,
     NonNegative,
     Numbers,
     Probabilities,
@@ -29,11 +32,13 @@ from jxent._checks import (
     rows_beside,
     weights_of_classes,
 )
-from jxent._numerics.classification import SoftmaxLoss, label_loss, of_labels, target_divergence, target_loss
-from jxent._numerics.compiler import recompute
+from jxent._numerics.classification import SoftmaxLoss, class_ids, label_loss, of_labels, target_divergence, target_loss
+from jxent._numerics.compiler import any_over, barrier_copy, sum_over
 
 
-def beside_targets(logits: Numbers, targets: Numbers, axis: Axis) -> tuple[Array, Array, tuple[int, ...]]:
+def beside_targets(
+    logits: Numbers, targets: Numbers, axis: Axis, axis_name: str | None
+) -> tuple[Array, Array, tuple[int, ...]]:
     """Logits and a distribution per row, of one shape and dtype, and the axes of the classes."""
     z, t = as_float("logits", logits), jnp.asarray(targets)
     if jnp.issubdtype(t.dtype, jnp.integer) and t.ndim == z.ndim - 1:
@@ -41,13 +46,14 @@ def beside_targets(logits: Numbers, targets: Numbers, axis: Axis) -> tuple[Array
             f"`targets` has dtype {t.dtype} and shape {t.shape} beside `logits` {z.shape}: class ids go to "
             f"softmax_cross_entropy_with_integer_labels; expected a distribution per row, {z.shape}"
         )
-    return match_rows(("logits", "targets"), z, as_float("targets", t), axis)
+    z, t, axes = match_rows(("logits", "targets"), z, as_float("targets", t), axis)
+    return z, t, along(axes, axis_name)
 
 
 def smoothed(targets: Array, possible: Array, smoothing: Array, axes: tuple[int, ...]) -> Array:
     """(1 − ε)·t + ε·Σt/K over the K classes that are possible."""
-    count = jnp.sum(possible.astype(targets.dtype), axis=axes, keepdims=True)
-    share = jnp.sum(targets, axis=axes, keepdims=True) / jnp.maximum(count, 1.0)
+    count = sum_over(possible.astype(targets.dtype), axes, keepdims=True)
+    share = sum_over(targets, axes, keepdims=True) / jnp.maximum(count, 1.0)
     return (1.0 - smoothing) * targets + jnp.where(possible, smoothing * share, 0.0)
 
 
@@ -61,12 +67,13 @@ def softmax_cross_entropy(
     label_smoothing: UnitInterval | None = None,
     class_weights: Weights | None = None,
     z_loss: NonNegative | None = None,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Softmax cross-entropy −Σ w·t·log softmax(z) per row, in nats.
 
     Args:
         targets: `[..., K]`, one-hot or soft labels; same rank, batch axes of size 1 broadcast. They are
-            taken as they are: weights that do not sum to 1 scale the loss.
+            not normalised: weights that do not sum to 1 scale the loss.
         axis: the axis of the classes, or a tuple of axes.
         label_smoothing: ε in [0, 1], a traced scalar: t becomes (1 − ε)·t + ε·Σt/K, with K the number of classes
             that take part and are not at −inf; the others get nothing.
@@ -91,9 +98,9 @@ def softmax_cross_entropy(
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.108; label smoothing: C. Szegedy
     et al., Rethinking the Inception architecture (2016), section 7.
     """
-    z, t, axes = beside_targets(logits, targets, axis)
+    z, t, axes = beside_targets(logits, targets, axis, axis_name)
     mask = participation(where, z)
-    z, some = masked(z, mask, axes)
+    z, part = masked(z, mask, axes)
     if mask is not None:
         t = jnp.where(mask, t, 0.0)
     if label_smoothing is not None:
@@ -104,7 +111,7 @@ def softmax_cross_entropy(
     if z_loss is not None:
         level = parts.shift + parts.log_sum
         loss = loss + parameter("z_loss", z_loss, z) * level * level
-    return finish(jnp.squeeze(loss, axes), some, axes, keepdims=False, base=None)
+    return finish(jnp.squeeze(loss, axes), part, axes, keepdims=False, base=None)
 
 
 @public
@@ -118,6 +125,7 @@ def softmax_cross_entropy_with_integer_labels(
     label_smoothing: UnitInterval | None = None,
     class_weights: Weights | None = None,
     z_loss: NonNegative | None = None,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Softmax cross-entropy −w·log softmax(z)[label] per row, in nats; no one-hot array is made.
 
@@ -152,8 +160,12 @@ def softmax_cross_entropy_with_integer_labels(
         raise TypeError(f"axis={axis!r} must be one int: a class id names a place along one axis")
     (ax,) = category_axes("logits", z, axis)
     ids = class_labels(labels, rows_beside(z, ax), f"`logits` {z.shape}", soft="use softmax_cross_entropy")
+    if axis_name is not None:
+        ignored = ignored_rows(labels, ignore_label)
+        options = {"where": where, "label_smoothing": label_smoothing, "class_weights": class_weights, "z_loss": z_loss}
+        return _of_sharded_classes(z, ids, ax, ignored, axis_name, options)
     mask = participation(where, z)
-    z, some = masked(z, mask, (ax,))
+    z, part = masked(z, mask, (ax,))
     ignored = ignored_rows(labels, ignore_label)
     ids = jnp.expand_dims(ids, ax)
     in_range = (ids >= 0) & (ids < z.shape[ax])
@@ -167,8 +179,8 @@ def softmax_cross_entropy_with_integer_labels(
     if z_loss is not None:
         level = parts.shift + parts.log_sum
         loss = loss + parameter("z_loss", z_loss, z) * level * level
-    # A factor, since a choice would have gradient 0; it is 1 on rows that are left out, where 0·NaN would be NaN.
-    left_out = [rows for rows in (None if some is None else ~some, ignored) if rows is not None]
+    # A factor, since `where` would have gradient 0. It is 1 on rows that are left out, where 0·NaN would be NaN.
+    left_out = [rows for rows in (None if part is None else ~part, ignored) if rows is not None]
     counted = functools.reduce(jnp.logical_or, left_out, in_range)
     loss = loss * jnp.where(counted, 1.0, jnp.nan).astype(loss.dtype)
     for rows in left_out:
@@ -186,15 +198,16 @@ def _weighted(
         factor = (1.0 - smoothing) * (jnp.ones_like(parts.loss) if factor is None else factor)
     if factor is None:
         return parts.loss
-    # What has no weight contributes nothing, be it infinite.
+    # A loss of weight 0 contributes 0, even an infinite one.
     loss = factor * jnp.where((factor == 0.0) & jnp.isposinf(parts.loss), 0.0, parts.loss)
     return loss if label_smoothing is None else loss + _spread(parts, z, axis, label_smoothing, weights)
 
 
 def _spread(parts: SoftmaxLoss, z: Array, axis: int, label_smoothing: Numbers, weights: Array | None) -> Array:
     """ε/K·Σ w·(−log p) over the K classes that are possible."""
-    # XLA:CPU writes out what is formed with a mask: one array of the size of the logits.
-    (z,) = recompute(parts.log_sum, z)
+    # XLA:CPU writes masked terms that two sums share to memory, as an array of the size of the logits. Delete when
+    # `barrier_copy` goes.
+    (z,) = barrier_copy(parts.log_sum, z)
     possible = z != -jnp.inf
     surprise = (parts.shift - jnp.where(possible, z, 0.0)) + parts.log_sum
     if weights is not None:
@@ -206,7 +219,12 @@ def _spread(parts: SoftmaxLoss, z: Array, axis: int, label_smoothing: Numbers, w
 
 @public
 def kl_divergence(
-    logits: Logits, targets: Probabilities, *, axis: Axis = -1, where: Mask | None = None
+    logits: Logits,
+    targets: Probabilities,
+    *,
+    axis: Axis = -1,
+    where: Mask | None = None,
+    axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """KL divergence KL(t‖softmax(z)) of a prediction from the targets per row, Σ t·log(t/q) − t + q, in nats.
 
@@ -217,7 +235,7 @@ def kl_divergence(
 
     Returns:
         `[...]`, one loss per row: the cross-entropy less the entropy of the targets, and never below 0. For targets
-        close to q the error is that of q as rounded, 4·eps·√loss.
+        close to q the error is that of the rounding of q, 4·eps·√loss.
 
     Edge cases: a target of 0 contributes q; a target > 0 at a logit of −inf gives +inf; a row in which nothing takes
     part gives 0.
@@ -231,9 +249,27 @@ def kl_divergence(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.3.
     """
-    z, t, axes = beside_targets(logits, targets, axis)
+    z, t, axes = beside_targets(logits, targets, axis, axis_name)
     mask = participation(where, z)
-    z, some = masked(z, mask, axes)
+    z, part = masked(z, mask, axes)
     if mask is not None:
         t = jnp.where(mask, t, 0.0)
-    return finish(target_divergence(z, t, axes), some, axes, keepdims=False, base=None)
+    return finish(target_divergence(z, t, axes), part, axes, keepdims=False, base=None)
+
+
+def _of_sharded_classes(
+    z: Array, ids: Array, axis: int, ignored: Array | None, axis_name: str, options: dict[str, Any]
+) -> Array:
+    """The loss of ids that count the classes of all devices, as that of the one-hot targets of this device."""
+    count, first = z.shape[axis], lax.axis_index(axis_name) * z.shape[axis]
+    in_range = (ids >= 0) & (ids < count * lax.axis_size(axis_name))
+    one_hot = (class_ids(z, axis) == jnp.expand_dims(ids - first, axis)).astype(z.dtype)
+    z = z if ignored is None else jnp.where(jnp.expand_dims(ignored, axis), 0.0, z)
+    loss = softmax_cross_entropy(z, one_hot, axis=axis, axis_name=axis_name, **options)
+    if options["where"] is not None:
+        mask = participation(options["where"], z)
+        empty = ~any_over(jnp.ones(z.shape, bool) if mask is None else mask, along((axis,), axis_name))
+        in_range |= jnp.squeeze(empty, axis)
+    if ignored is None:
+        return loss * jnp.where(in_range, 1.0, jnp.nan)
+    return jnp.where(ignored, 0.0, loss * jnp.where(in_range | ignored, 1.0, jnp.nan))

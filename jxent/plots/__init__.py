@@ -1,9 +1,9 @@
 """Pictures of distributions, information and fitted models. They need matplotlib, the extra `plots`.
 
 Every function draws into one `Axes` and returns it; without `ax` it makes a new figure. Nothing else of
-matplotlib's state is touched, and `ax.figure.savefig("picture.png")` keeps the picture. Lines and words take the
-colours of the style in use, so that they show on light and dark backgrounds, and what differs in colour can be told
-apart with any kind of colour vision.
+matplotlib's state changes, and `ax.figure.savefig("picture.png")` saves the picture. Lines and text take the
+colours of the current style, so that they show on light and dark backgrounds. All other colours are distinct for
+any colour vision.
 """
 
 from jxent.plots._calibration import reliability_diagram

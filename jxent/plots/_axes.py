@@ -1,4 +1,4 @@
-"""What the pictures share: axes, colours, units, names of classes, and distributions that are some."""
+"""Helpers of all pictures: axes, colours, names of classes, and checks of distributions."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Okabe and Ito, Color Universal Design (2008): distinct for any colour vision, and on white as on black.
+# Okabe and Ito, Color Universal Design (2008): distinct for any colour vision, on white and on black.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8C8C8C"
 
-# For float32 with many classes, and numbers that were typed in by hand.
+# Wide enough for float32 with many classes, and for numbers typed by hand.
 _SUM_TOLERANCE = 1e-3
 
 
 def axes(ax: "Axes | None") -> "Axes":
-    """The axes given, or those of a new figure."""
+    """`ax`, or the axes of a new figure."""
     try:
         from matplotlib import pyplot
     except ImportError as error:
@@ -28,21 +28,21 @@ def axes(ax: "Axes | None") -> "Axes":
 
 
 def foreground() -> Any:
-    """The colour of words in the style in use: dark on light, light on dark."""
+    """The text colour of the current style: dark on light, light on dark."""
     from matplotlib import rcParams
 
     return rcParams["text.color"]
 
 
 def background() -> Any:
-    """The colour behind a picture in the style in use."""
+    """The background colour of the current style."""
     from matplotlib import rcParams
 
     return rcParams["axes.facecolor"]
 
 
 def short_names(classes: Sequence[object] | None, k: int, argument: str = "classes") -> list[str]:
-    """A name for each of k things, on one line and cut to what fits."""
+    """A name for each of k classes, on one line and cut to 14 characters."""
     if classes is None:
         return [str(i) for i in range(k)]
     if len(classes) != k:
@@ -52,14 +52,14 @@ def short_names(classes: Sequence[object] | None, k: int, argument: str = "class
 
 
 def sum_tolerance(p: ArrayLike) -> float:
-    """How far the sum of a distribution may be from 1, as computed in float32 or in the coarser dtype that it has."""
+    """The allowed distance from 1 of the sum of a distribution, in float32 or in its own coarser dtype."""
     dtype = getattr(p, "dtype", None)
     rounding = float(jnp.finfo(dtype).eps) if dtype is not None and jnp.issubdtype(dtype, jnp.floating) else 0.0
     return max(_SUM_TOLERANCE, 2 * rounding)
 
 
 def distribution(name: str, p: ArrayLike, shape: str, ndim: Sequence[int]) -> NDArray[np.float64]:
-    """An array of probabilities that sum to 1, or a ValueError that says what they are instead."""
+    """An array of probabilities that sum to 1, or a `ValueError` with the reason."""
     values = np.asarray(p, np.float64)
     if values.ndim not in ndim or values.size == 0:
         raise ValueError(f"`{name}` has shape {values.shape}, expected {shape}")

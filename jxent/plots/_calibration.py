@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, as a picture."""
+"""The calibration of predicted probabilities as a picture."""
 
 from typing import TYPE_CHECKING
 
@@ -17,16 +17,16 @@ _Z = 1.959963984540054
 
 
 def reliability_diagram(p: ArrayLike, labels: ArrayLike, *, num_bins: int = 15, ax: "Axes | None" = None) -> "Axes":
-    """How often predictions made with a confidence were right: on the diagonal they are calibrated.
+    """The accuracy of predictions over their confidence: calibrated predictions lie on the diagonal.
 
-    Each point is a bin of the probability of the predicted class, with Wilson's 95 % interval for the share that was
-    right; points below the diagonal are overconfident. The grey bars are the share of all rows in each bin, and
-    the title has the expected calibration error.
+    Each point is a bin of the probability of the predicted class, with Wilson's 95 % interval for the accuracy.
+    Points below the diagonal are overconfident. The grey bars are the share of all rows in each bin. The title has the
+    expected calibration error.
 
     Args:
         p: predicted probabilities `[N, K]`.
         labels: integer class ids `[N]`.
-        num_bins: number of equal bins of the confidence; empty ones have no point.
+        num_bins: number of equal bins of the confidence; an empty bin has no point.
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -76,7 +76,7 @@ def reliability_diagram(p: ArrayLike, labels: ArrayLike, *, num_bins: int = 15, 
 
 
 def _wilson(share: NDArray[np.float64], n: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both ends of the interval for a probability of which a share was seen in n trials."""
+    """Both ends of Wilson's interval for a probability, from the share of successes in n trials."""
     middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * np.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
     return middle - half, middle + half

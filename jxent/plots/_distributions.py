@@ -1,4 +1,4 @@
-"""One probability and its entropy; two distributions and what is between them."""
+"""The binary entropy curve; two distributions and the terms of their divergence."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 def entropy_curve(
     *, base: float | None = None, mark: ArrayLike | Sequence[float] = (), ax: "Axes | None" = None
 ) -> "Axes":
-    """The entropy of two outcomes over the probability of one, as the sum of what each contributes.
+    """The entropy of two outcomes over the probability of one, as a stack of two contributions.
 
-    An outcome contributes its probability times its surprise: p·(−log p) and (1 − p)·(−log(1 − p)), stacked.
+    An outcome contributes its probability times its surprise: p·(−log p) and (1 − p)·(−log(1 − p)).
 
     Args:
         base: of the logarithm; None is nats, 2 bits, 10 hartleys.
-        mark: probabilities whose entropy is marked with a dot and written beside it.
+        mark: probabilities whose entropy is marked with a dot and its value.
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -31,7 +31,7 @@ def entropy_curve(
 
     Raises:
         ImportError: if matplotlib is missing.
-        ValueError: if `base` is no base of a logarithm or `mark` holds what is no probability.
+        ValueError: if `base` is no base of a logarithm, or `mark` holds a number outside [0, 1].
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def entropy_curve(
         >>> ax.get_ylabel(), ax.texts[0].get_text()
         ('entropy (bits)', '1.000')
     """
-    named = unit(base)
+    units = unit(base)
     marked = np.atleast_1d(np.asarray(mark, np.float64)).ravel()
     if not np.all((marked >= 0) & (marked <= 1)):
         raise ValueError(f"`mark` holds {marked.tolist()}, expected probabilities")
@@ -54,7 +54,7 @@ def entropy_curve(
     top = float(both.max())
     for x, y in zip(marked, np.asarray(probs.binary_entropy(marked, base=base)), strict=True):
         ax.plot([x], [y], "o", color=foreground())
-        # Outside of the arch, where nothing is in the way.
+        # The text goes outside of the arch, where the picture is empty.
         side = 0 if abs(x - 0.5) < 0.03 else 1 if x > 0.5 else -1
         align = "center" if side == 0 else "left" if side > 0 else "right"
         if min(x, 1 - x) < 0.08:
@@ -63,7 +63,7 @@ def entropy_curve(
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1.5 * top)
     ax.set_xlabel("probability p of the outcome")
-    ax.set_ylabel(f"entropy ({named})")
+    ax.set_ylabel(f"entropy ({units})")
     ax.legend(frameon=False, loc="upper center")
     return ax
 
@@ -78,12 +78,12 @@ def distributions(
 ) -> "Axes":
     """Two distributions side by side, and over each class its term of KL(p‖q).
 
-    The terms are p·log(p/q) − p + q, none of them negative; they sum to the divergence, which the title has. They
-    have an axis of their own, on the right. Where p > 0 meets q = 0 the term is infinite, and drawn as ∞ at the top.
+    The terms are p·log(p/q) − p + q, which are never negative. Their sum is the divergence, in the title. They have
+    their own axis, on the right. Where p > 0 and q = 0 the term is infinite, drawn as ∞ at the top.
 
     Args:
-        p: what happens `[K]`.
-        q: what was expected `[K]`.
+        p: the true distribution `[K]`.
+        q: the predicted distribution `[K]`.
         base: of the logarithm; None is nats, 2 bits, 10 hartleys.
         classes: K names; None is 0 to K − 1.
         ax: where to draw; None makes a new figure.
@@ -102,13 +102,13 @@ def distributions(
         >>> ax.get_title()
         'KL(p‖q) = 0.2075 bits'
     """
-    named = unit(base)
+    units = unit(base)
     p, q = distribution("p", p, "[K]", [1]), distribution("q", q, "[K]", [1])
     if p.shape != q.shape:
         raise ValueError(f"`p` has shape {p.shape} and `q` {q.shape}, expected the same K classes")
     names = short_names(classes, p.size)
     terms = np.asarray(probs.kl_divergence(p[:, None], q[:, None], base=base), np.float64)
-    whole = float(probs.kl_divergence(p, q, base=base))
+    divergence = float(probs.kl_divergence(p, q, base=base))
     ax = axes(ax)
     at = np.arange(p.size)
     ax.bar(at - 0.2, p, 0.4, color=BLUE, label="p")
@@ -116,7 +116,7 @@ def distributions(
     ax.set_xticks(at, names, parse_math=False)
     ax.set_xlabel("class")
     ax.set_ylabel("probability")
-    ax.set_title(f"KL(p‖q) = {whole:.4g} {named}".replace("inf", "∞"))
+    ax.set_title(f"KL(p‖q) = {divergence:.4g} {units}".replace("inf", "∞"))
     beside = ax.twinx()
     finite = np.isfinite(terms)
     top = max(1e-12, float(np.max(terms, where=finite, initial=0.0)))
@@ -126,7 +126,7 @@ def distributions(
         beside.annotate("∞", (float(x), 1.15 * top), color=GREEN, ha="center", va="center", fontsize=16)
     ax.set_ylim(0, 1.4 * float(max(p.max(), q.max())))
     beside.set_ylim(0, 1.4 * top)
-    beside.set_ylabel(f"p·log(p/q) − p + q ({named})")
+    beside.set_ylabel(f"p·log(p/q) − p + q ({units})")
     handles = [pair for side in (ax, beside) for pair in zip(*side.get_legend_handles_labels(), strict=True)]
     beside.legend(*zip(*handles, strict=True), frameon=False, loc="upper right", ncols=3)
     return ax

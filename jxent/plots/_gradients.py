@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 def gradient_agreement(
     automatic: Any, by_hand: Any, *, names: tuple[str, str] = ("jax.grad", "by hand"), ax: "Axes | None" = None
 ) -> "Axes":
-    """How far two gradients are apart, for every entry over its own size.
+    """The difference of two gradients, entry by entry, over the size of the entry.
 
-    The dashed line is one rounding of the largest entry, about where sums that cancel end up; the dotted one is one
-    rounding of the entry itself. Entries that are equal to the last bit stand in a row at the bottom. A wrong formula
-    lies high above both lines; what is not finite is counted in the title.
+    The dashed line is one rounding of the largest entry, about the error of a sum that cancels. The dotted line is one
+    rounding of the entry itself. Entries that are equal to the last bit are in a row at the bottom. The entries of a
+    wrong formula lie far above both lines. The title counts the entries that are not finite.
 
     Args:
         automatic: a gradient: an array or a pytree of arrays, such as `regression.Params`.
-        by_hand: another of the same structure and shapes.
-        names: of the two.
+        by_hand: a second gradient of the same structure and shapes.
+        names: of the two gradients.
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -55,7 +55,7 @@ def gradient_agreement(
     ax.set_xscale("log")
     ax.set_yscale("log")
     equal, differ = finite & (apart == 0), finite & (apart > 0)
-    # An entry of 0 has no place on a logarithmic axis: at its left end, a tenth of the smallest other one.
+    # A logarithmic axis has no 0: entries of 0 are at its left end, at a tenth of the smallest other entry.
     least = 0.1 * float(np.min(size, where=finite & (size > 0), initial=largest))
     across = np.maximum(size, least)
     ax.plot(across[differ], apart[differ], ".", color=BLUE, alpha=0.5, label=f"{differ.sum()} entries")

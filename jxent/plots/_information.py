@@ -1,4 +1,4 @@
-"""The entropies of two or three variables as areas that overlap by what they share."""
+"""The entropies of two or three variables as areas whose overlaps are the shared information."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 Points = NDArray[np.float64]
 
-# Vertices of an arc: the area of a polygon of them is right to 1e-4.
+# Vertices of an arc: the area of their polygon is accurate to 1e-4.
 _ARC = 200
-# An atom below this share of all is left out: it is rounding.
+# An atom below this share of the largest entropy is rounding, and is not drawn.
 _NOTHING = 1e-6
-# A number needs at least this share of the area to stand inside its region.
+# A region has its number inside if it has at least this share of the area.
 _ROOM = 0.015
 
 
 class _Region(NamedTuple):
-    """An atom: the variables that share it, its size, its outline and where its number stands."""
+    """An atom: the variables that share it, its size, its outline and the position of its number."""
 
     variables: tuple[int, ...]
     size: float
@@ -40,13 +40,13 @@ def information_diagram(
     base: float | None = None,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """The entropies of two or three variables as areas, overlapping by what the variables share, to scale.
+    """The entropies of two or three variables as areas to scale; the overlaps are the shared information.
 
-    Two variables are two circles with areas H(X) and H(Y) and the overlap I(X;Y). Three circles cannot have seven areas
-    at will, so three variables are petals around a middle: the disc is the co-information I(X;Y;Z), around it lie
-    the pairs, I(X;Y|Z) between X and Y, and outside what only one variable has, H(X|Y,Z). Every region has the area of
-    its number. A co-information below 0 is hatched, and counts against the pairs around it: on balance two variables
-    know together of the third what neither knows alone.
+    Two variables are two circles with areas H(X) and H(Y) and the overlap I(X;Y). Three circles cannot have seven
+    prescribed areas, so three variables are petals around a disc. The disc is the co-information I(X;Y;Z). The ring
+    around it has the pairs, I(X;Y|Z) between X and Y. The outer petals are the conditional entropies, H(X|Y,Z). Every
+    region has the area of its number. A co-information below 0 (synergy) is hatched: the information of a pair is then
+    less than its conditional information, I(X;Y) = I(X;Y|Z) + I(X;Y;Z).
 
     Args:
         table: joint probabilities of the variables on its two or three axes.
@@ -59,7 +59,7 @@ def information_diagram(
 
     Raises:
         ImportError: if matplotlib is missing.
-        ValueError: if `table` is no joint distribution of two or three variables, or none of them is uncertain.
+        ValueError: if `table` is no joint distribution of two or three variables, or has one certain outcome.
 
     Example:
         >>> import numpy as np
@@ -73,11 +73,11 @@ def information_diagram(
     Reference: R. W. Yeung, A new outlook on Shannon's information measures, IEEE Transactions on Information Theory
     37 (1991).
     """
-    named = unit(base)
+    units = unit(base)
     p = distribution("table", table, "[A, B] or [A, B, C]", [2, 3])
     words = short_names("XYZ"[: p.ndim] if names is None else names, p.ndim, "names")
     atoms, entropies = _atoms(p, base)
-    whole = float(probs.joint_entropy(p, base=base))
+    joint = float(probs.joint_entropy(p, base=base))
     if not max(entropies) > 0:
         raise ValueError("`table` has one certain outcome: no entropy to draw")
     atoms = {v: a for v, a in atoms.items() if abs(a) > _NOTHING * max(entropies)}
@@ -85,8 +85,8 @@ def information_diagram(
     ax = axes(ax)
     for region in regions:
         _draw(ax, region, words, sum(abs(r.size) for r in regions))
-    _label(ax, regions, words, entropies, named)
-    ax.set_title(f"H({', '.join(words)}) = {whole:.4g} {named}", parse_math=False)
+    _label(ax, regions, words, entropies, units)
+    ax.set_title(f"H({', '.join(words)}) = {joint:.4g} {units}", parse_math=False)
     ax.set_aspect("equal")
     ax.autoscale_view()
     ax.margins(0.15)
@@ -95,7 +95,7 @@ def information_diagram(
 
 
 def _atoms(p: NDArray[np.float64], base: float | None) -> tuple[dict[tuple[int, ...], float], list[float]]:
-    """What is shared by exactly these variables, and the entropy of each variable."""
+    """The atoms, information shared by exactly these variables, and the entropy of each variable."""
     n = p.ndim
     every = range(n)
     entropies = [float(probs.joint_entropy(probs.marginal(p, v), base=base)) for v in every]
@@ -117,7 +117,7 @@ def _arc(radius: float, start: float, stop: float, centre: float = 0.0) -> Point
 
 
 def _circles(atoms: dict[tuple[int, ...], float], entropies: list[float]) -> list[_Region]:
-    """Both circles, cut into what is inside of one and of both."""
+    """The two circles, cut into the parts inside one circle and inside both."""
     r, s = (float(np.sqrt(h / np.pi)) for h in entropies)
     shared = atoms.get((0, 1), 0.0)
     distance = _distance(r, s, shared)
@@ -130,21 +130,21 @@ def _circles(atoms: dict[tuple[int, ...], float], entropies: list[float]) -> lis
     return [_Region(v, atoms[v], outline, np.asarray([sum(ends) / 2, 0.0])) for v, outline, ends in cut if v in atoms]
 
 
-# The variables of a region, its outline, and where the line through both centres enters and leaves it.
+# The variables of a region, its outline, and the interval of the line through both centres inside it.
 _Cut = list[tuple[tuple[int, ...], Points, tuple[float, float]]]
 
 
 def _apart(r: float, s: float) -> _Cut:
     at = 1.1 * (r + s)
-    whole = 2 * np.pi
-    return [((0,), _arc(r, 0, whole), (-r, r)), ((1,), _arc(s, 0, whole, at), (at - s, at + s))]
+    full_turn = 2 * np.pi
+    return [((0,), _arc(r, 0, full_turn), (-r, r)), ((1,), _arc(s, 0, full_turn, at), (at - s, at + s))]
 
 
 def _nested(large: float, small: float, big: int) -> _Cut:
     """One circle inside the other, touching it on the right."""
     at = large - small
     inner = _arc(small, 0, 2 * np.pi, at)
-    # A ring is its outer circle and the inner one backwards, joined by a cut of no width.
+    # A ring is the outer circle and the reversed inner circle, joined by a cut of width 0.
     ring = np.vstack([_arc(large, 0, 2 * np.pi), inner[::-1]])
     return [((big,), ring, (-large, at - small)), ((0, 1), inner, (at - small, at + small))]
 
@@ -163,7 +163,7 @@ def _crossing(r: float, s: float, distance: float) -> _Cut:
 
 
 def _distance(r: float, s: float, shared: float) -> float:
-    """Of the centres of two circles, so that they overlap by the area."""
+    """The distance between the centres of two circles whose overlap has the area `shared`, by bisection."""
     low, high = abs(r - s), r + s
     if shared >= np.pi * min(r, s) ** 2 * (1 - _NOTHING):
         return low
@@ -181,7 +181,7 @@ def _lens(r: float, s: float, d: float) -> float:
 
 
 def _petals(atoms: dict[tuple[int, ...], float]) -> list[_Region]:
-    """A disc, three sectors around it and three halves of two sectors around those, each of its atom's area."""
+    """A disc, three ring sectors around it, and three outer petals; each has the area of its atom."""
     third = np.pi / 3
     directions = {0: np.pi / 2, 1: np.pi / 2 + 2 * third, 2: np.pi / 2 - 2 * third}
     middle = abs(atoms.get((0, 1, 2), 0.0))
@@ -193,7 +193,7 @@ def _petals(atoms: dict[tuple[int, ...], float]) -> list[_Region]:
     for x, y in ((0, 1), (0, 2), (1, 2)):
         size = atoms.get((x, y), 0.0)
         outer[x, y] = float(np.sqrt(inner**2 + size / third))
-        # Between the directions of both: opposite to the third variable.
+        # Between the directions of x and y, opposite to the third variable.
         start = directions[3 - x - y] + np.pi - third
         if size:
             regions.append(_sector((x, y), size, [(inner, outer[x, y], start, start + 2 * third)]))
@@ -211,14 +211,14 @@ def _sector(variables: tuple[int, ...], size: float, parts: list[tuple[float, fl
     """Parts of rings (inner and outer radius, start and stop), side by side."""
     out = np.vstack([_arc(b, start, stop) for _, b, start, stop in parts])
     back = np.vstack([_arc(a, start, stop) for a, _, start, stop in parts])[::-1]
-    # The number stands in the widest part, which is the innermost.
+    # The number is in the innermost part, which is the widest.
     inner, outer, start, stop = min(parts)
     angle = (start + stop) / 2
     middle = (inner + outer) / 2 * np.asarray([np.cos(angle), np.sin(angle)])
     return _Region(variables, size, np.vstack([out, back]), middle)
 
 
-def _draw(ax: "Axes", region: _Region, words: list[str], whole: float) -> None:
+def _draw(ax: "Axes", region: _Region, words: list[str], total: float) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.patches import Polygon
 
@@ -232,8 +232,8 @@ def _draw(ax: "Axes", region: _Region, words: list[str], whole: float) -> None:
     )
     patch.set_gid(",".join(words[v] for v in region.variables))
     ax.add_patch(patch)
-    if abs(region.size) > _ROOM * whole:
-        # A number on hatching needs a ground to be read.
+    if abs(region.size) > _ROOM * total:
+        # On hatching a number is legible only on a background.
         ground = (
             {"facecolor": (*to_rgb(background()), 0.8), "edgecolor": "none", "pad": 1.5} if region.size < 0 else None
         )
@@ -241,8 +241,8 @@ def _draw(ax: "Axes", region: _Region, words: list[str], whole: float) -> None:
         ax.text(*at, f"{region.size:.3g}", ha="center", va="center", bbox=ground)
 
 
-def _label(ax: "Axes", regions: list[_Region], words: list[str], entropies: list[float], named: str) -> None:
-    """Each variable with its entropy, outside of what it is part of."""
+def _label(ax: "Axes", regions: list[_Region], words: list[str], entropies: list[float], units: str) -> None:
+    """The name and entropy of each variable, outside of its regions."""
     everything = np.vstack([r.outline for r in regions])
     centre = (everything.min(axis=0) + everything.max(axis=0)) / 2
     for v, (word, h) in enumerate(zip(words, entropies, strict=True)):
@@ -258,7 +258,7 @@ def _label(ax: "Axes", regions: list[_Region], words: list[str], entropies: list
             direction = np.asarray([np.cos(angle), np.sin(angle)])
             at, side = direction * float(np.max(points @ direction)), direction
         ax.annotate(
-            f"H({word}) = {h:.3g} {named}",
+            f"H({word}) = {h:.3g} {units}",
             (float(at[0]), float(at[1])),
             xytext=(6 * side[0], 6 * side[1]),
             textcoords="offset points",

@@ -1,4 +1,4 @@
-"""Pictures of a fitted softmax regression: weights, losses, mistakes, and what a penalty does."""
+"""Pictures of a fitted softmax regression: weights, losses, confusion matrix, and the effect of the penalty."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from jxent.regression import Path
 
-# More tiles or cells than these leave no room for words in them.
+# Up to these numbers of tiles, cells and ticks there is room for their text.
 _MOST_TITLES, _MOST_COUNTS, _MOST_TICKS = 60, 20, 40
-# And more lines than these can not be followed.
+# More lines than this cannot be told apart.
 _MOST_LINES = 200
-# A picture has no room for more classes, and memory not for the table of many more.
+# More classes fit neither into a picture nor, as a table, into memory.
 _MOST_CLASSES = 4096
 
 
@@ -30,7 +30,7 @@ def weight_images(
     classes: Sequence[object] | None = None,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """The weights of every class as an image: what speaks for the class and what against it, in nats.
+    """The weights of every class as an image, in nats per unit of the feature.
 
     Red pixels raise the score of the class and blue ones lower it; white is 0.
 
@@ -194,15 +194,15 @@ def confusion_matrix(
 
 
 def regularisation_path(l2s: ArrayLike, path: "Path", *, ax: "Axes | None" = None) -> "Axes":
-    """What a penalty does: the held-out cross-entropy of every fold, or without folds the weights themselves.
+    """The effect of the penalty: held-out cross-entropy of every fold, or without folds the weights.
 
-    With folds the bold line is their mean and the band its standard error; the upright line marks the best
-    penalty. Without, every weight is a line from the smallest penalty to the largest; of more than 200 weights those
-    that grow largest are drawn, and the title says so.
+    With folds the bold line is their mean, the band is its standard error, and the vertical line marks the best
+    penalty. Without folds every weight is a line from the smallest penalty to the largest. Of more than 200 weights
+    those of largest size along the path are drawn, and the title says so.
 
     Args:
-        l2s: penalties `[L]`, as given to `regression.fit_path`; 0 has no place on a logarithmic axis.
-        path: what it returned.
+        l2s: the penalties `[L]` of `regression.fit_path`; a logarithmic axis has no 0.
+        path: the result of `regression.fit_path`.
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -267,20 +267,20 @@ def _score_lines(ax: "Axes", penalties: NDArray[np.float64], scores: NDArray[np.
 
 
 def _label_axis(ax: "Axes", which: str, names: list[str]) -> None:
-    """A tick with its name for each class, or for every so many where they would run into each other."""
+    """A tick with a name for each class, or for every n-th class where the names would overlap."""
     every = range(0, len(names), math.ceil(len(names) / _MOST_TICKS))
     axis = ax.xaxis if which == "x" else ax.yaxis
     axis.set_ticks(list(every))
-    # A name such as "$5" is no formula.
+    # Without math text: a name such as "$5" is no formula.
     axis.set_ticklabels([names[i] for i in every], parse_math=False)
     if which == "x" and max(map(len, names)) > 3 and len(names) > 3:
         axis.set_tick_params(rotation=90)
 
 
 def _mosaic(ax: "Axes", w: NDArray[np.float64], shape: tuple[int, int], names: list[str]) -> NDArray[Any]:
-    """One image of all classes, left to right and top to bottom, with a name over each."""
+    """One image of all classes, left to right and top to bottom, with the name above each."""
     (rows, columns), k = shape, w.shape[1]
-    # About as wide as a page: 10 classes are two rows of five.
+    # Twice as many columns as rows, about: 10 classes are two rows of five.
     across = min(k, math.ceil(math.sqrt(2.0 * k)))
     down = math.ceil(k / across)
     above, between = max(1, math.ceil(rows / 4)), max(1, math.ceil(columns / 12))

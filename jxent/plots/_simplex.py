@@ -14,9 +14,9 @@ from jxent.plots._axes import BLUE, ORANGE, axes, foreground, short_names, sum_t
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Where the three certain distributions are drawn; distances inside are those between distributions, scaled.
+# The positions of the three certain distributions; distances in the triangle are proportional to Euclidean ones.
 _CORNERS = np.asarray([[0.0, 0.0], [1.0, 0.0], [0.5, np.sqrt(0.75)]])
-# Steps of a side: of the grid that is coloured, and of the one with the arrows.
+# Steps per side of the grid of colours, and of the grid of arrows.
 _FINE, _COARSE = 80, 10
 
 
@@ -32,18 +32,18 @@ def simplex(
 ) -> "Axes":
     """The triangle of all distributions over three classes, with the values and the gradient of a function on it.
 
-    A corner is a certain class, an edge has one impossible class, the middle is the uniform distribution. Arrows
-    point uphill along the triangle: the gradient without its part that would change the sum of the probabilities. Their
-    lengths grow with its size and saturate. A cross stands where the gradient is not finite, and where the value is
-    not finite there is no colour.
+    A corner is a certain class, an edge has one impossible class, the middle is the uniform distribution. The arrows
+    are the gradient projected onto the triangle, on which probabilities sum to 1; they point uphill. Their lengths grow
+    with the size of the gradient and saturate. A cross marks a gradient that is not finite. Where the value is not
+    finite there is no colour.
 
     Args:
-        function: of distributions `[N, 3]`, giving their values `[N]`, such as `probs.entropy`; None draws none.
+        function: from distributions `[N, 3]` to values `[N]`, such as `probs.entropy`; None draws no values.
         points: distributions `[N, 3]` to draw as dots.
-        path: distributions `[T, 3]` to join by a line, from its dot to its arrow head.
+        path: distributions `[T, 3]` to join by a line, from a dot at the first to an arrow head at the last.
         gradient: whether to draw the gradient of `function`, on a grid that includes the edges and corners.
         classes: three names; None is 0, 1, 2.
-        label: of the colours.
+        label: of the colour bar.
         ax: where to draw; None makes a new figure.
 
     Returns:
@@ -51,7 +51,7 @@ def simplex(
 
     Raises:
         ImportError: if matplotlib is missing.
-        ValueError: if points are no distributions over three classes, or the function does not give one value for each.
+        ValueError: if points are no distributions over three classes, or the function does not return a value for each.
 
     Example:
         >>> import numpy as np
@@ -61,7 +61,7 @@ def simplex(
         >>> [text.get_text() for text in ax.texts]
         ['0', '1', '2']
 
-        A second distribution stands beside all of them as one row, and `ax.figure.savefig("kl.png")` keeps the picture:
+        A second distribution broadcasts as one row, and `ax.figure.savefig("kl.png")` saves the picture:
 
         >>> q = np.asarray([0.5, 0.3, 0.2], np.float32)
         >>> ax = plots.simplex(lambda p: probs.kl_divergence(p, q[None, :]), points=[q], label="KL (nats)")
@@ -104,7 +104,7 @@ def simplex(
 
 
 def place(name: str, distributions: ArrayLike) -> NDArray[np.float64]:
-    """Where distributions `[N, 3]` are drawn, `[N, 2]`."""
+    """The positions `[N, 2]` of distributions `[N, 3]`."""
     p = np.asarray(distributions, np.float64)
     if p.ndim != 2 or p.shape[1] != 3 or not len(p):
         raise ValueError(f"`{name}` has shape {p.shape}, expected distributions [N, 3]")
@@ -114,9 +114,9 @@ def place(name: str, distributions: ArrayLike) -> NDArray[np.float64]:
 
 
 def _grid(steps: int) -> NDArray[np.float32]:
-    """All distributions in steps of a side, edges and corners included."""
-    whole = [(i, j, steps - i - j) for i in range(steps + 1) for j in range(steps + 1 - i)]
-    return np.asarray(whole, np.float32) / np.float32(steps)
+    """The distributions on a grid of `steps` per side, with edges and corners."""
+    steps_per_class = [(i, j, steps - i - j) for i in range(steps + 1) for j in range(steps + 1 - i)]
+    return np.asarray(steps_per_class, np.float32) / np.float32(steps)
 
 
 def _colours(ax: "Axes", function: Callable[[Any], Any], label: str) -> None:

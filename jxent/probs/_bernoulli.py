@@ -39,8 +39,8 @@ def binary_cross_entropy(p: Probability, q: Probability, *, base: float | None =
     """Cross-entropy −[p·log q + (1 − p)·log(1 − q)] of two Bernoulli variables, in nats.
 
     Args:
-        p: probabilities `[...]` of what happens, such as labels 0 and 1.
-        q: probabilities `[...]` of what is predicted. A scalar may stand beside any array; otherwise
+        p: probabilities `[...]` of the outcome, such as labels 0 and 1.
+        q: predicted probabilities `[...]` of the outcome. A scalar may stand beside any array; otherwise
             the ranks match and axes of size 1 broadcast.
 
     Returns:
@@ -67,7 +67,7 @@ def binary_kl_divergence(p: Probability, q: Probability, *, base: float | None =
 
     Args:
         p: probabilities `[...]` of one outcome under the first distribution.
-        q: probabilities `[...]` of it under the second. A scalar may stand beside any array; otherwise
+        q: probabilities `[...]` of that outcome under the second. A scalar may stand beside any array; otherwise
             the ranks match and axes of size 1 broadcast.
 
     Returns:

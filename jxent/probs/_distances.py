@@ -116,7 +116,7 @@ def chi_squared_divergence(
     """Pearson's χ² divergence Σ (p − q)²/q, a number without a unit.
 
     Returns:
-        `[...]`, at least 0, and exactly 0 for equal inputs; expected counts are q in the test of the same name.
+        `[...]`, at least 0, and exactly 0 for equal inputs; in the test of the same name, q are the expected counts.
 
     Edge cases: p = q = 0 contributes 0; p > 0 where q = 0 gives +inf.
 
@@ -146,8 +146,8 @@ def bhattacharyya_distance(
 ) -> Float[Array, "..."]:
     """Bhattacharyya distance −log Σ √(pq), in nats (or units of `base`).
 
-    Evaluated as −log(1 − H²) with H the Hellinger distance, the same for distributions, and by the logarithm of Σ
-    √(pq) itself where H² is above ½.
+    Evaluated as −log(1 − H²) with H the Hellinger distance, which is the same for distributions; where H² is above
+    ½, by the logarithm of Σ √(pq) itself.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs; half the Rényi divergence of order ½.

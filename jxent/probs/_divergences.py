@@ -22,8 +22,8 @@ def kl_divergence(
 ) -> Float[Array, "..."]:
     """Kullback–Leibler divergence KL(p‖q) = Σ p·log(p/q) − p + q of q from p, in nats.
 
-    Mind the order: p first, the distribution that the mean is taken under. For normalised inputs this
-    is Σ p·log(p/q), elsewhere the generalised divergence, which is never negative.
+    The order matters: p, the distribution of the mean, comes first. For normalised inputs this is
+    Σ p·log(p/q), for others the generalised divergence, which is never negative.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal inputs.

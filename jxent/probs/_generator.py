@@ -1,4 +1,4 @@
-"""The f-divergence of a generator of the caller's."""
+"""The f-divergence of a generator that the caller passes."""
 
 from jaxtyping import Array, Float
 
@@ -19,9 +19,9 @@ def f_divergence(
     where: Mask | None = None,
     keepdims: bool = False,
 ) -> Float[Array, "..."]:
-    """f-divergence Σ q·f(p/q) for a generator f of the caller's, a number without a unit.
+    """f-divergence Σ q·f(p/q) for a generator f that the caller passes, a number without a unit.
 
-    This function is not compiled at its own boundary, since a new lambda would compile each time: call it under
+    This function is not compiled at its own boundary, since each new lambda would compile again: call it under
     `jax.jit`. The generator may close over traced values.
 
     Returns:

@@ -51,7 +51,7 @@ def entropy(
         `[...]`, one number per distribution.
 
     Edge cases: 0·log 0 = 0; an empty mask gives 0; NaN in an element that takes part gives NaN.
-    A negative entry is outside the domain and its result means nothing.
+    A negative entry is outside the domain: its result is undefined.
 
     Gradient: −(log p + 1); at p = 0, where that diverges, its value at the smallest normal number.
 
@@ -78,7 +78,7 @@ def perplexity(
 
     Args:
         where: boolean mask of the elements that take part.
-        base: checked as elsewhere, but b^(H in base b) is the same number for every base b.
+        base: validated, but without effect: b^(H in base b) is the same number for every base b.
 
     Returns:
         `[...]`, from 1 for a certain outcome to K for the uniform distribution.
@@ -112,8 +112,8 @@ def cross_entropy(
     """Cross-entropy H(p, q) = −Σ p·log q: the cost of coding p with a code made for q, in nats.
 
     Args:
-        p: probabilities `[..., K]` of what happens, such as labels.
-        q: probabilities `[..., K]` of what is predicted; same rank, batch axes of size 1 broadcast.
+        p: probabilities `[..., K]` of the outcomes, such as labels.
+        q: predicted probabilities `[..., K]`; same rank, batch axes of size 1 broadcast.
 
     Returns:
         `[...]`, one number per pair of distributions; H(p, q) = H(p) + KL(p‖q).

@@ -96,7 +96,7 @@ def mutual_information(
     entropies. To leave a variable of a table out, take `marginal` first.
 
     Returns:
-        `[...]`, at least 0; of a product table 0, or the square of its rounding.
+        `[...]`, at least 0; for a product table 0, or the square of its rounding.
 
     Edge cases: an empty cell contributes the product of its margins to the form above, 0 to the measure; with an
     empty mask 0.
@@ -128,13 +128,13 @@ def normalized_mutual_information(
 
     For the arithmetic mean 2·I(X;Y)/(H(X) + H(Y)).
 
-    Scikit-learn's score of two clusterings, of their joint table. To leave a variable of a table out, take
-    `marginal` first.
+    Applied to the joint table of two clusterings, it is scikit-learn's score. To leave a variable of a table out,
+    take `marginal` first.
 
     Returns:
         `[...]`, from 0 to 1.
 
-    Edge cases: 0, with gradient 0, where the normaliser is 0: a constant shares nothing.
+    Edge cases: 0, with gradient 0, where the normaliser is 0, as for constant variables.
 
     Gradient: (∇I − NMI·∇N)/N for the normaliser N, each logarithm taken at the smallest normal number where its
     probability is 0.

@@ -57,7 +57,7 @@ def conditional(
     """Conditional probabilities P(of | given) = P/P(given), of the shape of the table.
 
     Args:
-        of: the axis, or tuple of axes, of the variable that is asked for.
+        of: the axis, or tuple of axes, of the variable whose conditional distribution is computed.
 
     Returns:
         An array of the shape of the table that sums to 1 over the axes of `of` for every value of `given`.
@@ -74,7 +74,7 @@ def conditional(
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), section 2.2.
     """
     table = as_float("p", p)
-    asked, _ = table_variables("p", table, of=of, given=given)
-    condition = jnp.sum(table, axis=asked, keepdims=True)
+    of_axes, _ = table_variables("p", table, of=of, given=given)
+    condition = jnp.sum(table, axis=of_axes, keepdims=True)
     possible = condition >= jnp.finfo(table.dtype).tiny
     return jnp.where(possible, table / jnp.where(possible, condition, 1.0), jnp.nan)

@@ -163,9 +163,7 @@ def interaction_information(
 ) -> Float[Array, "..."]:
     """Interaction information, (−1)ⁿ times the co-information of n variables, in nats.
 
-    Of three variables I(X;Y|Z) − I(X;Y), with McGill's sign.
-
-    McGill's sign: for three variables I(X; Y | Z) − I(X; Y), positive for synergy. To leave a variable of a table
+    With McGill's sign: for three variables I(X; Y | Z) − I(X; Y), positive for synergy. To leave a variable of a table
     out, take `marginal` first.
 
     Returns:

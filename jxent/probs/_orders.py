@@ -21,8 +21,8 @@ def renyi_entropy(
 ) -> Float[Array, "..."]:
     """Rényi entropy log(Σ p^α)/(1 − α) of order α, in nats (or units of `base`).
 
-    Smooth in the order, through Shannon's entropy at 1 (where Σp is taken as 1: within 1/32 of order 1 a
-    mass that rounding moved off 1 is forgiven); log of the number of possible classes at 0, −log max p at ∞.
+    Smooth in the order, through Shannon's entropy at 1 (within 1/32 of order 1 a mass that rounding moved off 1
+    is taken as 1); log of the number of possible classes at 0, −log max p at ∞.
 
     Args:
         alpha: the order, a scalar in [0, ∞]; traced and differentiable.
@@ -64,7 +64,7 @@ def tsallis_entropy(
         `[...]`: the number of possible classes less 1 at order 0, the Gini impurity at 2, 0 at ∞.
 
     Edge cases: p = 0 contributes nothing at any order, 0 included; within 1/32 of order 1 a mass that
-    rounding moved off 1 is forgiven; an empty mask gives 0.
+    rounding moved off 1 is taken as 1; an empty mask gives 0.
 
     Gradient: a/(1 − a)·p^(a − 1) in p, −(log p + 1) at order 1; for a < 1 it diverges at p = 0 and takes the
     value at the smallest normal number. −½·Σ p·log²p in the order at 1.
@@ -93,8 +93,8 @@ def renyi_divergence(
 ) -> Float[Array, "..."]:
     """Rényi divergence log(Σ p^α q^(1 − α))/(α − 1) of order α, in nats (or units of `base`).
 
-    Evaluated as −log(1 − S)/(1 − α) with S = Σ [αp + (1 − α)q − p^α q^(1 − α)], the same for distributions,
-    of which no summand cancels; where S is above ½, by the logarithm of the sum of powers.
+    Evaluated as −log(1 − S)/(1 − α) with S = Σ [αp + (1 − α)q − p^α q^(1 − α)], which is the same for
+    distributions, without cancellation; where S is above ½, by the logarithm of the sum of powers.
 
     Args:
         alpha: the order, a scalar in [0, ∞]; traced and differentiable.
@@ -131,8 +131,8 @@ def alpha_divergence(
 ) -> Float[Array, "..."]:
     """Amari's alpha divergence 4/(1 − α²)·(1 − Σ p^((1−α)/2) q^((1+α)/2)), a number without a unit.
 
-    Evaluated as Σ [βp + γq − p^β q^γ]/(βγ) with β = (1 − α)/2 and γ = (1 + α)/2, the same for distributions,
-    of which no summand cancels; smooth in α through ±1.
+    Evaluated as Σ [βp + γq − p^β q^γ]/(βγ) with β = (1 − α)/2 and γ = (1 + α)/2, which is the same for
+    distributions, without cancellation; smooth in α through ±1.
 
     Args:
         alpha: α, any finite scalar; traced and differentiable.
@@ -144,7 +144,7 @@ def alpha_divergence(
     Edge cases: p = 0 < q contributes q/β, and +inf for α ≥ 1; q = 0 < p contributes p/γ, and +inf for
     α ≤ −1.
 
-    Error: a few units of roundoff; where |log value| is larger than that, half of it in units, as of any power.
+    Error: a few units of roundoff, or ½·|log value| units where that is more, as for any power.
 
     Gradient: (1 − (q/p)^γ)/γ in p and (1 − (p/q)^β)/β in q, both 0 at p = q; infinite in the class that makes
     the value infinite.

@@ -1,6 +1,6 @@
-"""Softmax regression: composed from the losses of this package, compared with its closed form, and trained.
+"""Softmax regression: model, objective, training, and a comparison of its gradient with the closed form.
 
-`weights` is `[D, K]` here, features by classes; `jxent.linear`, made for a million classes, has `[V, D]`.
+`weights` is `[D, K]`, features by classes; `jxent.linear`, for up to a million classes, has `[V, D]`.
 """
 
 from jxent.regression._checkpoint import CheckpointWarning

@@ -1,4 +1,4 @@
-"""Reading ahead: a thread reads the next rows and sends them to the device while the last ones are computed with."""
+"""Prefetching: a thread reads the next chunk and sends it to the device while the device computes on the last one."""
 
 import queue
 import threading
@@ -11,15 +11,15 @@ import jax.numpy as jnp
 T = TypeVar("T")
 S = TypeVar("S")
 
-# Rows that are read and wait; one more is being read, and one computed with.
+# Chunks in the queue; one more is being read, and one is in use.
 WAITING = 1
 
 
 def read_ahead(items: Iterable[T], send: Callable[[T], S]) -> Generator[S]:
-    """`send(item)` of every item, one after the other, made in a thread of its own a little ahead of its use."""
+    """`send(item)` of every item in order, computed ahead of its use in another thread."""
     ready: queue.Queue[tuple[bool, Any]] = queue.Queue(WAITING)
     stopped = threading.Event()
-    # Whether float64 is allowed is set for a thread.
+    # `jax.enable_x64` holds for one thread: pass its value on.
     wide = jnp.zeros(()).dtype == jnp.float64
 
     def offer(last: bool, value: Any) -> bool:  # noqa: FBT001

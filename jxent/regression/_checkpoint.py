@@ -1,8 +1,8 @@
-"""Checkpoints of a fit: where it is after so many steps, with what makes it this fit and no other.
+"""Checkpoints of a fit: the state of the solver after a number of steps, and the identity of the fit.
 
-orbax writes each under a temporary name and renames it when it is complete. Beside the arrays lies a table of the
-problem and a digest of the arrays, so that what was damaged on the disk is found before it is used. Arrays and JSON
-are all there is: nothing is unpickled or executed.
+orbax writes a checkpoint under a temporary name and renames it when it is complete. A checkpoint also has a table of
+the problem and a digest of the arrays, which detects damage on the disk. It consists of arrays and JSON: reading it
+unpickles and executes nothing.
 """
 
 import contextlib
@@ -23,17 +23,17 @@ from jxent.regression import _identity
 from jxent.regression._programs import Progress
 
 FORMAT = "jxent-fit-1"
-# The newest, and the one before it in case that is damaged.
+# The newest checkpoint, and the one before it in case the newest is damaged.
 KEPT = 2
 _TEMPORARY = "orbax-checkpoint-tmp"
 
 
 class CheckpointWarning(UserWarning):
-    """A damaged checkpoint was passed over for an older one."""
+    """A checkpoint is damaged; the fit resumes from an older one."""
 
 
-class Found(NamedTuple):
-    """A checkpoint, and whether the fit had come to its end there under these limits."""
+class Restored(NamedTuple):
+    """A restored state, and the limits under which the fit had ended there, or None."""
 
     at: Progress
     ended: dict[str, Any] | None
@@ -49,14 +49,14 @@ class Store:
         self._manager: Any = None
         self._damaged: dict[int, str] = {}
 
-    def latest(self, like: Progress) -> Found | None:
+    def latest(self, like: Progress) -> Restored | None:
         """The newest complete checkpoint of this problem, or None in an empty folder; nothing is written."""
         steps = self._steps()
         if not steps:
             return None
         with _quiet(), self._opened(read_only=True) as manager:
-            found = next(filter(None, (self._tried(manager, step, like) for step in steps)), None)
-        if found is None:
+            newest = next(filter(None, (self._tried(manager, step, like) for step in steps)), None)
+        if newest is None:
             raise ValueError(
                 f"fit(): no checkpoint in {str(self.folder)!r} can be read, of steps {', '.join(map(str, steps))} "
                 f"({self._damaged[steps[0]]}); nothing there was changed: move the folder away to start anew"
@@ -64,13 +64,13 @@ class Store:
         if self._damaged:
             warnings.warn(
                 f"fit(): the checkpoint of step {steps[0]} in {str(self.folder)!r} is damaged; going on from that of "
-                f"step {int(found.at.steps)} ({self._damaged[steps[0]]})",
+                f"step {int(newest.at.steps)} ({self._damaged[steps[0]]})",
                 CheckpointWarning,
                 stacklevel=4,
             )
-        return found
+        return newest
 
-    def _tried(self, manager: Any, step: int, like: Progress) -> Found | None:
+    def _tried(self, manager: Any, step: int, like: Progress) -> Restored | None:
         try:
             table = self._table(manager, step)
             self._compare(table)
@@ -80,7 +80,7 @@ class Store:
             return None
 
     def save(self, at: Progress, ended: dict[str, Any] | None) -> None:
-        """Keep where the fit is; `ended` are the limits under which it is at its end."""
+        """Save the state of the fit; `ended` are the limits if the fit has ended, else None."""
         step = int(at.steps)
         packed = _packed(at, step)
         table = {
@@ -96,7 +96,7 @@ class Store:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._manager = self._opened(max_to_keep=KEPT, cleanup_tmp_directories=True)
             for old in self._manager.all_steps():
-                # Of the same step, where limits changed; or damaged, which must not count as one that is kept.
+                # The same step exists when the limits have changed. A damaged one must not count towards KEPT.
                 if old == step or old in self._damaged:
                     self._manager.delete(old)
             self._manager.save(
@@ -106,7 +106,7 @@ class Store:
             )
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Release the folder."""
         if self._manager is not None:
             self._manager.close()
 
@@ -115,7 +115,7 @@ class Store:
         return self.ocp.CheckpointManager(self.folder, options=self.ocp.CheckpointManagerOptions(**options))
 
     def _steps(self) -> list[int]:
-        """Steps in the folder, the newest first; a folder with anything else in it is not ours."""
+        """The steps in the folder, newest first; an error for a folder with other files."""
         if not self.folder.exists():
             return []
         if not self.folder.is_dir():
@@ -140,20 +140,22 @@ class Store:
         theirs: dict[str, Any] = table["problem"]
         differing = [name for name in self.problem if theirs.get(name) != self.problem[name]]
         if differing:
-            told = "; ".join(f"{name}: {theirs.get(name)} there, {self.problem[name]} here" for name in differing)
+            differences = "; ".join(
+                f"{name}: {theirs.get(name)} there, {self.problem[name]} here" for name in differing
+            )
             raise ValueError(
-                f"fit(): the checkpoint in {str(self.folder)!r} is of another problem ({told}); nothing there was "
-                f"changed: give the same data and options, or another folder"
+                f"fit(): the checkpoint in {str(self.folder)!r} is of another problem ({differences}); nothing there "
+                f"was changed: give the same data and options, or another folder"
             )
 
-    def _restored(self, manager: Any, step: int, like: Progress, table: dict[str, Any]) -> Found:
+    def _restored(self, manager: Any, step: int, like: Progress, table: dict[str, Any]) -> Restored:
         size = table.get("bytes")
         if not isinstance(size, int) or size < 0:
             raise _Damaged("its table does not say how many bytes its arrays have")
         expected = {"packed": jax.ShapeDtypeStruct((size,), np.uint8)}
         with _damage():
-            found = manager.restore(step, args=self.ocp.args.Composite(state=self.ocp.args.StandardRestore(expected)))
-            packed = np.asarray(found["state"]["packed"])
+            arrays = manager.restore(step, args=self.ocp.args.Composite(state=self.ocp.args.StandardRestore(expected)))
+            packed = np.asarray(arrays["state"]["packed"])
         if packed.dtype != np.uint8 or _identity.digest([packed]) != table.get("digest"):
             raise _Damaged("its arrays do not have the digest that was written beside them")
         most = like.history.shape[0] - 1
@@ -162,16 +164,16 @@ class Store:
                 f"fit(): the checkpoint in {str(self.folder)!r} is of step {step}, beyond max_steps={most}; raise "
                 f"max_steps or give another folder"
             )
-        return Found(_unpacked(like, step, packed), table.get("ended"))
+        return Restored(_unpacked(like, step, packed), table.get("ended"))
 
 
 class _Damaged(Exception):  # noqa: N818
-    """A checkpoint that cannot be used, and why."""
+    """The reason why a checkpoint cannot be used."""
 
 
 @contextlib.contextmanager
 def _damage() -> Generator[None]:
-    """Whatever the readers of files raise on what they cannot read."""
+    """Turn any error of the file readers into `_Damaged`."""
     try:
         yield
     except Exception as error:
@@ -181,7 +183,7 @@ def _damage() -> Generator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Generator[None]:
-    """No log lines of orbax, and JAX's own rules for dtypes and ranks whatever the caller has set."""
+    """Silence the log of orbax, and restore JAX's default promotion rules, which orbax needs."""
     logger = logging.getLogger("absl")
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -206,13 +208,13 @@ def _orbax() -> Any:
 
 
 def _packed(at: Progress, step: int) -> NDArray[np.uint8]:
-    """The history so far and the leaves of the state as one array of bytes: one file, and one digest."""
+    """History and leaves of the state as one array of bytes, for one file and one digest."""
     parts = [np.asarray(at.history)[: step + 1], *map(_numbers, jax.tree.leaves(at.state))]
     return np.concatenate([np.ascontiguousarray(part).reshape(-1).view(np.uint8) for part in parts])
 
 
 def _numbers(leaf: Any) -> NDArray[Any]:
-    """A leaf in numpy; of a random key its numbers."""
+    """A leaf as a numpy array; a random key as its key data."""
     return np.asarray(jax.random.key_data(leaf) if _is_key(leaf) else leaf)
 
 
@@ -221,7 +223,7 @@ def _is_key(leaf: Any) -> bool:
 
 
 def _unpacked(like: Progress, step: int, packed: NDArray[np.uint8]) -> Progress:
-    """What was packed, by the shapes and dtypes of `like`; the history filled up with zeros."""
+    """The inverse of `_packed`, by the shapes and dtypes of `like`; the history is padded with zeros."""
     begin = 0
 
     def part(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:

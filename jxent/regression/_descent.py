@@ -1,4 +1,4 @@
-"""Descent on all lanes at once: a direction, a line search on cached scores, and one gradient, until none is left."""
+"""Descent on all lanes at once. A step is a direction, a line search on cached scores, and one gradient."""
 
 import abc
 from collections.abc import Callable
@@ -10,179 +10,185 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent.regression import _lanes
-from jxent.regression._lanes import Point, Task
-from jxent.regression._search import Found, Line, search
+from jxent.regression._lanes import LaneObjective, LaneParams
+from jxent.regression._search import Line, LineSearchResult, search
 from jxent.regression._tolerance import Tolerance
 
-# After so many steps the scores, which are only added to, are formed anew.
+# Iterations between two computations of the scores from the parameters; steps in between update them by addition.
 RENEW = 32
-# A lane rests after so many steps that moved neither its value nor the size of its gradient, and after so many
-# searches in a row that found no step: rounding allows no more.
-IDLE, FAILURES = 5, 2
+# A lane stops after MAX_STALLED steps that lowered neither the objective nor the norm of the gradient, or after
+# MAX_FAILURES failed line searches in a row: rounding allows no further progress.
+MAX_STALLED, MAX_FAILURES = 5, 2
 
 
-class Tally(NamedTuple):
-    """How far every lane has come, each `[L]`.
+class ConvergenceState(NamedTuple):
+    """Convergence of every lane, each field `[L]`.
 
     Attributes:
         value: objective.
         norm: largest entry of its gradient.
         steps: updates made.
-        idle: steps without progress.
-        least: least norm so far.
-        failures: searches without a step, in a row.
+        stalled: steps in a row without progress.
+        least: smallest norm so far.
+        failures: failed line searches in a row.
     """
 
     value: Array
     norm: Array
     steps: Array
-    idle: Array
+    stalled: Array
     least: Array
     failures: Array
 
     @classmethod
-    def of(cls, value: Array, norm: Array) -> "Tally":
-        """Before the first step."""
+    def of(cls, value: Array, norm: Array) -> "ConvergenceState":
+        """The record before the first step."""
         none = jnp.zeros(value.shape, jnp.int32)
         return cls(value, norm, none, none, norm, none)
 
     def is_converged(self, tolerance: Tolerance) -> Array:
-        """Lanes whose gradient is small enough."""
+        """Lanes whose largest gradient entry is within the tolerance."""
         return (self.norm <= tolerance.below(self.value)) & jnp.isfinite(self.value)
 
     def is_active(self, tolerance: Tolerance, max_steps: int) -> Array:
-        """Lanes that have not converged and may still get further."""
-        moving = (self.idle < IDLE) & (self.failures < FAILURES) & (self.steps < max_steps)
+        """Lanes that have neither converged nor stalled, and have steps left."""
+        moving = (self.stalled < MAX_STALLED) & (self.failures < MAX_FAILURES) & (self.steps < max_steps)
         return ~self.is_converged(tolerance) & moving & jnp.isfinite(self.value)
 
-    def after(self, value: Array, norm: Array, success: Array, active: Array) -> "Tally":
-        """After a search of the active lanes, which of them found a step."""
+    def after(self, value: Array, norm: Array, success: Array, active: Array) -> "ConvergenceState":
+        """The record after a line search of the active lanes, which succeeded where `success`."""
         fell = value < self.value - jnp.finfo(value.dtype).eps * jnp.abs(self.value)
         progress = fell | (norm < 0.9 * self.least)
         tried = active.astype(jnp.int32)
-        return Tally(
+        return ConvergenceState(
             value,
             norm,
             self.steps + success.astype(jnp.int32),
-            jnp.where(progress, 0, self.idle + tried),
+            jnp.where(progress, 0, self.stalled + tried),
             jnp.where(progress, jnp.minimum(self.least, norm), self.least),
             jnp.where(success, 0, self.failures + tried),
         )
 
 
-class State(NamedTuple):
-    """Where every lane is.
+class LaneState(NamedTuple):
+    """The iterate of every lane.
 
     Attributes:
         point: parameters.
         z: scores `[L, K, N]`.
-        slope: slope of the losses in the scores.
+        slope: slopes of the losses in the scores.
         gradient: of the objective.
-        tally: how far it has come.
-        turn: rounds of the loop.
-        stale: whether the scores are a sum of steps, not a product.
-        history: objective after every step, `[steps, L]`, as far as it is kept.
+        convergence: objective, norm and counts.
+        turn: iterations of the loop.
+        stale: whether the scores were updated by addition since they were last computed.
+        history: objective after every step, `[steps, L]`; of length 0 if it is not kept.
     """
 
-    point: Point
+    point: LaneParams
     z: Array
     slope: Array
-    gradient: Point
-    tally: Tally
+    gradient: LaneParams
+    convergence: ConvergenceState
     turn: Array
     stale: Array
     history: Array
 
 
 class Method(abc.ABC):
-    """How a solver finds its directions."""
+    """The rule by which a solver chooses its search directions."""
 
     @abc.abstractmethod
-    def start(self, task: Task, state: State) -> Any:
-        """What it remembers at first; any pytree."""
+    def start(self, objective: LaneObjective, state: LaneState) -> Any:
+        """The initial memory of the method; any pytree."""
 
     @abc.abstractmethod
-    def propose(self, task: Task, state: State, memory: Any, active: Array) -> tuple[Point, Array, Any]:
-        """A direction of descent, its scores, and what is remembered."""
+    def propose(
+        self, objective: LaneObjective, state: LaneState, memory: Any, active: Array
+    ) -> tuple[LaneParams, Array, Any]:
+        """A descent direction, its scores, and the updated memory."""
 
     @abc.abstractmethod
-    def learn(self, memory: Any, move: Point, change: Point, success: Array) -> Any:
-        """What is remembered after a step, the change of the gradient over it, and whether there was a step."""
+    def learn(self, memory: Any, move: LaneParams, change: LaneParams, success: Array) -> Any:
+        """The memory after a step; `change` is the change of the gradient over the step."""
 
 
-def at(task: Task, point: Point, kept: int) -> State:
-    """The state of lanes that have made no step."""
-    z = _lanes.scores(task.x, point)
-    value, gradient, slope = _evaluated(task, point, z)
+def at(objective: LaneObjective, point: LaneParams, kept: int) -> LaneState:
+    """The state of the lanes before the first step."""
+    z = _lanes.scores(objective.x, point)
+    value, gradient, slope = _evaluated(objective, point, z)
     history = jnp.zeros((kept, *value.shape), value.dtype)
     if kept:
         history = history.at[0].set(value)
-    tally = Tally.of(value, _lanes.largest(gradient))
-    return State(point, z, slope, gradient, tally, jnp.zeros((), jnp.int32), jnp.zeros((), bool), history)
+    convergence = ConvergenceState.of(value, _lanes.largest(gradient))
+    return LaneState(point, z, slope, gradient, convergence, jnp.zeros((), jnp.int32), jnp.zeros((), bool), history)
 
 
-def _evaluated(task: Task, point: Point, z: Array) -> tuple[Array, Point, Array]:
-    value, slope = _lanes.evaluate(task, z)
-    return value + _lanes.penalty(task, point), _lanes.gradient(task, point, slope), slope
+def _evaluated(objective: LaneObjective, point: LaneParams, z: Array) -> tuple[Array, LaneParams, Array]:
+    value, slope = _lanes.evaluate(objective, z)
+    return value + _lanes.penalty(objective, point), _lanes.gradient(objective, point, slope), slope
 
 
-class Way(NamedTuple):
-    """Where every lane is, and what the method remembers of how it came there."""
+class SolverState(NamedTuple):
+    """The state of the lanes and the memory of the method."""
 
-    state: State
+    lanes: LaneState
     memory: Any
 
 
-def begin(method: Method, task: Task, point: Point, kept: int) -> Way:
-    """The way of lanes that have made no step."""
-    state = at(task, point, kept)
-    return Way(state, method.start(task, state))
+def begin(method: Method, objective: LaneObjective, point: LaneParams, kept: int) -> SolverState:
+    """The state of the solver before the first step."""
+    state = at(objective, point, kept)
+    return SolverState(state, method.start(objective, state))
 
 
 def minimise(
     method: Method,
-    task: Task,
-    start: Way,
+    objective: LaneObjective,
+    start: SolverState,
     tolerance: Tolerance,
     max_steps: int,
     *,
     stop: Array | int | None = None,
-    report: Callable[[State], None] | None = None,
-) -> Way:
-    """Descend until the largest entry of every gradient is within the tolerance; `stop` pauses after so many steps."""
+    report: Callable[[LaneState], None] | None = None,
+) -> SolverState:
+    """Descend until the largest entry of every gradient is within the tolerance; pause at step number `stop`."""
 
-    def body(carry: Way) -> Way:
+    def body(carry: SolverState) -> SolverState:
         state, memory = carry
-        active = state.tally.is_active(tolerance, max_steps)
-        direction, along, memory = method.propose(task, state, memory, active)
-        line = Line(state.point, state.z, direction, along, state.tally.value, _lanes.dot(state.gradient, direction))
-        found = search(task, line, state.slope, active & (line.slope < 0))
-        after = _after(task, state, line, found, active)
+        active = state.convergence.is_active(tolerance, max_steps)
+        direction, along, memory = method.propose(objective, state, memory, active)
+        line = Line(
+            state.point, state.z, direction, along, state.convergence.value, _lanes.dot(state.gradient, direction)
+        )
+        result = search(objective, line, state.slope, active & (line.slope < 0))
+        after = _after(objective, state, line, result, active)
         move = jax.tree.map(jnp.subtract, after.point, state.point)
         change = jax.tree.map(jnp.subtract, after.gradient, state.gradient)
-        after = _renewed(task, after, ~jnp.any(after.tally.is_active(tolerance, max_steps)))
+        after = _renewed(objective, after, ~jnp.any(after.convergence.is_active(tolerance, max_steps)))
         if report is not None:
             report(after)
-        return Way(after, method.learn(memory, move, change, found.success))
+        return SolverState(after, method.learn(memory, move, change, result.success))
 
-    def unfinished(carry: Way) -> Array:
-        going = carry.state.tally.is_active(tolerance, max_steps)
-        return jnp.any(going if stop is None else going & (carry.state.tally.steps < stop))
+    def unfinished(carry: SolverState) -> Array:
+        going = carry.lanes.convergence.is_active(tolerance, max_steps)
+        return jnp.any(going if stop is None else going & (carry.lanes.convergence.steps < stop))
 
     return lax.while_loop(unfinished, body, start)
 
 
-def _after(task: Task, state: State, line: Line, found: Found, active: Array) -> State:
-    """The state after a search: lanes at rest and those that found no step stay as they are."""
-    # Chosen, not moved by 0: a direction that is not finite must leave no trace.
-    point = _lanes.chosen(found.success, _lanes.moved(state.point, found.step, line.direction), state.point)
-    z = jnp.where(found.success[:, None, None], state.z + found.step[:, None, None] * line.along, state.z)
-    slope = jnp.where(found.success[:, None, None], found.slope, state.slope)
-    value = jnp.where(found.success, found.value, state.tally.value)
-    gradient = _lanes.chosen(found.success, _lanes.gradient(task, point, slope), state.gradient)
-    tally = state.tally.after(value, _lanes.largest(gradient), found.success, active)
-    history = _kept(state.history, tally.steps, value)
-    return State(point, z, slope, gradient, tally, state.turn + 1, jnp.ones((), bool), history)
+def _after(
+    objective: LaneObjective, state: LaneState, line: Line, result: LineSearchResult, active: Array
+) -> LaneState:
+    """The state after a line search; inactive lanes and lanes whose search failed keep their values."""
+    # By selection, not by a step of 0: 0 times a non-finite direction is NaN.
+    point = _lanes.chosen(result.success, _lanes.moved(state.point, result.step, line.direction), state.point)
+    z = jnp.where(result.success[:, None, None], state.z + result.step[:, None, None] * line.along, state.z)
+    slope = jnp.where(result.success[:, None, None], result.slope, state.slope)
+    value = jnp.where(result.success, result.value, state.convergence.value)
+    gradient = _lanes.chosen(result.success, _lanes.gradient(objective, point, slope), state.gradient)
+    convergence = state.convergence.after(value, _lanes.largest(gradient), result.success, active)
+    history = _kept(state.history, convergence.steps, value)
+    return LaneState(point, z, slope, gradient, convergence, state.turn + 1, jnp.ones((), bool), history)
 
 
 def _kept(history: Array, steps: Array, value: Array) -> Array:
@@ -191,20 +197,20 @@ def _kept(history: Array, steps: Array, value: Array) -> Array:
     return history.at[steps, jnp.arange(steps.shape[0])].set(value, mode="drop")
 
 
-def _renewed(task: Task, state: State, settled: Array) -> State:
-    """The state by scores formed anew, every so often and before the lanes are called converged."""
+def _renewed(objective: LaneObjective, state: LaneState, settled: Array) -> LaneState:
+    """The state with recomputed scores, every RENEW iterations and before the loop ends."""
 
-    def anew(state: State) -> State:
-        z = _lanes.scores(task.x, state.point)
-        value, gradient, slope = _evaluated(task, state.point, z)
+    def recomputed(state: LaneState) -> LaneState:
+        z = _lanes.scores(objective.x, state.point)
+        value, gradient, slope = _evaluated(objective, state.point, z)
         return state._replace(
             z=z,
             slope=slope,
             gradient=gradient,
-            tally=state.tally._replace(value=value, norm=_lanes.largest(gradient)),
+            convergence=state.convergence._replace(value=value, norm=_lanes.largest(gradient)),
             stale=jnp.zeros((), bool),
-            history=_kept(state.history, state.tally.steps, value),
+            history=_kept(state.history, state.convergence.steps, value),
         )
 
     due = state.stale & (settled | (state.turn % RENEW == 0))
-    return lax.cond(due, anew, lambda state: state, state)
+    return lax.cond(due, recomputed, lambda state: state, state)

@@ -1,4 +1,4 @@
-"""Training: checks before, one compiled program, a report after."""
+"""Training: checks of the arguments, one compiled program, and a warning or an error."""
 
 import os
 import warnings
@@ -17,7 +17,7 @@ from jxent.regression._validate import ClassWeight
 
 
 class ConvergenceWarning(UserWarning):
-    """A fit stopped at `max_steps`, or where there is no minimum to reach."""
+    """A fit stopped at `max_steps`, at the limit of rounding, or has no minimum."""
 
 
 class Fit(NamedTuple):
@@ -29,9 +29,8 @@ class Fit(NamedTuple):
             minibatches, each step's batch objective after the first entry.
         grad_norm: largest absolute entry of the full objective's gradient at `params`.
         num_steps: parameter updates made.
-        converged: whether `grad_norm` is within the tolerance, and nothing tells that there is no minimum: with
-            l2 = 0 that every row is on its own side, or a class without rows. Classes of which only some rows can
-            be parted are not found out.
+        converged: whether `grad_norm` is within the tolerance and a minimum exists. There is none for a class without
+            rows, nor for l2 = 0 on completely separated classes. Quasi-complete separation is not detected.
     """
 
     params: Params
@@ -63,38 +62,38 @@ def fit(
 ) -> Fit:
     """Fit a softmax regression: minimise mean cross-entropy + l2/2·‖weights‖², in nats.
 
-    Of arrays the whole fit is one call of one compiled program; a second fit with the same shapes, dtypes and
-    optimizer compiles nothing. It runs where the data is: CPU, GPU or TPU. Data that memory does not hold are read
-    from a source while the fit runs, with the same result up to rounding.
+    A fit of arrays is one call of one compiled program; a second fit with the same shapes, dtypes and optimizer
+    compiles nothing. It runs on the device of the data: CPU, GPU or TPU. Data larger than memory are read from a source
+    while the fit runs, with the same result up to rounding.
 
     Args:
-        x: features `[N, D]`; their floating dtype is the one computed in. Scale them to a range near 1. Or a source:
-            an object with shape and slices, such as a `numpy.memmap`, an Arrow table or a sparse matrix of scipy,
-            which is written out a part at a time; one with `len` that gives (features, label) by number; or one that
-            gives batches (features, labels) or (features, labels, weights) each time it is iterated over.
-        labels: integer class ids `[N]`, or a distribution per row `[N, K]`; None where a source holds them, and
-            `num_classes` says how many there are.
+        x: features `[N, D]`; the fit computes in their floating dtype. Scale them to a range near 1. Or a source: an
+            object with shape and slices, such as a `numpy.memmap`, an Arrow table or a sparse matrix of scipy, made
+            dense a chunk at a time; an object with `len` and an index that returns (features, label); or an iterable
+            of batches (features, labels) or (features, labels, weights) that can be iterated again.
+        labels: integer class ids `[N]`, or a distribution per row `[N, K]`; None for a source that holds its labels,
+            which needs `num_classes`.
         optimizer: "lbfgs", whose line search costs no product with the features; "newton", conjugate gradients on
-            Hessian products, for tight tolerances; or any `optax.GradientTransformation` (reuse one object: a new
-            one compiles anew).
+            Hessian-vector products, for tight tolerances; or any `optax.GradientTransformation` (reuse one object: a
+            new object compiles again).
         l2: penalty on the weights, traced; the bias is not penalised. scikit-learn's C is 1/(l2·N).
         sample_weight: non-negative weights `[N]` of the rows in the mean; None is 1 for each.
-        class_weight: non-negative weights of the classes, `[K]`, by which those of their rows are multiplied, or
+        class_weight: non-negative weights of the classes, `[K]`, which multiply the weights of their rows, or
             "balanced", N/(K·rows of the class); for class ids only. None is 1 for each.
         num_classes: K; None takes the largest class id + 1.
-        params: where to start, as from an earlier fit; None is zeros.
+        params: the starting point, such as the result of an earlier fit; None is zeros.
         max_steps: largest number of parameter updates.
         tolerance: largest absolute gradient entry that counts as converged; None is 1e-6 in float32 and
-            1e-10 in float64, or 5e-6·max(1, max|x|) of the objective where that is less.
-        batch_size: rows per step, drawn without replacement within an epoch, for an optax optimizer; None is all, or
-            the batches that a source gives.
+            1e-10 in float64, or 5e-6·max(1, max|x|) times the objective where that is less.
+        batch_size: rows per step, drawn without replacement within an epoch, for an optax optimizer; None is all rows,
+            or the batches of a source of batches.
         key: a `jax.random.key` for the order of the minibatches; needed with `batch_size`.
-        chunk_size: rows of a source that are read at a time; None takes about 32 MB.
-        mesh: devices to share the work, `jax.make_mesh` with the axes "rows", "classes" or both: rows are split over
-            the first, filled up with rows of weight 0, classes over the second. Of several processes each gives
-            the rows that it holds.
-        checkpoint: folder (extra `train`) in which the fit is kept from time to time; if it holds a checkpoint of
-            this problem, the fit goes on from there and ends bit by bit as if it had not been interrupted.
+        chunk_size: rows of a source per read; None takes about 32 MB.
+        mesh: devices for the fit, `jax.make_mesh` with the axes "rows", "classes" or both: rows, padded with rows of
+            weight 0, are split over the first, classes over the second. With several processes each passes its own
+            rows.
+        checkpoint: folder for checkpoints (extra `train`); if it holds a checkpoint of this problem, the fit resumes
+            there, and its result is bit by bit that of a fit without interruption.
         checkpoint_every: steps between checkpoints; None is 100.
         progress: show a bar (extra `train`); the loop stays compiled.
 
@@ -103,15 +102,15 @@ def fit(
 
     Raises:
         TypeError: for labels that are not integers or distributions, or an optimizer of another kind.
-        ValueError: for empty or non-finite data, labels out of range, shapes or options that do not fit; for a
-            checkpoint of another problem, or none that can be read, of which no file is then changed.
+        ValueError: for empty or non-finite data, labels out of range, shapes or options that do not fit; for a folder
+            with the checkpoint of another problem, or without a readable one; no file in it is then changed.
         FloatingPointError: if the objective becomes infinite or NaN; the message has the step.
 
-    Edge cases: stopping at `max_steps`, or where rounding allows no further step, warns with
-    `ConvergenceWarning`, and so does l2 = 0 on separable data, where there is no minimum: `converged` is
-    then False. A damaged checkpoint is passed over for an older one, with a `CheckpointWarning`. Under a caller's
-    `jit` or `vmap` values are not checked and nothing is warned or raised: read `converged`; `history` then has
-    length `max_steps + 1`, NaN after the last step, and `num_classes` must be given.
+    Edge cases: a fit warns with `ConvergenceWarning`, and `converged` is False, if it stops at `max_steps` or where
+    rounding allows no further step, or if l2 = 0 on separable data, which has no minimum. If a checkpoint is damaged,
+    the fit resumes from an older one with a `CheckpointWarning`. Under a caller's `jit` or `vmap` values are not
+    checked and nothing is warned or raised: read `converged`; `history` then has length `max_steps + 1`, NaN after the
+    last step, and `num_classes` is required.
 
     Gradient: none is promised through the loop.
 
@@ -127,12 +126,12 @@ def fit(
     solver = _validate.solver(optimizer)
     layout = None if mesh is None else _mesh.layout(mesh)
     if checkpoint_every is not None:
-        _validate.whole("checkpoint_every", checkpoint_every, 1, None)
+        _validate.integer("checkpoint_every", checkpoint_every, 1, None)
     _validate.options(solver, max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2)
-    steer = _jobs.Steer(solver, max_steps, batch_size, progress, layout)
+    options = _jobs.FitOptions(solver, max_steps, batch_size, progress, layout)
     if _sources.is_source(x):
-        job = _jobs.of_source(
-            steer,
+        problem = _jobs.of_source(
+            options,
             x,
             labels,
             sample_weight,
@@ -145,18 +144,22 @@ def fit(
     else:
         if chunk_size is not None:
             raise ValueError("fit(): chunk_size= is for rows read from a source; `x` is an array in memory")
-        job = _jobs.of_arrays(steer, x, labels, sample_weight, class_weight, num_classes=num_classes, params=params)
-    limits = (jnp.asarray(l2, job.largest.dtype), _tolerance.tolerance(tolerance, job.largest))
+        problem = _jobs.of_arrays(
+            options, x, labels, sample_weight, class_weight, num_classes=num_classes, params=params
+        )
+    limits = (jnp.asarray(l2, problem.largest.dtype), _tolerance.tolerance(tolerance, problem.largest))
     order = jax.random.key(0) if key is None else key
     with _progress.progress_bar(max_steps, enabled=progress) as bar:
-        given = _programs.Given(job.start, job.data, *limits, order, bar)
+        inputs = _programs.SolverInputs(problem.start, problem.data, *limits, order, bar)
         if checkpoint is not None:
-            identity = _identity.problem(given, optimizer, batch_size, job.digest())
-            outcome = _resume.run(job.parts, given, checkpoint, identity, checkpoint_every or _resume.EVERY, layout)
-        elif job.whole is not None:
-            outcome = _programs.run(job.whole, given)
+            identity = _identity.problem(inputs, optimizer, batch_size, problem.digest())
+            outcome = _resume.run(
+                problem.parts, inputs, checkpoint, identity, checkpoint_every or _resume.EVERY, layout
+            )
+        elif problem.solver is not None:
+            outcome = _programs.run(problem.solver, inputs)
         else:
-            outcome = _programs.in_turn(job.parts, given)
+            outcome = _programs.in_turn(problem.parts, inputs)
         if layout is not None:
             outcome = layout.replicated(outcome)
         if not is_traced(outcome.num_steps):
@@ -169,16 +172,16 @@ def fit(
 
 
 def _report(outcome: _programs.Outcome, max_steps: int, tolerance: _tolerance.Tolerance) -> Fit:
-    """Turn what the program found into the result, a warning or an error."""
+    """Turn the outcome of the program into a `Fit`, with a warning or an error where due."""
     num_steps = int(outcome.num_steps)
-    # Cut in numpy: a slice of its own length would compile a program for every number of steps.
+    # Cut in numpy: a jnp slice would compile a program for every number of steps.
     history = np.asarray(outcome.history)[: num_steps + 1]
     finite, norm = np.isfinite(history), float(outcome.grad_norm)
     if not finite.all() or not np.isfinite(norm):
         step = num_steps if finite.all() else int(np.argmin(finite))
-        found = f"gradient became {norm}" if finite.all() else f"objective became {history[step]}"
+        cause = f"gradient became {norm}" if finite.all() else f"objective became {history[step]}"
         raise FloatingPointError(
-            f"fit(): the {found} at step {step} of {max_steps}; a smaller step size, "
+            f"fit(): the {cause} at step {step} of {max_steps}; a smaller step size, "
             f"features scaled to a range near 1 or a larger l2 keep it finite"
         )
     cut = jax.device_put(history, outcome.history.sharding)

@@ -1,4 +1,4 @@
-"""Three gradients of one objective, obtained in ways that share no rule, set against each other."""
+"""Comparison of gradients of one objective: of a plain definition, of this package, and of the closed form."""
 
 import functools
 import itertools
@@ -26,11 +26,11 @@ CLOSED_FORM = "closed_form.softmax_regression"
 
 
 class GradientAgreement(NamedTuple):
-    """How far the gradients of the objective are apart.
+    """The differences between the gradients of the objective.
 
     Attributes:
         weights: largest difference over all pairs of gradients, in the weights.
-        bias: the same in the bias.
+        bias: largest difference over all pairs, in the bias.
         agrees: whether rounding explains every difference.
         disagreeing: names of the gradients that differ from most of the others.
     """
@@ -51,11 +51,11 @@ def compare_gradients(
 ) -> GradientAgreement:
     """Compare autodiff with the closed form, pairwise, in the dtype given.
 
-    The gradients come from the definition −Σ t·log softmax(xW + b) through plain primitives, in which no
-    rule of this package takes part; from this package's own composition, both `probs.cross_entropy` of
-    the softmax and the loss that `objective` uses; and from `closed_form.softmax_regression`. They are
-    judged by the size of the sum that each entry is: the largest Σᵢ sᵢ|xᵢ||rᵢ| + l2·|W| with the
-    residual r = softmax − t, since at an optimum the gradient itself has cancelled to nothing.
+    Four gradients are compared. One is of the definition −Σ t·log softmax(xW + b) in plain primitives, without
+    derivative rules of this package. Two are of compositions of this package: `probs.cross_entropy` of the
+    softmax, and the loss of `objective`. The last is `closed_form.softmax_regression`. The scale of a
+    difference is the sum of absolute terms behind an entry, the largest Σᵢ sᵢ|xᵢ||rᵢ| + l2·|W| with the
+    residual r = softmax − t: at an optimum the gradient itself cancels to 0.
 
     Args:
         params: `Params(weights [D, K], bias [K])`.
@@ -68,7 +68,7 @@ def compare_gradients(
         `GradientAgreement(weights, bias, agrees, disagreeing)`; weights and bias are
         `Agreement(max_abs, max_rel, agrees)`, with max_rel relative to the largest gradient entry.
 
-    Edge cases: where a predicted probability of a label underflows to 0, the composition through
+    Edge cases: if the predicted probability of a label underflows to 0, the composition through
     probabilities is +inf and is named in `disagreeing`.
 
     Gradient: none; the numbers are Python floats.
@@ -81,16 +81,16 @@ def compare_gradients(
 
     Reference: A. Griewank and A. Walther, Evaluating Derivatives, 2nd ed. (2008).
     """
-    given, rows = jnp.asarray(labels), None if sample_weight is None else jnp.asarray(sample_weight)
+    label_array, rows = jnp.asarray(labels), None if sample_weight is None else jnp.asarray(sample_weight)
     params = Params(*(jnp.asarray(a) for a in params))
-    params, features, targets, share = _operands(params, jnp.asarray(x), given, rows)
+    params, features, targets, share = _operands(params, jnp.asarray(x), label_array, rows)
     penalty = jnp.asarray(l2, features.dtype)
     options: dict[str, Any] = {"l2": penalty, "sample_weight": rows}
     gradients = {
         DEFINITION: _gradient(_definition, params, features, targets, share, penalty),
         COMPOSITION: _gradient(_composition, params, features, targets, share, penalty),
-        OBJECTIVE: _gradient(_model.objective, params, features, given, **options),
-        CLOSED_FORM: _closed_form.softmax_regression(params, features, given, **options),
+        OBJECTIVE: _gradient(_model.objective, params, features, label_array, **options),
+        CLOSED_FORM: _closed_form.softmax_regression(params, features, label_array, **options),
     }
     scales = [float(size) for size in _sizes(params, features, targets, share, penalty)]
     tolerance = default_tolerance(features.dtype)
@@ -107,7 +107,7 @@ def compare_gradients(
 
 @functools.partial(jax.jit, static_argnums=0)
 def _gradient(function: Callable[..., Array], params: Params, *operands: Array, **options: Any) -> Params:
-    """The gradient in the parameters, as one program: a dozen operations run one by one compile one by one."""
+    """The gradient in the parameters, compiled as one program: eager operations would compile one by one."""
     return jax.grad(function)(params, *operands, **options)
 
 
@@ -133,7 +133,7 @@ def _definition(params: Params, x: Array, targets: Array, share: Array, l2: Arra
 
 
 def _composition(params: Params, x: Array, targets: Array, share: Array, l2: Array) -> Array:
-    """The story of the package in one line: cross-entropy of the labels and the softmax of the scores."""
+    """The composition from this package: cross-entropy of the labels and the softmax of the scores."""
     scores = jnp.matmul(x, params.weights, precision="highest") + params.bias[None, :]
     rows = _probs.cross_entropy(targets, softmax(scores, (1,)))
     return jnp.sum(share * rows) + 0.5 * l2 * jnp.sum(params.weights**2)
@@ -157,9 +157,9 @@ def _worst(agreements: list[Agreement]) -> Agreement:
 
 
 def _odd_ones(pairs: dict[tuple[str, str], Any]) -> tuple[str, ...]:
-    """The gradients that agree with fewer of the others than the best-supported one does.
+    """The names of the gradients that agree with fewer others than the gradient with the most agreement.
 
-    Two against two, the definition and the closed form decide: the other two share rules of this package.
+    In a tie of two against two the definition and the closed form decide: the other two share rules of this package.
     """
     names = list(dict.fromkeys(itertools.chain.from_iterable(pairs)))
     allies = {n: {n} for n in names}

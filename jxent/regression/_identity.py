@@ -1,4 +1,4 @@
-"""What makes two fits the same problem, as a table of short texts that a checkpoint keeps and compares."""
+"""The identity of a fit: a table of short texts, saved with a checkpoint and compared before the fit resumes."""
 
 import hashlib
 import re
@@ -12,52 +12,54 @@ import optax
 
 from jxent.regression._loop import permissive
 from jxent.regression._model import Params
-from jxent.regression._programs import Given
+from jxent.regression._programs import SolverInputs
 
-# Addresses of functions, as they are printed in a jaxpr, change from process to process.
+# A jaxpr prints addresses of functions, which differ between processes.
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
 
 
 def digest(arrays: Iterable[Any]) -> str:
     """SHA-256 of the dtype, shape and bytes of arrays."""
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for array in arrays:
-        add(found, array)
-    return found.hexdigest()
+        add(sha, array)
+    return sha.hexdigest()
 
 
-def add(found: Any, array: Any) -> None:
+def add(sha: Any, array: Any) -> None:
     """Add the dtype, shape and bytes of an array to a hash."""
     if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
         array = jax.random.key_data(array)
     plain = np.asarray(array)
-    found.update(f"{plain.dtype.str} {plain.shape} ".encode())
-    add_bytes(found, plain)
+    sha.update(f"{plain.dtype.str} {plain.shape} ".encode())
+    add_bytes(sha, plain)
 
 
-def add_bytes(found: Any, array: Any) -> None:
-    """Add the bytes of an array to a hash, without a copy where they lie in order."""
-    found.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+def add_bytes(sha: Any, array: Any) -> None:
+    """Add the bytes of an array to a hash, without a copy if the array is contiguous."""
+    sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
 
 
-def problem(given: Given, optimizer: str | optax.GradientTransformation, batch_size: int | None, data: str) -> Any:
-    """The table: what it is that a fit minimises, and how; `data` is the digest of features, labels and weights."""
-    d, k = given.start.weights.shape
+def problem(
+    inputs: SolverInputs, optimizer: str | optax.GradientTransformation, batch_size: int | None, data: str
+) -> Any:
+    """The table of objective, start and optimizer; `data` is the digest of features, labels and weights."""
+    d, k = inputs.start.weights.shape
     return {
         "data": data[:16],
         "features": str(d),
         "classes": str(k),
-        "dtype": given.start.weights.dtype.name,
-        "l2": repr(float(given.l2)),
-        "optimizer": optimizer if isinstance(optimizer, str) else _of_optimizer(optimizer, given.start),
+        "dtype": inputs.start.weights.dtype.name,
+        "l2": repr(float(inputs.l2)),
+        "optimizer": optimizer if isinstance(optimizer, str) else _of_optimizer(optimizer, inputs.start),
         "batch size": "all rows" if batch_size is None else str(batch_size),
-        "key": "none" if batch_size is None else digest([jax.random.key_data(given.key)])[:16],
-        "start": digest(given.start)[:16],
+        "key": "none" if batch_size is None else digest([jax.random.key_data(inputs.key)])[:16],
+        "start": digest(inputs.start)[:16],
     }
 
 
 def _of_optimizer(optimizer: optax.GradientTransformation, start: Params) -> str:
-    """Its state and a digest of its update: adam(1e-3) and adam(1e-2) differ in the latter."""
+    """The state types and a digest of the update; adam(1e-3) and adam(1e-2) differ in the digest."""
     extended = permissive(optimizer)
 
     def square(params: Params) -> Any:

@@ -1,4 +1,4 @@
-"""From the arguments of a fit to what is fitted and by which solver: of arrays in memory, or of a source."""
+"""The arguments of a fit turned into data on the device and a solver, for arrays in memory or a source."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -26,8 +26,8 @@ from jxent.regression._model import Params, init
 from jxent.regression._validate import ClassWeight
 
 
-class Steer(NamedTuple):
-    """How to fit."""
+class FitOptions(NamedTuple):
+    """The options of a fit that do not depend on its data."""
 
     solver: str | optax.GradientTransformation
     max_steps: int
@@ -36,19 +36,19 @@ class Steer(NamedTuple):
     layout: _mesh.Layout | None
 
 
-class Job(NamedTuple):
-    """What to fit: where to start, the data if they are arrays, and the solver in parts and, if that can be, whole."""
+class FitProblem(NamedTuple):
+    """A fit ready to run: `data` is None for a source, and so is `solver`, which is `parts` as one compiled program."""
 
     start: Params
     data: _programs.Data | None
     largest: Array
-    whole: _programs.Solver | None
+    solver: _programs.Solver | None
     parts: _programs.Parts
     digest: Callable[[], str]
 
 
 def of_arrays(
-    steer: Steer,
+    options: FitOptions,
     x: Any,
     labels: Numbers | None,
     sample_weight: Numbers | None,
@@ -56,34 +56,34 @@ def of_arrays(
     *,
     num_classes: int | None,
     params: Params | None,
-) -> Job:
-    """The job of arrays, checked and placed."""
-    layout = steer.layout
+) -> FitProblem:
+    """The problem of a fit to arrays: checked, and placed on the devices."""
+    layout = options.layout
     if labels is None:
         raise ValueError("fit(): `labels` are missing; only a source may hold them itself")
     if layout is not None and jax.process_count() > 1:
-        _refuse_in_processes(steer, class_weight)
-    with _mesh.beside_the_devices(layout):
+        _refuse_in_processes(options, class_weight)
+    with _mesh.on_host(layout):
         problem = _validate.problem(x, labels, sample_weight, num_classes, class_weight)
     data, rows = problem.data, problem.x.shape[0]
-    if steer.batch_size is not None:
-        _validate.whole("batch_size", steer.batch_size, 1, rows)
+    if options.batch_size is not None:
+        _validate.integer("batch_size", options.batch_size, 1, rows)
     classes = problem.num_classes if layout is None else _mesh.agreed(problem.num_classes)
     start = _start(params, problem.x.shape[1], classes, problem.x.dtype, layout)
     placed = data if layout is None else layout.placed(data)
-    if isinstance(steer.solver, str):
-        whole = _solvers.Named(steer.solver, steer.max_steps, steer.progress)
+    if isinstance(options.solver, str):
+        solver = _solvers.BuiltinSolver(options.solver, options.max_steps, options.progress)
     else:
-        whole = _loop.Optax(steer.solver, steer.max_steps, steer.batch_size, rows, steer.progress)
+        solver = _loop.Optax(options.solver, options.max_steps, options.batch_size, rows, options.progress)
     largest = _tolerance.largest(placed.x)
-    return Job(
-        start, placed, largest, whole, _programs.Compiled(whole), lambda: _mesh.agreed_digest(_identity.digest(data))
+    return FitProblem(
+        start, placed, largest, solver, _programs.Compiled(solver), lambda: _mesh.agreed_digest(_identity.digest(data))
     )
 
 
-def _refuse_in_processes(steer: Steer, class_weight: ClassWeight) -> None:
-    """What one process cannot know of the rows that the others hold."""
-    if steer.batch_size is not None:
+def _refuse_in_processes(options: FitOptions, class_weight: ClassWeight) -> None:
+    """Refuse options that need the rows of all processes."""
+    if options.batch_size is not None:
         raise ValueError(
             "fit(): batch_size= draws from all rows, of which each of several processes holds some; leave it out, or "
             "fit in one process"
@@ -96,7 +96,7 @@ def _refuse_in_processes(steer: Steer, class_weight: ClassWeight) -> None:
 
 
 def of_source(
-    steer: Steer,
+    options: FitOptions,
     x: Any,
     labels: Numbers | None,
     sample_weight: Numbers | None,
@@ -106,8 +106,8 @@ def of_source(
     chunk_size: int | None,
     params: Params | None,
     digested: bool,
-) -> Job:
-    """The job of a source, after one reading of it."""
+) -> FitProblem:
+    """The problem of a fit to a source, after one pass over it."""
     if jax.process_count() > 1:
         raise ValueError("fit(): a source is read by one process; in several give each the rows it holds as arrays")
     reader = _reader.reader(
@@ -118,20 +118,22 @@ def of_source(
         num_classes=num_classes,
         chunk_size=chunk_size,
         params=params,
-        layout=steer.layout,
+        layout=options.layout,
         digested=digested,
     )
-    start = _start(params, reader.survey.features, reader.classes, reader.dtype, steer.layout)
-    if isinstance(steer.solver, str):
-        parts = _stream.Named(steer.solver, steer.max_steps, reader, progress=steer.progress)
+    start = _start(params, reader.survey.features, reader.classes, reader.dtype, options.layout)
+    if isinstance(options.solver, str):
+        parts = _stream.BuiltinSolver(options.solver, options.max_steps, reader, progress=options.progress)
     else:
-        if steer.batch_size is not None:
+        if options.batch_size is not None:
             if reader.source.ordered:
                 raise ValueError("fit(): the batches of this source are the minibatches; leave batch_size= out")
-            _validate.whole("batch_size", steer.batch_size, 1, reader.survey.rows)
-        parts = _stream_optax.Optax(steer.solver, steer.max_steps, steer.batch_size, reader, progress=steer.progress)
+            _validate.integer("batch_size", options.batch_size, 1, reader.survey.rows)
+        parts = _stream_optax.Optax(
+            options.solver, options.max_steps, options.batch_size, reader, progress=options.progress
+        )
     largest = jnp.asarray(reader.survey.largest, reader.dtype)
-    return Job(start, None, largest, None, parts, lambda: reader.digest)
+    return FitProblem(start, None, largest, None, parts, lambda: reader.digest)
 
 
 def _start(params: Params | None, features: int, classes: int, dtype: DTypeLike, layout: _mesh.Layout | None) -> Params:

@@ -12,11 +12,11 @@ from jaxtyping import Array
 
 from jxent.regression import _lanes, _progress
 from jxent.regression._model import Params, objective
-from jxent.regression._programs import Data, Given, Outcome, Progress, Solver, outcome
+from jxent.regression._programs import Data, Outcome, Progress, Solver, SolverInputs, outcome
 
 
 class Carry(NamedTuple):
-    """Where the loop is; `order` is that of the rows in this epoch."""
+    """The state of the loop; `order` is the order of the rows in this epoch."""
 
     params: Params
     state: Any
@@ -29,7 +29,7 @@ class Carry(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Optax(Solver):
-    """The optimizer, how many rows it sees at a time, None for all, and of how many: what fills them up is none."""
+    """An optax optimizer; `batch_size` None is all rows, and `rows` is the number of rows without padding."""
 
     optimizer: optax.GradientTransformation
     max_steps: int
@@ -37,60 +37,60 @@ class Optax(Solver):
     rows: int
     progress: bool
 
-    def prepare(self, given: Given) -> None:
-        """Nothing."""
-        del given
+    def prepare(self, inputs: SolverInputs) -> None:
+        """None: an optimizer needs no preparation."""
+        del inputs
 
-    def begin(self, given: Given, prepared: None) -> Progress:
-        """At the start, with the value and gradient there."""
+    def begin(self, inputs: SolverInputs, prepared: None) -> Progress:
+        """The state before the first step, with value and gradient there."""
         del prepared
-        value, grad = jax.value_and_grad(_full(given))(given.start)
+        value, grad = jax.value_and_grad(_full(inputs))(inputs.start)
         history = jnp.zeros((self.max_steps + 1,), value.dtype).at[0].set(value)
         order = jnp.zeros((0 if self.batch_size is None else self.rows,), jnp.int32)
-        state = permissive(self.optimizer).init(given.start)
-        return self._pause(given, Carry(given.start, state, value, grad, history, jnp.zeros((), jnp.int32), order))
+        state = permissive(self.optimizer).init(inputs.start)
+        return self._pause(inputs, Carry(inputs.start, state, value, grad, history, jnp.zeros((), jnp.int32), order))
 
-    def advance(self, given: Given, prepared: None, at: Progress, stop: Array | int) -> Progress:
-        """Update the parameters until `stop` steps are made."""
+    def advance(self, inputs: SolverInputs, prepared: None, at: Progress, stop: Array | int) -> Progress:
+        """Update the parameters up to step number `stop`."""
         del prepared
         step = self._full_step if self.batch_size is None else self._batch_step
 
         def body(carry: Carry) -> Carry:
-            after = step(given, carry)
+            after = step(inputs, carry)
             if self.progress:
-                _progress.report(given.bar, self.max_steps, after.step, after.value)
+                _progress.report(inputs.bar, self.max_steps, after.step, after.value)
             return after
 
         first: Carry = at.state._replace(history=at.history)
         return self._pause(
-            given, lax.while_loop(lambda carry: self._going(given, carry) & (carry.step < stop), body, first)
+            inputs, lax.while_loop(lambda carry: self._going(inputs, carry) & (carry.step < stop), body, first)
         )
 
-    def finish(self, given: Given, prepared: None, at: Progress) -> Outcome:
-        """The parameters, with the gradient of the full objective."""
+    def finish(self, inputs: SolverInputs, prepared: None, at: Progress) -> Outcome:
+        """The parameters, and the gradient of the objective over all rows."""
         del prepared
         last: Carry = at.state
         value, grad = last.value, last.grad
         if self.batch_size is not None:
-            value, grad = jax.value_and_grad(_full(given))(last.params)
+            value, grad = jax.value_and_grad(_full(inputs))(last.params)
         norm = largest(grad)
-        task = _lanes.one(given.data.x, given.data.targets, given.data.weights, given.l2)
-        found = _lanes.evidence(task, _lanes.scores(task.x, _lanes.lane(*last.params)))
-        return outcome(given, last.params, at, value, norm, _lanes.minimum(task.l2, found))
+        lane_objective = _lanes.one(inputs.data.x, inputs.data.targets, inputs.data.weights, inputs.l2)
+        evidence = _lanes.evidence(lane_objective, _lanes.scores(lane_objective.x, _lanes.lane(*last.params)))
+        return outcome(inputs, last.params, at, value, norm, _lanes.minimum(lane_objective.l2, evidence))
 
-    def _going(self, given: Given, carry: Carry) -> Array:
+    def _going(self, inputs: SolverInputs, carry: Carry) -> Array:
         going = (carry.step < self.max_steps) & jnp.isfinite(carry.value)
-        # With minibatches the gradient at hand is a batch's: only the steps end the loop.
+        # With minibatches `carry.grad` is the gradient of a batch: only the number of steps ends the loop.
         if self.batch_size is not None:
             return going
-        return going & (largest(carry.grad) > given.tolerance.below(carry.value))
+        return going & (largest(carry.grad) > inputs.tolerance.below(carry.value))
 
-    def _pause(self, given: Given, carry: Carry) -> Progress:
+    def _pause(self, inputs: SolverInputs, carry: Carry) -> Progress:
         kept = carry._replace(history=jnp.zeros(()))
-        return Progress(carry.step, self._going(given, carry), carry.history, kept)
+        return Progress(carry.step, self._going(inputs, carry), carry.history, kept)
 
-    def _full_step(self, given: Given, carry: Carry) -> Carry:
-        full = _full(given)
+    def _full_step(self, inputs: SolverInputs, carry: Carry) -> Carry:
+        full = _full(inputs)
         updates, state = permissive(self.optimizer).update(
             carry.grad, carry.state, carry.params, value=carry.value, grad=carry.grad, value_fn=full
         )
@@ -100,20 +100,20 @@ class Optax(Solver):
         history = carry.history.at[step].set(value)
         return carry._replace(params=params, state=state, value=value, grad=grad, history=history, step=step)
 
-    def _batch_step(self, given: Given, carry: Carry) -> Carry:
+    def _batch_step(self, inputs: SolverInputs, carry: Carry) -> Carry:
         batch_size = cast("int", self.batch_size)
         per_epoch = self.rows // batch_size
         epoch, position = carry.step // per_epoch, carry.step % per_epoch
-        order = lax.cond(position == 0, lambda: shuffled(given.key, epoch, self.rows), lambda: carry.order)
+        order = lax.cond(position == 0, lambda: shuffled(inputs.key, epoch, self.rows), lambda: carry.order)
         chosen = lax.dynamic_slice(order, (position * batch_size,), (batch_size,))
-        batch = Data(*(jnp.take(a, chosen, axis=0) for a in given.data))
-        after = batch_step(self.optimizer, given.l2, batch, carry)
+        batch = Data(*(jnp.take(a, chosen, axis=0) for a in inputs.data))
+        after = batch_step(self.optimizer, inputs.l2, batch, carry)
         return after._replace(order=order, history=carry.history.at[after.step].set(after.value))
 
 
-def _full(given: Given) -> Any:
+def _full(inputs: SolverInputs) -> Any:
     return lambda params: objective(
-        params, given.data.x, given.data.targets, l2=given.l2, sample_weight=given.data.weights
+        params, inputs.data.x, inputs.data.targets, l2=inputs.l2, sample_weight=inputs.data.weights
     )
 
 
@@ -123,7 +123,7 @@ def shuffled(key: Array, epoch: Array | int, rows: int) -> Array:
 
 
 def batch_step(optimizer: optax.GradientTransformation, l2: Array, batch: Data, carry: Carry) -> Carry:
-    """The carry after a step on some rows, but for its history."""
+    """The carry after a step on one batch; its history is not updated."""
 
     def of(params: Params) -> Array:
         return objective(params, batch.x, batch.targets, l2=l2, sample_weight=batch.weights)
@@ -135,7 +135,7 @@ def batch_step(optimizer: optax.GradientTransformation, l2: Array, batch: Data, 
 
 
 def permissive(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    """The optimizer under JAX's default promotion: optax mixes dtypes where the caller may have set "strict"."""
+    """The optimizer under JAX's default promotion: optax mixes dtypes, which fails if the caller has set "strict"."""
     extended = optax.with_extra_args_support(optimizer)
 
     def relaxed(function: Any) -> Any:
@@ -155,9 +155,9 @@ def largest(grad: Params) -> Array:
 
 
 def _evaluate(full: Any, params: Params, state: Any) -> tuple[Array, Params]:
-    """Value and gradient; a line search has them at the point where it stopped, and they are reused.
+    """Value and gradient; if the chain ends with a line search, reuse those of its last trial.
 
-    Only where it is the last of its chain: a transformation after it moves the parameters elsewhere.
+    A transformation after the line search changes the step, and the trial is then at another point.
     """
     last = _last_of(state)
     if _is_line_search(last):

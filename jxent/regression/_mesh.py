@@ -1,7 +1,7 @@
-"""Where the rows and classes of a fit lie on several devices: XLA's partitioner does the rest.
+"""The sharding of rows and classes over several devices; XLA's partitioner adds the communication.
 
-Rows are split over the mesh axis "rows", classes over "classes". Rows that do not divide are filled up with rows of
-weight 0, which change no sum. Every solver then runs as it is, on arrays that are placed.
+Rows are split over the mesh axis "rows", classes over "classes". Rows are padded with rows of weight 0 to a multiple of
+the devices, which changes no sum. The solvers run unchanged on the sharded arrays.
 """
 
 import hashlib
@@ -29,15 +29,15 @@ class Layout(NamedTuple):
     mesh: Mesh
 
     def size(self, axis: str) -> int:
-        """Devices along an axis, 1 where the mesh has none."""
+        """The number of devices along an axis; 1 for an axis that the mesh lacks."""
         return dict(self.mesh.shape).get(axis, 1)
 
     def sharding(self, *axes: str | None) -> NamedSharding:
-        """An array's axes by name, those the mesh does not have whole on every device."""
+        """The sharding of an array by mesh axis; an axis that the mesh lacks is replicated."""
         return NamedSharding(self.mesh, PartitionSpec(*(a if a in self.mesh.axis_names else None for a in axes)))
 
     def placed(self, data: Data) -> Data:
-        """The rows split over the devices, filled up to a number that divides; of each process its own."""
+        """The rows of this process, padded to a multiple of its shards and split over the devices."""
         rows, share = data.x.shape[0], self._shards_here()
         if jax.process_count() > 1:
             rows = int(np.max(multihost_utils.process_allgather(np.asarray(rows))))
@@ -49,7 +49,7 @@ class Layout(NamedTuple):
         )
 
     def start(self, params: Params) -> Params:
-        """Parameters split by class."""
+        """Parameters, split over the devices by class."""
         count, devices = params.bias.shape[0], self.size(CLASSES)
         if count % devices:
             raise ValueError(
@@ -57,14 +57,14 @@ class Layout(NamedTuple):
                 f"mesh on which they do, or split the rows alone"
             )
         weights, bias = self.sharding(None, CLASSES), self.sharding(CLASSES)
-        return Params(_whole(params.weights, weights), _whole(params.bias, bias))
+        return Params(_placed_globally(params.weights, weights), _placed_globally(params.bias, bias))
 
     def replicated(self, tree: T) -> T:
-        """Every array whole on every device."""
+        """Every array, replicated on all devices."""
         return jax.jit(lambda tree: tree, out_shardings=self.sharding())(tree)
 
     def _shards_here(self) -> int:
-        """How many parts of the rows lie on devices of this process."""
+        """The number of row shards on the devices of this process."""
         parts = self.sharding(ROWS).addressable_devices_indices_map((self.size(ROWS),))
         return len({str(index) for index in parts.values()})
 
@@ -75,7 +75,7 @@ class Layout(NamedTuple):
 
 
 def layout(mesh: Any) -> Layout:
-    """The mesh as this package uses it, or a refusal."""
+    """The layout of a mesh; an error for other axes than "rows" and "classes"."""
     if not isinstance(mesh, Mesh):
         raise TypeError(f"fit(): `mesh` is a {type(mesh).__name__}, expected a jax.sharding.Mesh, as of jax.make_mesh")
     strange = [name for name in mesh.axis_names if name not in (ROWS, CLASSES)]
@@ -84,12 +84,12 @@ def layout(mesh: Any) -> Layout:
             f"fit(): `mesh` has the axes {mesh.axis_names}, expected {ROWS!r}, {CLASSES!r} or both, as in "
             f"jax.make_mesh((4,), ({ROWS!r},))"
         )
-    # XLA finds the communication itself.
+    # Automatic axes: XLA derives the communication.
     return Layout(_automatic(mesh))
 
 
 def automatic(value: T) -> T:
-    """An array on a mesh with explicit axes as one whose axes XLA's partitioner looks after; anything else as it is."""
+    """An array with explicit mesh axes, moved to automatic ones; any other value unchanged."""
     if not isinstance(value, jax.Array) or isinstance(value, Tracer) or not isinstance(value.sharding, NamedSharding):
         return value
     mesh = value.sharding.mesh
@@ -102,22 +102,22 @@ def _automatic(mesh: Mesh) -> Mesh:
     return Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
 
 
-def beside_the_devices(used: Layout | None) -> AbstractContextManager[Any]:
-    """Where data are checked that are to be split: in the memory of the host, not whole on the first device."""
+def on_host(used: Layout | None) -> AbstractContextManager[Any]:
+    """A context on the CPU for checks of data before they are sharded, which may not fit on the first device."""
     if used is None or all(device.platform == "cpu" for device in used.mesh.devices.flat):
         return nullcontext()
     return jax.default_device(jax.local_devices(backend="cpu")[0])
 
 
 def agreed(local: int) -> int:
-    """The number of classes that all processes together have seen."""
+    """The number of classes over all processes, from the number that this process has seen."""
     if jax.process_count() == 1:
         return local
     return int(np.max(multihost_utils.process_allgather(np.asarray(local))))
 
 
 def agreed_digest(local: str) -> str:
-    """One digest of those of all processes, in their order."""
+    """A digest of the digests of all processes, in the order of the processes."""
     if jax.process_count() == 1:
         return local
     everyone = multihost_utils.process_allgather(np.frombuffer(bytes.fromhex(local), np.uint8))
@@ -125,15 +125,15 @@ def agreed_digest(local: str) -> str:
 
 
 def _filled(array: Any, missing: int) -> Any:
-    """The array with rows of zeros after its own, of class 0 and weight 0."""
+    """The array with `missing` rows of zeros appended: of class 0 and weight 0."""
     if not missing:
         return array
     zeros = np.zeros((missing, *array.shape[1:]), array.dtype)
     return jnp.concatenate([jnp.asarray(array), jnp.asarray(zeros)])
 
 
-def _whole(array: Any, sharding: NamedSharding) -> jax.Array:
-    """An array that every process has whole, placed."""
+def _placed_globally(array: Any, sharding: NamedSharding) -> jax.Array:
+    """Shard an array of which every process holds all values."""
     if jax.process_count() == 1:
         return jax.device_put(array, sharding)
     values = np.asarray(array)

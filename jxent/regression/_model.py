@@ -51,9 +51,9 @@ def init(
     key: Array | None = None,
     dtype: DTypeLike | None = None,
 ) -> Params:
-    """Parameters to start from: zeros, or standard normal weights if a key is given.
+    """Starting parameters: zeros, or standard normal weights from a key.
 
-    The objective is convex: zeros are as good a start as any, and predict every class alike.
+    The objective is convex: zeros are as good a start as any. They predict the uniform distribution.
 
     Args:
         num_features: D.
@@ -108,7 +108,7 @@ def logits(params: ModelParams, x: Finite) -> Float[Array, "n k"]:
     Reference: C. M. Bishop, Pattern Recognition and Machine Learning (2006), eq. 4.105.
     """
     features, weights, bias = _matching(params, x)
-    # An accelerator may else round float32 operands to 10 bits, and a gradient never reach its tolerance.
+    # At its default precision an accelerator may round float32 operands to 10 bits: no gradient reaches the tolerance.
     return jnp.matmul(features, weights, precision="highest") + bias[None, :]
 
 
@@ -214,7 +214,7 @@ def row_losses(scores: Array, labels: Numbers) -> Array:
 
 
 def _matching(params: Params, x: Numbers) -> tuple[Array, Array, Array]:
-    """Features and parameters in one dtype, with shapes that belong together."""
+    """Features, weights and bias in one dtype, after a check of their shapes."""
     features = as_float("x", x)
     weights, bias = as_float("weights", params.weights), as_float("bias", params.bias)
     if weights.ndim != 2 or bias.shape != (weights.shape[1],):

@@ -1,4 +1,4 @@
-"""A path of penalties, with cross-validation: checks before, one compiled program, a report after."""
+"""A path of penalties, with cross-validation: checks of the arguments, one compiled program, and warnings."""
 
 import warnings
 from typing import Any, NamedTuple
@@ -16,17 +16,17 @@ from jxent.regression._validate import ClassWeight
 
 
 class Path(NamedTuple):
-    """The result of `fit_path`, a pytree; penalties are in the caller's order, then the folds if any.
+    """The result of `fit_path`, a pytree. The first axis is the penalties in the caller's order, the second the folds.
 
     Attributes:
         params: weights `[L, D, K]` or `[L, F, D, K]`, bias `[L, K]` or `[L, F, K]`.
-        objective: at those parameters, of the rows trained on, `[L]` or `[L, F]`.
-        grad_norm: largest absolute entry of its gradient.
+        objective: the training objective at those parameters, `[L]` or `[L, F]`.
+        grad_norm: largest absolute entry of the gradient of the objective.
         num_steps: parameter updates made.
         converged: whether `grad_norm` is within the tolerance.
         scores: held-out mean cross-entropy in nats, `[L, F]`; None without folds.
-        best: index of the penalty whose mean score is least; None without folds.
-        refit: parameters of all rows at that penalty; None without folds.
+        best: index of the penalty of least mean score; None without folds.
+        refit: parameters fitted to all rows at that penalty; None without folds.
     """
 
     params: Params
@@ -57,15 +57,15 @@ def fit_path(
 
     Each minimises mean cross-entropy + l2/2·‖weights‖², as `fit` does.
 
-    Penalties are solved from the largest to the smallest in groups whose products with the features are shared,
-    each group started on the parabola through the solutions of the one before.
+    Penalties are solved in groups, from the largest to the smallest. A group shares its products with the features, and
+    has a warm start: the parabola through three solutions of the group before it.
 
     Args:
         x: features `[N, D]`.
         labels: integer class ids `[N]`, or a distribution per row `[N, K]`.
         l2s: penalties `[L]`, each as `l2` of `fit`, in any order.
-        folds: the fold that holds each row out, integers `[N]` in [0, F), or a number of folds, at least 2, which
-            are then drawn with `key`, of equal sizes and stratified by class.
+        folds: the fold that holds each row out, integers `[N]` in [0, F); or the number of folds, at least 2: they are
+            drawn with `key`, of equal sizes and stratified by class.
         key: a `jax.random.key` for drawing folds.
         optimizer: "newton" or "lbfgs".
         sample_weight: non-negative weights `[N]` of the rows, in training and in the scores; None is 1 for each.
@@ -79,12 +79,12 @@ def fit_path(
 
     Raises:
         TypeError: for folds that are not integers, and as `fit`.
-        ValueError: for no penalty, one that is negative or not finite, a fold without rows, or one whose
-            complement lacks a class that it has; and as `fit`.
+        ValueError: for no penalty, a penalty that is negative or not finite, a fold without rows, or a fold that holds
+            out every row of a class; and as `fit`.
 
-    Edge cases: fits that have not converged warn with `ConvergenceWarning`, which names the first. Ties of the
-    mean score go to the penalty that comes first from the largest. Under a caller's trace nothing is checked or
-    warned, and folds must be concrete.
+    Edge cases: if fits have not converged, a `ConvergenceWarning` names the first. Of penalties with equal mean score
+    `best` is the largest. Under a caller's `jit` or `vmap` values are not checked, nothing is warned, and folds must be
+    concrete.
 
     Gradient: none is promised through the loop.
 
@@ -140,7 +140,7 @@ def _penalties(l2s: Numbers) -> Array:
 
 
 def _folds(folds: Numbers | None, key: Array | None, problem: _validate.Problem) -> tuple[Array, int]:
-    """The fold of every row and how many there are; none is 0."""
+    """The fold of every row and the number of folds, 0 without folds."""
     if folds is None:
         return jnp.zeros((0,), jnp.int32), 0
     labels = problem.data.targets
@@ -174,7 +174,7 @@ def _folds(folds: Numbers | None, key: Array | None, problem: _validate.Problem)
 
 
 def _drawn(count: int, key: Array | None, ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Folds of equal sizes, with each class spread over all of them."""
+    """Random folds of equal sizes, stratified by class."""
     if not 2 <= count <= len(ids):
         raise ValueError(f"fit_path(): folds={count} must be at least 2 and at most {len(ids)}, the number of rows")
     if key is None:
@@ -187,7 +187,7 @@ def _drawn(count: int, key: Array | None, ids: Int[np.ndarray, " n"]) -> Int[np.
 
 
 def _in_order(solved: _paths.Solved, refit: _paths.Refit, order: Array, folds: int) -> Path:
-    """The lanes in the caller's order of penalties, and parameters as `[D, K]`."""
+    """The solutions in the caller's order of penalties, with weights as `[D, K]`."""
     back = jnp.argsort(order)
     solved = jax.tree.map(lambda a: a[back] if folds else a[back, 0], solved)
     params = Params(jnp.swapaxes(solved.point.weights, -1, -2), solved.point.bias)
@@ -199,7 +199,7 @@ def _in_order(solved: _paths.Solved, refit: _paths.Refit, order: Array, folds: i
 
 
 def _report(path: Path, l2s: Any, max_steps: int) -> None:
-    """A warning about what did not converge."""
+    """Warn if a fit has not converged."""
     converged = np.asarray(path.converged)
     if not converged.all():
         lane = np.argwhere(~converged)[0]

@@ -1,4 +1,4 @@
-"""The compiled program of `fit_path`: groups of neighbouring penalties, each started where the one before points to."""
+"""The compiled program of `fit_path`: groups of penalties, each with a warm start extrapolated from the last group."""
 
 import functools
 from typing import NamedTuple
@@ -9,21 +9,22 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent.regression import _curvature, _descent, _lanes
-from jxent.regression._lanes import Point, Task
+from jxent.regression._lanes import LaneObjective, LaneParams
 from jxent.regression._programs import Data
 from jxent.regression._solvers import METHODS
 from jxent.regression._tolerance import Tolerance
 
-# Bytes of the scores of one group: on a CPU they should stay in its cache, an accelerator wants wide products.
+# Bytes of the scores of one group: on a CPU they should stay in cache; an accelerator needs wide products.
 ON_CPU, ON_ACCELERATOR = 4 << 20, 256 << 20
-# A start is extrapolated from three lanes of the group before, unless their weights would magnify what is rounded.
+# The warm start extrapolates three lanes of the last group, unless the sum of |coefficients|, by which it magnifies
+# rounding, reaches this.
 MAGNIFIED = 30.0
 
 
 class Solved(NamedTuple):
-    """Of every lane, `[penalties, folds, ...]`, in the order of falling penalties."""
+    """The solutions of all lanes, `[penalties, folds, ...]`, from the largest penalty to the smallest."""
 
-    point: Point
+    point: LaneParams
     objective: Array
     norm: Array
     steps: Array
@@ -32,15 +33,15 @@ class Solved(NamedTuple):
 
 
 class Refit(NamedTuple):
-    """The whole data at the penalty that the folds chose, and the index of that."""
+    """The fit of all rows at the penalty of least mean held-out score, and the index of that penalty."""
 
     best: Array
-    point: Point
+    point: LaneParams
     converged: Array
 
 
 def group_size(rows: int, classes: int, folds: int, penalties: int, itemsize: int) -> int:
-    """How many penalties are solved together."""
+    """The number of penalties in a group."""
     room = ON_CPU if jax.default_backend() == "cpu" else ON_ACCELERATOR
     return int(min(max(1, room // (rows * classes * folds * itemsize)), penalties))
 
@@ -56,7 +57,7 @@ def run(
     l2s: Array,
     tolerance: Tolerance,
 ) -> tuple[Solved, Refit]:
-    """All penalties, from the largest to the smallest, and all folds; `folds` 0 trains on all rows."""
+    """Solve all penalties, from the largest to the smallest, and all folds; `folds` 0 trains on all rows."""
     n, d = data.x.shape
     count, lanes = l2s.shape[0], max(folds, 1)
     size = group_size(n, classes, lanes, count, data.x.dtype.itemsize)
@@ -67,12 +68,12 @@ def run(
     basis = _curvature.basis(data.x, classes)
     training, held_out = _shares(data.weights, fold_of, folds)
 
-    def lane_wise(share: Array, l2: Array) -> Task:
-        return _lanes.task(data.x, data.targets, share, jnp.repeat(l2, lanes), basis)
+    def lane_wise(share: Array, l2: Array) -> LaneObjective:
+        return _lanes.lane_objective(data.x, data.targets, share, jnp.repeat(l2, lanes), basis)
 
-    def solve(task: Task, start: Point) -> _descent.State:
-        way = _descent.begin(method, task, start, 0)
-        return _descent.minimise(method, task, way, tolerance, max_steps).state
+    def solve(objective: LaneObjective, start: LaneParams) -> _descent.LaneState:
+        state = _descent.begin(method, objective, start, 0)
+        return _descent.minimise(method, objective, state, tolerance, max_steps).lanes
 
     def group(g: Array, carry: tuple[Solved, Refit]) -> tuple[Solved, Refit]:
         solved, _ = carry
@@ -81,20 +82,27 @@ def run(
         best = jnp.argmin(jnp.mean(solved.score[:count], axis=1)).astype(jnp.int32)
         chosen = jnp.where(last, jnp.full((size,), padded[best]), lax.dynamic_slice(padded, (at,), (size,)))
         share = jnp.where(last, data.weights / jnp.sum(data.weights), jnp.tile(training, (size, 1)))
-        task = lane_wise(share, chosen)
-        known = _known(solved, logs, at, size)
+        objective = lane_wise(share, chosen)
+        extrapolated = _extrapolated(solved, logs, at, size)
         mean = jax.tree.map(
             lambda a: jnp.broadcast_to(jnp.mean(a[best], axis=0), (size * lanes, *a.shape[2:])), solved.point
         )
-        start = jax.tree.map(lambda a, b: jnp.where(last, a, b), mean, known)
-        state = solve(task, start)
-        rows, _ = _lanes.losses(task, state.z)
-        converged = state.tally.is_converged(tolerance) & _lanes.minimum(task.l2, _lanes.evidence(task, state.z)).exists
+        start = jax.tree.map(lambda a, b: jnp.where(last, a, b), mean, extrapolated)
+        state = solve(objective, start)
+        rows, _ = _lanes.losses(objective, state.z)
+        converged = (
+            state.convergence.is_converged(tolerance)
+            & _lanes.minimum(objective.l2, _lanes.evidence(objective, state.z)).exists
+        )
         score = jnp.sum(jnp.tile(held_out, (size, 1)) * rows, axis=1)
-        found = Solved(state.point, state.tally.value, state.tally.norm, state.tally.steps, converged, score)
-        found = jax.tree.map(lambda a: a.reshape(size, lanes, *a.shape[1:]), found)
+        group_solved = Solved(
+            state.point, state.convergence.value, state.convergence.norm, state.convergence.steps, converged, score
+        )
+        group_solved = jax.tree.map(lambda a: a.reshape(size, lanes, *a.shape[1:]), group_solved)
         kept = jax.tree.map(
-            lambda all_, new: jnp.where(last, all_, lax.dynamic_update_slice_in_dim(all_, new, at, 0)), solved, found
+            lambda all_, new: jnp.where(last, all_, lax.dynamic_update_slice_in_dim(all_, new, at, 0)),
+            solved,
+            group_solved,
         )
         refit = Refit(best, jax.tree.map(lambda a: a[0], state.point), converged[0])
         return kept, refit
@@ -107,7 +115,7 @@ def run(
 
 
 def _shares(weights: Array, fold_of: Array, folds: int) -> tuple[Array, Array]:
-    """Of each row in the objective and in the held-out score, per fold; both sum to 1."""
+    """The share of each row in the objective and in the held-out score, per fold; both sum to 1."""
     if not folds:
         return (weights / jnp.sum(weights))[None], jnp.zeros_like(weights)[None]
     held = fold_of[None, :] == jnp.arange(folds, dtype=fold_of.dtype)[:, None]
@@ -117,18 +125,18 @@ def _shares(weights: Array, fold_of: Array, folds: int) -> tuple[Array, Array]:
 
 def _empty(count: int, lanes: int, classes: int, features: int, dtype: jnp.dtype) -> Solved:
     none = jnp.zeros((count, lanes), dtype)
-    point = Point(jnp.zeros((count, lanes, classes, features), dtype), jnp.zeros((count, lanes, classes), dtype))
+    point = LaneParams(jnp.zeros((count, lanes, classes, features), dtype), jnp.zeros((count, lanes, classes), dtype))
     return Solved(point, none, none, none.astype(jnp.int32), none.astype(bool), none)
 
 
-def _known(solved: Solved, logs: Array, at: Array, size: int) -> Point:
-    """Where the group at `at` starts: the parabola in log l2 through three lanes of the group before, or zeros."""
+def _extrapolated(solved: Solved, logs: Array, at: Array, size: int) -> LaneParams:
+    """The warm start of the group at `at`: the parabola in log l2 through three lanes of the last group, or zeros."""
     nodes = jnp.maximum(at - jnp.asarray([size, size - size // 2, 1]), 0)
     u = jnp.take(logs, nodes)
     here = lax.dynamic_slice(logs, (at,), (size,))
     share = jnp.stack([_lagrange(u, i, here) for i in range(3)], axis=1)
     tame = jnp.sum(jnp.abs(share), axis=1, keepdims=True) < MAGNIFIED
-    # What is not finite, as where penalties are equal, is not tame.
+    # Coefficients that are not finite, as for equal penalties, are not tame either.
     share = jnp.where(tame & (at > 0), share, jnp.asarray([0.0, 0.0, 1.0], share.dtype))
 
     def start(a: Array) -> Array:

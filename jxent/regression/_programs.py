@@ -1,7 +1,7 @@
-"""What every solver has in common: it prepares, begins, advances and finishes, in one compiled program or in parts.
+"""The interface of all solvers: prepare, begin, advance and finish, in one compiled program or in parts.
 
-A fit that keeps no checkpoint is one call of `run`. With checkpoints the same functions are compiled apart and called
-in turn, so that what is saved between them is all that a later process needs.
+A fit without checkpoints is one call of `run`. With checkpoints the same functions are compiled separately and called
+one after the other. The state saved between two calls is all that a later process needs.
 """
 
 import abc
@@ -25,8 +25,8 @@ class Data(NamedTuple):
     weights: Any
 
 
-class Given(NamedTuple):
-    """The arrays of a fit; `bar` is the number of its progress bar."""
+class SolverInputs(NamedTuple):
+    """The arrays that a solver reads; `bar` is the number of the progress bar."""
 
     start: Params
     data: Any
@@ -37,7 +37,7 @@ class Given(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a fit finds: the fields of `Fit`, the objective, and why there is no minimum, as in `_lanes.Minimum`."""
+    """The result of a solver: the fields of `Fit`, the objective, and from `_lanes.Minimum` why there is no minimum."""
 
     params: Params
     history: Array
@@ -50,13 +50,13 @@ class Outcome(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """Where a solver is between two calls.
+    """The state of a solver between two calls.
 
     Attributes:
         steps: updates made.
-        going: whether it would go on.
-        history: objective after every step, as long as the most steps allow.
-        state: the rest, a pytree of arrays from which `renewed` can go on.
+        going: whether the solver has steps left to make.
+        history: objective after every step, of length `max_steps + 1`.
+        state: the rest, a pytree of arrays from which `advance` can continue.
     """
 
     steps: Array
@@ -65,100 +65,100 @@ class Progress(NamedTuple):
     state: Any
 
 
-def outcome(given: Given, params: Params, at: Progress, value: Array, norm: Array, minimum: Minimum) -> Outcome:
-    """The outcome of one lane with this objective and gradient: converged where a minimum exists and is near."""
-    small = (norm <= given.tolerance.below(value)) & jnp.isfinite(value) & jnp.isfinite(at.history[at.steps])
+def outcome(inputs: SolverInputs, params: Params, at: Progress, value: Array, norm: Array, minimum: Minimum) -> Outcome:
+    """The outcome of one lane: converged where a minimum exists and the largest gradient entry is within tolerance."""
+    small = (norm <= inputs.tolerance.below(value)) & jnp.isfinite(value) & jnp.isfinite(at.history[at.steps])
     converged = small & minimum.exists[0]
     return Outcome(params, at.history, norm, at.steps, converged, value, minimum.separated[0], minimum.unseen[0])
 
 
 class Solver(abc.ABC):
-    """A way to minimise the objective; hashable, its attributes are static."""
+    """A minimiser of the objective; hashable, its attributes are static under `jit`."""
 
-    max_steps: int  # most updates allowed
-
-    @abc.abstractmethod
-    def prepare(self, given: Given) -> Any:
-        """What follows from the data alone."""
+    max_steps: int  # largest number of updates
 
     @abc.abstractmethod
-    def begin(self, given: Given, prepared: Any) -> Progress:
-        """Before the first step."""
+    def prepare(self, inputs: SolverInputs) -> Any:
+        """Values that depend on the data alone."""
 
     @abc.abstractmethod
-    def advance(self, given: Given, prepared: Any, at: Progress, stop: Array | int) -> Progress:
-        """Go on until `stop` steps are made or nothing is left to do."""
+    def begin(self, inputs: SolverInputs, prepared: Any) -> Progress:
+        """The state before the first step."""
 
     @abc.abstractmethod
-    def finish(self, given: Given, prepared: Any, at: Progress) -> Outcome:
-        """What was found."""
+    def advance(self, inputs: SolverInputs, prepared: Any, at: Progress, stop: Array | int) -> Progress:
+        """Continue up to step number `stop`, or until the solver has converged or stalled."""
+
+    @abc.abstractmethod
+    def finish(self, inputs: SolverInputs, prepared: Any, at: Progress) -> Outcome:
+        """The outcome of the last step."""
 
 
 class Parts(Solver):
-    """A solver that is called part by part, from outside of any compiled program."""
+    """A solver whose functions are called one by one, outside of any compiled program."""
 
     @abc.abstractmethod
-    def like(self, given: Given, prepared: Any) -> Progress:
-        """The shapes of what `begin` returns."""
+    def like(self, inputs: SolverInputs, prepared: Any) -> Progress:
+        """Shapes and dtypes of the result of `begin`."""
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def run(solver: Solver, given: Given) -> Outcome:
-    """A whole fit as one program."""
-    prepared = solver.prepare(given)
-    at = solver.advance(given, prepared, solver.begin(given, prepared), solver.max_steps)
-    return solver.finish(given, prepared, at)
+def run(solver: Solver, inputs: SolverInputs) -> Outcome:
+    """A complete fit as one compiled program."""
+    prepared = solver.prepare(inputs)
+    at = solver.advance(inputs, prepared, solver.begin(inputs, prepared), solver.max_steps)
+    return solver.finish(inputs, prepared, at)
 
 
 class Compiled(Parts):
-    """The parts of a solver of data in memory, each compiled by itself."""
+    """The functions of a solver for data in memory, each compiled separately."""
 
     def __init__(self, solver: Solver) -> None:
         self.solver, self.max_steps = solver, solver.max_steps
 
-    def prepare(self, given: Given) -> Any:
-        """As the solver's."""
-        return _prepare(self.solver, given)
+    def prepare(self, inputs: SolverInputs) -> Any:
+        """The function of the solver, compiled."""
+        return _prepare(self.solver, inputs)
 
-    def like(self, given: Given, prepared: Any) -> Progress:
-        """The shapes of what `begin` returns."""
-        return jax.eval_shape(self.begin, given, prepared)
+    def like(self, inputs: SolverInputs, prepared: Any) -> Progress:
+        """Shapes and dtypes of the result of `begin`."""
+        return jax.eval_shape(self.begin, inputs, prepared)
 
-    def begin(self, given: Given, prepared: Any) -> Progress:
-        """As the solver's."""
-        return _begin(self.solver, given, prepared)
+    def begin(self, inputs: SolverInputs, prepared: Any) -> Progress:
+        """The function of the solver, compiled."""
+        return _begin(self.solver, inputs, prepared)
 
-    def advance(self, given: Given, prepared: Any, at: Progress, stop: Array | int) -> Progress:
-        """As the solver's."""
-        return _advance(self.solver, given, prepared, at, stop)
+    def advance(self, inputs: SolverInputs, prepared: Any, at: Progress, stop: Array | int) -> Progress:
+        """The function of the solver, compiled."""
+        return _advance(self.solver, inputs, prepared, at, stop)
 
-    def finish(self, given: Given, prepared: Any, at: Progress) -> Outcome:
-        """As the solver's."""
-        return _finish(self.solver, given, prepared, at)
-
-
-def in_turn(parts: Parts, given: Given) -> Outcome:
-    """A whole fit, part by part."""
-    prepared = parts.prepare(given)
-    at = parts.advance(given, prepared, parts.begin(given, prepared), parts.max_steps)
-    return parts.finish(given, prepared, at)
+    def finish(self, inputs: SolverInputs, prepared: Any, at: Progress) -> Outcome:
+        """The function of the solver, compiled."""
+        return _finish(self.solver, inputs, prepared, at)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _prepare(solver: Solver, given: Given) -> Any:
-    return solver.prepare(given)
+def in_turn(parts: Parts, inputs: SolverInputs) -> Outcome:
+    """A complete fit, function by function."""
+    prepared = parts.prepare(inputs)
+    at = parts.advance(inputs, prepared, parts.begin(inputs, prepared), parts.max_steps)
+    return parts.finish(inputs, prepared, at)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _begin(solver: Solver, given: Given, prepared: Any) -> Progress:
-    return solver.begin(given, prepared)
+def _prepare(solver: Solver, inputs: SolverInputs) -> Any:
+    return solver.prepare(inputs)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _advance(solver: Solver, given: Given, prepared: Any, at: Progress, stop: Array) -> Progress:
-    return solver.advance(given, prepared, at, stop)
+def _begin(solver: Solver, inputs: SolverInputs, prepared: Any) -> Progress:
+    return solver.begin(inputs, prepared)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _finish(solver: Solver, given: Given, prepared: Any, at: Progress) -> Outcome:
-    return solver.finish(given, prepared, at)
+def _advance(solver: Solver, inputs: SolverInputs, prepared: Any, at: Progress, stop: Array) -> Progress:
+    return solver.advance(inputs, prepared, at, stop)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _finish(solver: Solver, inputs: SolverInputs, prepared: Any, at: Progress) -> Outcome:
+    return solver.finish(inputs, prepared, at)

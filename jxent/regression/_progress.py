@@ -1,4 +1,4 @@
-"""A progress bar that a compiled loop moves without being compiled anew for it."""
+"""A progress bar for a compiled loop; a new bar does not recompile the loop."""
 
 import contextlib
 import itertools
@@ -15,7 +15,7 @@ _bar_ids = itertools.count()
 
 
 def report(bar: Array, max_steps: int, step: Array, value: Array) -> None:
-    """Move the bar, at every hundredth of the way: a report leaves the device."""
+    """Move the bar at every hundredth of `max_steps`: each report is a callback to the host."""
     every = max(1, max_steps // 100)
     lax.cond(step % every == 0, lambda: jax.debug.callback(tick, bar, step, value), lambda: None)
 
@@ -30,7 +30,7 @@ def tick(bar: Array, step: Array, value: Array) -> None:
 
 @contextlib.contextmanager
 def progress_bar(max_steps: int, *, enabled: bool) -> Generator[Array]:
-    """A bar that the compiled loop finds by its number, so that a new bar compiles nothing."""
+    """A bar with a number, by which the compiled loop addresses it: a new bar compiles nothing."""
     number = next(_bar_ids)
     if not enabled:
         yield jnp.asarray(number, jnp.int32)

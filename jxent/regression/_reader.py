@@ -1,4 +1,4 @@
-"""A source as a fit reads it: checked once from end to end, then a chunk at a time, ahead of its use."""
+"""Reading of a source: one pass that checks all rows, then prefetched chunks on the device."""
 
 import functools
 import hashlib
@@ -17,21 +17,21 @@ from jxent.regression._model import Params
 from jxent.regression._programs import Data
 from jxent.regression._sources import Chunk, Source, Survey
 
-# Bytes of the rows in the sample that curvature is estimated from.
+# Bytes of the sample of rows for the preconditioner.
 SAMPLE = 32 << 20
 
 
 class Reader(NamedTuple):
-    """Rows of a source on the device, in the dtype that is computed in.
+    """Rows of a source on the device, in the dtype of the fit.
 
     Attributes:
-        source: where they come from.
-        survey: what one reading of it has found.
-        digest: of all rows, or an empty text where nobody asked.
+        source: of the rows.
+        survey: sizes and totals of the source.
+        digest: of all rows; an empty text for a fit without checkpoints.
         classes: K.
-        size: rows at a time.
-        dtype: computed in.
-        layout: of several devices, or None.
+        size: rows of a chunk.
+        dtype: of the fit.
+        layout: over several devices, or None.
     """
 
     source: Source
@@ -43,24 +43,24 @@ class Reader(NamedTuple):
     layout: Layout | None
 
     def chunks(self) -> Generator[Data]:
-        """All rows in order, read ahead."""
+        """All rows in order, in prefetched chunks."""
         return self.ahead(self.source.chunks(self.size), self.size)
 
     def ahead(self, chunks: Iterable[Chunk], size: int) -> Generator[Data]:
-        """Some chunks, each filled up to `size` rows, read ahead."""
-        return read_ahead(chunks, functools.partial(self.sent, size=size))
+        """The chunks on the device, prefetched and padded to `size` rows."""
+        return read_ahead(chunks, functools.partial(self.to_device, size=size))
 
-    def sent(self, chunk: Chunk, size: int) -> Data:
-        """A chunk on the device, filled up to `size` rows."""
+    def to_device(self, chunk: Chunk, size: int) -> Data:
+        """A chunk on the device, padded to `size` rows."""
         x, targets, weights = chunk.filled(size)
-        # Integers travel as they are, and become numbers of the dtype there.
+        # Integers are sent unconverted, which takes fewer bytes; the device converts them.
         x = x if x.dtype.kind in "iub" else x.astype(self.dtype, copy=False)
         targets = targets.astype(np.int32 if targets.ndim == 1 else self.dtype, copy=False)
         data = Data(*map(np.ascontiguousarray, (x, targets, weights.astype(self.dtype, copy=False))))
         return jax.device_put(data) if self.layout is None else self.layout.placed(data)
 
     def sample(self) -> Data:
-        """Rows from all over the source, or the first of it where it gives them in its own order alone."""
+        """Rows at equal distances in the source, or the first rows of a source that can only be read in order."""
         d = self.survey.features
         count = min(self.survey.rows, max(1, SAMPLE // (d * jnp.dtype(self.dtype).itemsize)))
         if self.source.ordered:
@@ -69,7 +69,7 @@ class Reader(NamedTuple):
             chunk = self.source.take(np.linspace(0, self.survey.rows - 1, count).astype(np.int64))
         if not chunk.weights.any():
             chunk = chunk._replace(weights=np.ones_like(chunk.weights))
-        data = self.sent(chunk, count)
+        data = self.to_device(chunk, count)
         return data._replace(x=data.x.astype(self.dtype))
 
 
@@ -85,17 +85,17 @@ def reader(
     layout: Layout | None,
     digested: bool,
 ) -> Reader:
-    """The rows of a source, after one reading of all of them."""
+    """The reader of a source, after one pass over all rows."""
     dtype = _sources.dtype_of(x, params)
     if num_classes is not None:
-        _validate.whole("num_classes", num_classes, 2, None)
+        _validate.integer("num_classes", num_classes, 2, None)
     if chunk_size is not None:
-        _validate.whole("chunk_size", chunk_size, 1, None)
-    beside = None
+        _validate.integer("chunk_size", chunk_size, 1, None)
+    in_memory = None
     if labels is not None:
         shape = (_rows(x), 1)
-        data, classes = _validate.beside(shape, labels, sample_weight, num_classes, class_weight, dtype)
-        beside = (np.asarray(data[0]), np.asarray(data[1]))
+        data, classes = _validate.labels_and_weights(shape, labels, sample_weight, num_classes, class_weight, dtype)
+        in_memory = (np.asarray(data[0]), np.asarray(data[1]))
     elif sample_weight is not None or class_weight is not None:
         raise ValueError("fit(): sample_weight= and class_weight= need `labels` beside the source")
     elif num_classes is None:
@@ -104,19 +104,19 @@ def reader(
         classes = num_classes
     features = x.shape[1] if len(getattr(x, "shape", ())) == 2 else 1024
     size = chunk_size or _sources.chunk_rows(features, classes, jnp.dtype(dtype).itemsize)
-    source = _sources.source(x, beside, size)
+    source = _sources.source(x, in_memory, size)
     hashes = [hashlib.sha256() for _ in Chunk._fields]
 
     def add(chunk: Chunk) -> None:
-        for found, part in zip(hashes, chunk, strict=True):
-            _identity.add_bytes(found, part)
+        for sha, part in zip(hashes, chunk, strict=True):
+            _identity.add_bytes(sha, part)
 
-    found = _sources.survey(source, classes, add if digested else None)
+    survey = _sources.survey(source, classes, add if digested else None)
     if layout is not None:
         shards = layout.size("rows")
         size = -(-size // shards) * shards
     digest = hashlib.sha256("".join(h.hexdigest() for h in hashes).encode()).hexdigest() if digested else ""
-    return Reader(source, found, digest, classes, min(size, _up(found.rows, layout)), dtype, layout)
+    return Reader(source, survey, digest, classes, min(size, _up(survey.rows, layout)), dtype, layout)
 
 
 def _up(rows: int, layout: Layout | None) -> int:

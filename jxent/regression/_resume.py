@@ -1,4 +1,4 @@
-"""A fit in parts, with a checkpoint after each: what is killed goes on from the newest."""
+"""A fit in parts with a checkpoint after each part; a killed fit resumes from the newest checkpoint."""
 
 import os
 from typing import Any
@@ -9,46 +9,46 @@ import numpy as np
 
 from jxent.regression._checkpoint import Store
 from jxent.regression._mesh import Layout
-from jxent.regression._programs import Given, Outcome, Parts, Progress
+from jxent.regression._programs import Outcome, Parts, Progress, SolverInputs
 
-# Steps between checkpoints where the caller names none.
+# The default number of steps between checkpoints.
 EVERY = 100
 
 
 def run(
     parts: Parts,
-    given: Given,
+    inputs: SolverInputs,
     folder: str | os.PathLike[str],
     problem: dict[str, str],
     every: int,
     layout: Layout | None,
 ) -> Outcome:
-    """The outcome of a fit that starts where its newest checkpoint is, and keeps one every so many steps.
+    """Run a fit from its newest checkpoint, and save a checkpoint every `every` steps.
 
-    What a part starts from has been through the same hands whether it comes from the disk or from the part before:
-    numpy arrays. So a fit that was killed ends bit by bit where one that was not does.
+    The state goes through numpy arrays after each part, as it does on its way through the disk. A resumed fit therefore
+    ends bit by bit as a fit without interruption.
     """
     store = Store(folder, problem)
-    limits = {"max_steps": parts.max_steps, "tolerance": float(given.tolerance.absolute)}
+    limits = {"max_steps": parts.max_steps, "tolerance": float(inputs.tolerance.absolute)}
     try:
-        prepared = parts.prepare(given)
-        found = store.latest(parts.like(given, prepared))
-        at = _placed(parts.begin(given, prepared) if found is None else found.at, layout)
-        going = found is None or found.ended != limits
+        prepared = parts.prepare(inputs)
+        newest = store.latest(parts.like(inputs, prepared))
+        at = _placed(parts.begin(inputs, prepared) if newest is None else newest.at, layout)
+        going = newest is None or newest.ended != limits
         while going:
             stop = min(int(at.steps) + every, parts.max_steps)
-            at = _placed(parts.advance(given, prepared, at, stop), layout)
+            at = _placed(parts.advance(inputs, prepared, at, stop), layout)
             if not np.isfinite(np.asarray(at.history)[int(at.steps)]):
-                break  # Told by the caller; the checkpoint before it is the last good one.
+                break  # `fit` raises the error; the last checkpoint stays the last finite one.
             going = bool(at.going)
             store.save(at, None if going else limits)
-        return parts.finish(given, prepared, at)
+        return parts.finish(inputs, prepared, at)
     finally:
         store.close()
 
 
 def _placed(at: Progress, layout: Layout | None) -> Progress:
-    """Every array whole on every device, by way of numpy."""
+    """A copy of the state by way of numpy, every array replicated on all devices."""
     if layout is not None:
         at = layout.replicated(at)
 
@@ -57,7 +57,7 @@ def _placed(at: Progress, layout: Layout | None) -> Progress:
             return jax.random.wrap_key_data(
                 jnp.asarray(np.asarray(jax.random.key_data(leaf))), impl=jax.random.key_impl(leaf)
             )
-        # Over several devices from numpy, which every process has whole.
+        # On several devices `replicated` places the numpy array, of which every process has all values.
         return jnp.asarray(np.asarray(leaf)) if layout is None else np.asarray(leaf)
 
     at = jax.tree.map(through, at)

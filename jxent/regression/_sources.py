@@ -1,9 +1,9 @@
-"""Data that are read while a fit runs: what counts as a source, and rows of it as plain arrays.
+"""Sources: data that are read while a fit runs, converted to plain arrays a chunk at a time.
 
-Three kinds. *Rows*: an object with shape [N, D] that gives slices, such as a numpy memory map, an HDF5 or zarr array,
-an Arrow table or a sparse matrix of scipy, with the labels beside it in memory. *Records*: an object with `len` that
-gives one example at a time, as the random-access sources of Grain do. *Batches*: an object that can be iterated over
-again and again, and gives (features, labels) or (features, labels, weights) of some rows each time.
+There are three kinds. *Rows*: an object with shape [N, D] and slices, such as a memory map of numpy, an HDF5 or zarr
+array, an Arrow table or a sparse matrix of scipy, with the labels in memory. *Records*: an object with `len` and an
+index that returns one example, such as a random-access source of Grain. *Batches*: an object that can be iterated many
+times and yields (features, labels) or (features, labels, weights) of a batch of rows.
 """
 
 import abc
@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from jxent.regression._model import Params
 
-# Bytes of the rows that are read at a time, with their scores.
+# Bytes of a chunk, with its scores.
 CHUNK = 32 << 20
 
 
 class Chunk(NamedTuple):
-    """Some rows: features `[B, D]`, class ids `[B]` or distributions `[B, K]`, and weights `[B]`."""
+    """A chunk of rows: features `[B, D]`, class ids `[B]` or distributions `[B, K]`, and weights `[B]`."""
 
     x: NDArray[Any]
     targets: NDArray[Any]
@@ -32,7 +32,7 @@ class Chunk(NamedTuple):
         return Chunk(*(a[low:high] for a in self))
 
     def filled(self, size: int) -> "Chunk":
-        """So many rows: those that are missing are zeros of weight 0."""
+        """The chunk padded to `size` rows with zeros of weight 0."""
         missing = size - len(self.x)
         if not missing:
             return self
@@ -40,36 +40,36 @@ class Chunk(NamedTuple):
 
 
 class Source(abc.ABC):
-    """Rows that can be read in order as often as one likes; `rows` is known where the source has a length."""
+    """Rows that can be read in order any number of times; `rows` is their number, None without a length."""
 
     rows: int | None
-    ordered: bool  # whether rows come in the order of the source alone
+    ordered: bool  # whether rows can only be read in the order of the source
 
     @abc.abstractmethod
     def batches(self) -> Iterator[Chunk]:
         """All rows in order, in pieces of any size."""
 
     def take(self, chosen: NDArray[Any]) -> Chunk:
-        """The rows of these numbers, in this order."""
+        """The rows at these indices, in this order."""
         raise NotImplementedError
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """All rows in order, in pieces of one size but for the last."""
+        """All rows in order, in chunks of `size` rows; the last may be smaller."""
         held: list[Chunk] = []
         count = 0
         for batch in self.batches():
             held.append(batch)
             count += len(batch.x)
             while count >= size:
-                whole = _joined(held)
-                yield whole.part(0, size)
-                held, count = [whole.part(size, count)], count - size
+                joined = _joined(held)
+                yield joined.part(0, size)
+                held, count = [joined.part(size, count)], count - size
         if count:
             yield _joined(held)
 
 
 class Rows(Source):
-    """An object that gives slices, labels and weights in memory."""
+    """An object with slices; labels and weights are in memory."""
 
     ordered = False
 
@@ -78,40 +78,40 @@ class Rows(Source):
         self.rows = len(targets)
 
     def batches(self) -> Iterator[Chunk]:
-        """Slices of the size that is read at a time."""
+        """Slices of the chunk size."""
         return self.chunks(self.size)
 
     def chunks(self, size: int) -> Iterator[Chunk]:
-        """Slices of one size but for the last."""
+        """Slices of `size` rows; the last may be smaller."""
         for low in range(0, len(self.targets), size):
             high = min(low + size, len(self.targets))
             yield Chunk(_plain(self.x[low:high]), self.targets[low:high], self.weights[low:high])
 
     def take(self, chosen: NDArray[Any]) -> Chunk:
-        """The rows of these numbers; files are read in increasing order, which some of them insist on."""
+        """The rows at these indices, read in increasing order, as HDF5 requires."""
         increasing, back = np.unique(chosen, return_inverse=True)
         return Chunk(_plain(self.x[increasing])[back], self.targets[chosen], self.weights[chosen])
 
 
 class Records(Source):
-    """An object that gives one example at a time: (features, label), perhaps with a weight, or features alone."""
+    """An object whose items are examples: (features, label), (features, label, weight), or features alone."""
 
     ordered = False
 
-    def __init__(self, x: Any, beside: tuple[NDArray[Any], NDArray[Any]] | None, size: int) -> None:
-        self.x, self.beside, self.size = x, beside, size
+    def __init__(self, x: Any, in_memory: tuple[NDArray[Any], NDArray[Any]] | None, size: int) -> None:
+        self.x, self.in_memory, self.size = x, in_memory, size
         self.rows = len(x)
 
     def batches(self) -> Iterator[Chunk]:
-        """As many examples as are read at a time."""
+        """Batches of the chunk size."""
         for low in range(0, len(self.x), self.size):
             yield self.take(np.arange(low, min(low + self.size, len(self.x))))
 
     def take(self, chosen: NDArray[Any]) -> Chunk:
-        """The examples of these numbers."""
-        if self.beside is not None:
+        """The examples at these indices."""
+        if self.in_memory is not None:
             features = np.stack([np.asarray(self.x[int(i)]) for i in chosen])
-            return Chunk(_two(features), self.beside[0][chosen], self.beside[1][chosen])
+            return Chunk(_two(features), self.in_memory[0][chosen], self.in_memory[1][chosen])
         records = [_parts(self.x[int(i)], f"record {int(i)}") for i in chosen]
         features, targets, weights = (
             np.stack([np.asarray(part) for part in parts]) for parts in zip(*records, strict=True)
@@ -120,7 +120,7 @@ class Records(Source):
 
 
 class Batches(Source):
-    """An object that gives batches each time it is iterated over."""
+    """An object that yields batches each time it is iterated over."""
 
     ordered = True
 
@@ -129,7 +129,7 @@ class Batches(Source):
         self.rows = None
 
     def batches(self) -> Iterator[Chunk]:
-        """As it gives them."""
+        """The batches of the object."""
         for i, batch in enumerate(self.x):
             features, targets, weight = _parts(batch, f"batch {i}")
             features, targets = np.asarray(features), np.asarray(targets)
@@ -143,7 +143,7 @@ class Batches(Source):
 
 
 class ArrowRows:
-    """An Arrow table of numeric columns, or an array of lists of one length, as an object that gives slices."""
+    """An Arrow table of numeric columns, or an array of lists of one length, with slices as numpy arrays."""
 
     def __init__(self, table: Any) -> None:
         self.table = table
@@ -162,12 +162,12 @@ class ArrowRows:
     def _read(self, part: Any) -> NDArray[Any]:
         if hasattr(part, "columns"):
             return np.stack([np.asarray(column) for column in part.columns], axis=1)
-        whole = part.combine_chunks() if hasattr(part, "chunks") else part
-        return whole.flatten().to_numpy(zero_copy_only=False).reshape(len(part), -1)
+        array = part.combine_chunks() if hasattr(part, "chunks") else part
+        return array.flatten().to_numpy(zero_copy_only=False).reshape(len(part), -1)
 
 
 def is_source(x: Any) -> bool:
-    """Whether an object is read while the fit runs, rather than an array."""
+    """Whether an object is a source, not an array."""
     if isinstance(x, np.memmap) or _is_arrow(x) or _is_sparse(x):
         return True
     if isinstance(x, (np.ndarray, list, tuple, str, bytes, dict, set)) or hasattr(x, "__jax_array__") or np.isscalar(x):
@@ -177,18 +177,18 @@ def is_source(x: Any) -> bool:
     return not hasattr(x, "__array__") and (hasattr(x, "__getitem__") or hasattr(x, "__iter__"))
 
 
-def source(x: Any, beside: tuple[NDArray[Any], NDArray[Any]] | None, size: int) -> Source:
-    """The source of an object; `beside` are labels and weights that are in memory."""
+def source(x: Any, in_memory: tuple[NDArray[Any], NDArray[Any]] | None, size: int) -> Source:
+    """The source of an object; `in_memory` holds labels and weights."""
     if _is_arrow(x):
         x = ArrowRows(x)
     if _is_sparse(x):
-        x = x.tocsr()  # Of the formats one that gives rows.
+        x = x.tocsr()  # CSR has row slices, which other sparse formats may lack.
     if hasattr(x, "shape"):
-        if beside is None:
+        if in_memory is None:
             raise ValueError("fit(): `labels` are missing; a source of rows holds features only")
-        return Rows(x, *beside, size)
+        return Rows(x, *in_memory, size)
     if hasattr(x, "__len__") and hasattr(x, "__getitem__"):
-        return Records(x, beside, size)
+        return Records(x, in_memory, size)
     if iter(x) is x:
         raise TypeError(
             f"fit(): `x` is a {type(x).__name__}, which can be read only once; give an object that starts again each "
@@ -198,21 +198,21 @@ def source(x: Any, beside: tuple[NDArray[Any], NDArray[Any]] | None, size: int) 
 
 
 def chunk_rows(features: int, classes: int, itemsize: int) -> int:
-    """How many rows are read at a time."""
+    """The default number of rows of a chunk."""
     return max(1, CHUNK // ((features + 4 * classes) * itemsize))
 
 
 class Survey(NamedTuple):
-    """What one reading of all rows finds.
+    """Sizes and totals from one pass over all rows.
 
     Attributes:
-        rows: how many there are.
+        rows: number of rows.
         features: D.
         soft: whether the targets are distributions.
         weight: sum of the weights.
-        largest: largest size of a feature.
-        longest: rows of the longest batch as the source gives them.
-        batches: how many of those there are.
+        largest: largest absolute value of a feature.
+        longest: rows of the longest batch of the source.
+        batches: number of batches of the source.
     """
 
     rows: int
@@ -224,12 +224,12 @@ class Survey(NamedTuple):
     batches: int
 
 
-def survey(given: Source, classes: int, add: Any = None) -> Survey:
-    """Read every row once, refuse what cannot be learned from, and hand each batch to `add`."""
+def survey(source: Source, classes: int, add: Any = None) -> Survey:
+    """Read every row once, raise an error for invalid rows, and pass each batch to `add`."""
     rows, weight, largest, longest, count = 0, 0.0, 0.0, 0, 0
     shape: tuple[int, ...] | None = None
     soft = False
-    for batch in given.batches():
+    for batch in source.batches():
         here = (batch.x.shape[1], *batch.targets.shape[1:])
         if shape is None:
             shape, soft = here, batch.targets.ndim == 2
@@ -276,11 +276,11 @@ def _check_targets(batch: Chunk, classes: int, before: int, *, soft: bool) -> No
 
 
 def dtype_of(x: Any, params: Params | None) -> Any:
-    """The dtype that is computed in: that of the rows, of the parameters to start from, or the default."""
-    found = np.dtype(getattr(x, "dtype", None) or (np.float32 if params is None else params.weights.dtype))
-    if found.kind != "f":
+    """The dtype of the fit: of the rows, else of the starting parameters, else the default."""
+    dtype = np.dtype(getattr(x, "dtype", None) or (np.float32 if params is None else params.weights.dtype))
+    if dtype.kind != "f":
         return jnp.zeros(()).dtype
-    return jnp.zeros((), np.float32 if found.itemsize < 4 else found).dtype
+    return jnp.zeros((), np.float32 if dtype.itemsize < 4 else dtype).dtype
 
 
 def _is_arrow(x: Any) -> bool:
@@ -305,7 +305,7 @@ def _plain(x: Any) -> NDArray[Any]:
 
 
 def _two(features: NDArray[Any]) -> NDArray[Any]:
-    """One row for each example, however it is shaped."""
+    """Features as `[B, D]`, each example flattened."""
     return features.reshape(len(features), -1)
 
 

@@ -1,4 +1,4 @@
-"""What `fit` refuses before it trains, and why."""
+"""Checks of the arguments of `fit` and `fit_path`, with their error messages."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +18,7 @@ ClassWeight = Numbers | Literal["balanced"] | None
 
 
 class Problem(NamedTuple):
-    """Checked data."""
+    """Checked data and the number of classes."""
 
     data: Data
     num_classes: int
@@ -36,9 +36,9 @@ def problem(
     num_classes: int | None,
     class_weight: ClassWeight = None,
 ) -> Problem:
-    """Check features, labels and weights; what needs values is left out under a caller's trace."""
+    """Check features, labels and weights; checks of values are skipped under a caller's trace."""
     if num_classes is not None:
-        whole("num_classes", num_classes, 2, None)
+        integer("num_classes", num_classes, 2, None)
     features = as_float("x", automatic(numbers("x", x)))
     if features.ndim != 2:
         raise ValueError(
@@ -49,13 +49,13 @@ def problem(
         raise ValueError(f"fit(): `x` has shape {features.shape}: there are no rows or no features to learn from")
     if not is_traced(features) and features.is_fully_addressable:
         _refuse_non_finite("x", features)
-    (targets, weights), num_classes = beside(
+    (targets, weights), num_classes = labels_and_weights(
         features.shape, labels, sample_weight, num_classes, class_weight, features.dtype
     )
     return Problem(Data(features, targets, weights), num_classes)
 
 
-def beside(
+def labels_and_weights(
     shape: tuple[int, ...],
     labels: Numbers,
     sample_weight: Numbers | None,
@@ -63,17 +63,17 @@ def beside(
     class_weight: ClassWeight,
     dtype: DTypeLike,
 ) -> tuple[tuple[Array, Array], int]:
-    """Check the labels and weights of features of a shape and dtype."""
-    given = automatic(numbers("labels", labels))
+    """Check labels and weights against the shape and dtype of the features."""
+    array = automatic(numbers("labels", labels))
     weights = jnp.ones(shape[0], dtype)
     if sample_weight is not None:
         weights = _row_weights(sample_weight, shape[0], dtype)
-    if given.ndim == 1:
-        targets, num_classes = _class_ids(given, shape[0], num_classes)
-        if is_traced(given):
-            weights = jnp.where((given >= 0) & (given < num_classes), weights, jnp.nan)
+    if array.ndim == 1:
+        targets, num_classes = _class_ids(array, shape[0], num_classes)
+        if is_traced(array):
+            weights = jnp.where((array >= 0) & (array < num_classes), weights, jnp.nan)
     else:
-        targets, num_classes = _distributions(jnp.asarray(given), shape, dtype, num_classes)
+        targets, num_classes = _distributions(jnp.asarray(array), shape, dtype, num_classes)
     if class_weight is not None:
         weights = weights * _of_classes(class_weight, targets, weights, num_classes)
         if not is_traced(weights) and float(np.asarray(weights).sum()) == 0:
@@ -82,7 +82,7 @@ def beside(
 
 
 def numbers(name: str, value: Any) -> Any:
-    """An array of numbers, or a clear refusal."""
+    """An array of numbers, or a `TypeError`."""
     if isinstance(value, jax.Array):
         return value
     array = np.asarray(value)
@@ -103,21 +103,21 @@ def _refuse_non_finite(name: str, array: Array) -> None:
         )
 
 
-def _class_ids(given: Any, rows: int, num_classes: int | None) -> tuple[Array, int]:
-    if given.dtype.kind not in "iu":
+def _class_ids(ids: Any, rows: int, num_classes: int | None) -> tuple[Array, int]:
+    if ids.dtype.kind not in "iu":
         raise TypeError(
-            f"fit(): `labels` has dtype {given.dtype}, expected integer class ids [N] or a distribution per row "
+            f"fit(): `labels` has dtype {ids.dtype}, expected integer class ids [N] or a distribution per row "
             f"[N, K]; ids stored as floats need labels.astype(int)"
         )
-    if given.shape[0] != rows:
-        raise ValueError(f"fit(): `x` has {rows} rows and `labels` {given.shape[0]}, expected one label per row")
-    if is_traced(given):
+    if ids.shape[0] != rows:
+        raise ValueError(f"fit(): `x` has {rows} rows and `labels` {ids.shape[0]}, expected one label per row")
+    if is_traced(ids):
         if num_classes is None:
             raise ValueError("fit(): under jit or vmap the number of classes is not known: give num_classes=")
-        return given.astype(jnp.int32), num_classes
-    # Looked at in numpy: of an array that a caller's jit closes over jnp would trace what is asked of it, and of one
-    # of 64 bits it would look at the lower 32.
-    values = np.asarray(given)
+        return ids.astype(jnp.int32), num_classes
+    # In numpy: jnp would trace the checks of an array that a caller's `jit` closes over, and would truncate 64-bit ids
+    # to 32 bits.
+    values = np.asarray(ids)
     low, high = int(values.min()), int(values.max())
     count = high + 1 if num_classes is None else num_classes
     if low < 0 or high >= count or count > np.iinfo(np.int32).max:
@@ -131,7 +131,7 @@ def _class_ids(given: Any, rows: int, num_classes: int | None) -> tuple[Array, i
         raise ValueError(
             "fit(): `labels` holds one class, 0, only; expected two or more, or num_classes= if some are missing"
         )
-    return jnp.asarray(given, jnp.int32), count
+    return jnp.asarray(ids, jnp.int32), count
 
 
 def _distributions(
@@ -174,7 +174,7 @@ def _row_weights(sample_weight: Numbers, rows: int, dtype: DTypeLike) -> Array:
                 f"fit(): `sample_weight` has least entry {values.min():.6g} and sum {values.sum():.6g}, expected "
                 f"entries >= 0 and a positive sum"
             )
-        # Only their ratios count: by a power of 2, which rounds nothing, their sum stays in the range of the dtype.
+        # Only the ratios matter. Scaling by a power of 2 is exact and keeps the sum in the range of the dtype.
         return jnp.asarray(np.ldexp(values, -np.frexp(values.max())[1]))
     return weights
 
@@ -190,7 +190,7 @@ def _of_classes(class_weight: Numbers | str, ids: Array, weights: Array, num_cla
         if class_weight != "balanced":
             raise ValueError(f"fit(): class_weight={class_weight!r} is not known; expected 'balanced' or K numbers")
         rows = jnp.zeros(num_classes, weights.dtype).at[ids].add(weights)
-        # A class that no row has takes no part, also in how many there are.
+        # A class without rows has weight 0 and does not count in K.
         present = jnp.sum(rows > 0).astype(rows.dtype)
         per_class = jnp.where(rows > 0, jnp.sum(rows) / (present * jnp.where(rows > 0, rows, 1.0)), 0.0)
         return jnp.take(per_class, ids)
@@ -210,7 +210,7 @@ SOLVERS = ("lbfgs", "newton")
 
 
 def solver(optimizer: str | optax.GradientTransformation) -> str | optax.GradientTransformation:
-    """The name of a solver of our own, or an optax transformation."""
+    """Check `optimizer`: the name of a built-in solver or an optax transformation."""
     if isinstance(optimizer, str):
         if optimizer not in SOLVERS:
             raise ValueError(
@@ -235,13 +235,13 @@ def options(
     key: Array | None,
     l2: Numbers,
 ) -> None:
-    """Check the numbers that steer the loop."""
-    whole("max_steps", max_steps, 0, None)
+    """Check the options of the loop."""
+    integer("max_steps", max_steps, 0, None)
     if tolerance is not None:
         _number("tolerance", tolerance)
     _number("l2", l2)
     if batch_size is not None:
-        whole("batch_size", batch_size, 1, None)
+        integer("batch_size", batch_size, 1, None)
         if key is None:
             raise ValueError("fit(): batch_size= needs key=jax.random.key(seed) for the order of the minibatches")
         if isinstance(solver, str):
@@ -256,18 +256,18 @@ def options(
 
 
 def _number(name: str, value: Any) -> None:
-    """Refuse what is no finite number >= 0."""
+    """Check for a finite scalar >= 0."""
     if is_traced(value):
         return
-    found = numbers(name, value)
-    if found.ndim != 0:
-        raise ValueError(f"fit(): `{name}` has shape {found.shape}, expected a scalar")
-    if not 0 <= float(found) < float("inf"):
-        raise ValueError(f"fit(): {name}={float(found):g} must be a number >= 0")
+    number = numbers(name, value)
+    if number.ndim != 0:
+        raise ValueError(f"fit(): `{name}` has shape {number.shape}, expected a scalar")
+    if not 0 <= float(number) < float("inf"):
+        raise ValueError(f"fit(): {name}={float(number):g} must be a number >= 0")
 
 
-def whole(name: str, value: Any, low: int, high: int | None) -> None:
-    """Refuse what is no Python int between two bounds."""
+def integer(name: str, value: Any, low: int, high: int | None) -> None:
+    """Check for a Python int between two bounds."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"fit(): {name}={value!r} must be a Python int")
     if value < low or (high is not None and value > high):
@@ -276,7 +276,7 @@ def whole(name: str, value: Any, low: int, high: int | None) -> None:
 
 
 def start(params: Params, features: int, classes: int, dtype: DTypeLike) -> Params:
-    """Parameters to start from, of the shapes and dtype of the problem."""
+    """Check the starting parameters and convert them to the dtype of the problem."""
     weights, bias = (as_float(n, a).astype(dtype) for n, a in zip(Params._fields, params, strict=True))
     expected = (features, classes)
     if weights.shape != expected or bias.shape != expected[1:]:

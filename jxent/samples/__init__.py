@@ -1,6 +1,6 @@
-"""Information of what continuous samples came from: entropies, divergences and dependence, estimated.
+"""Entropy, divergence and dependence of continuous distributions, estimated from samples.
 
-Samples are rows: `[n, d]`, or `[n]` for one dimension; a batch of data sets goes by `jax.vmap`.
+Samples are rows: `[n, d]`, or `[n]` for one dimension. For a batch of data sets use `jax.vmap`.
 """
 
 from jxent.samples._entropy import entropy, kl_divergence

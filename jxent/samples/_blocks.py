@@ -1,4 +1,4 @@
-"""Work on many places, some at a time: memory for a block of them instead of for all."""
+"""Process many places in blocks, with memory for one block only."""
 
 import functools
 from collections.abc import Callable
@@ -9,34 +9,34 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool
 
-# Distances to all points of so many places are formed at a time.
+# Places whose distances to all points are computed at a time; the second number is for more than MANY points.
 AT_ONCE, AT_ONCE_OF_MANY, MANY = 64, 16, 250_000
-# Below so many points all pairs are looked at.
+# Below this number of points all pairs are compared.
 FEW = 1024
-# Up to so many coordinates the distances are formed anew in every pass over them, which beats reading them.
+# Up to this number of coordinates, computing the distances anew in every pass is faster than reading them from memory.
 CHEAP = 3
 
 
 def distances(places: Array, points: Array) -> Array:
-    """In the maximum norm: places `[d, ...]` and points `[d, C, ...]` to `[C, ...]`."""
+    """Distances `[C, ...]` in the maximum norm, from places `[d, ...]` to points `[d, C, ...]`."""
     d, first = len(places), jnp.abs(places[0][None] - points[0])
 
     def wider(j: Array | int, so_far: Array) -> Array:
         return jnp.maximum(so_far, jnp.abs(places[j][None] - points[j]))
 
     if d > CHEAP:
-        # What a loop has found lies in memory: it is not formed anew.
+        # XLA writes the result of a loop to memory and does not recompute it. Delete when it does so without a loop.
         return lax.fori_loop(1, d, wider, first)
     return functools.reduce(lambda so_far, j: wider(j, so_far), range(1, d), first)
 
 
 def at_once(points: int) -> int:
-    """How many places are compared with all points at a time."""
+    """Number of places that are compared with all points at a time."""
     return AT_ONCE if points <= MANY else AT_ONCE_OF_MANY
 
 
 def in_blocks(function: Callable[..., Any], arrays: tuple[Array, ...], size: int) -> Any:
-    """A function of blocks along the last axis of arrays, its results put together along theirs."""
+    """Apply a function to blocks along the last axis of arrays, and join its results along their last axis."""
     n = arrays[0].shape[-1]
     count = -(-n // size)
 
@@ -57,12 +57,12 @@ def for_each_left(
     function: Callable[[Array], tuple[tuple[Array, ...], Array]],
     size: int,
 ) -> tuple[tuple[Array, ...], Bool[Array, " n"]]:
-    """Replace the results of the rows that are left, and of those only: as many steps as there are blocks of them.
+    """Replace the results of the remaining rows only, in as many steps as they fill blocks.
 
     Args:
-        left: the rows.
+        left: whether a row remains.
         results: `[n]` each.
-        function: of row numbers `[size]` gives their results and whether these are final.
+        function: takes row numbers `[size]`; returns their results, and whether these are final.
         size: rows at a time.
     """
     n = left.shape[0]
@@ -73,8 +73,8 @@ def for_each_left(
     def step(i: Array, state: tuple[tuple[Array, ...], Array]) -> tuple[tuple[Array, ...], Array]:
         results, left = state
         here = lax.dynamic_slice(rows, (i * size,), (size,))
-        found, final = function(jnp.minimum(here, n - 1))
-        results = tuple(a.at[here].set(f, mode="drop") for a, f in zip(results, found, strict=True))
+        values, final = function(jnp.minimum(here, n - 1))
+        results = tuple(a.at[here].set(v, mode="drop") for a, v in zip(results, values, strict=True))
         return results, left.at[here].set(~final, mode="drop")
 
     return lax.fori_loop(0, steps, step, (results, left))

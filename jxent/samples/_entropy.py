@@ -7,7 +7,7 @@ from jaxtyping import Array, Float
 
 from jxent._checks import Finite, log_base_factor, public
 from jxent.samples._neighbours import kth_distance
-from jxent.samples._points import check_neighbours, known, points, psi
+from jxent.samples._points import check_neighbours, finite_or_nan, points, psi
 
 
 @public
@@ -17,23 +17,23 @@ def entropy(x: Finite, *, k: int = 3, base: float | None = None) -> Float[Array,
     ψ(n) − ψ(k) + d·mean(log 2r), where r is the distance of a point to its k-th neighbour in the maximum norm.
 
     Args:
-        x: samples `[n, d]`, or `[n]` for one dimension, n > k; a batch of data sets goes by `jax.vmap`.
-        k: the neighbour: a larger one has less variance and more bias where the density is not flat.
+        x: samples `[n, d]`, or `[n]` for one dimension, n > k; for a batch of data sets use `jax.vmap`.
+        k: number of the neighbour: a larger k has less variance, and more bias where the density is not flat.
 
     Returns:
-        A number, which may be negative: the unit of x enters it, h(a·x) = h(x) + d·log a.
+        A number, which may be negative. It depends on the unit of x: h(a·x) = h(x) + d·log a.
 
     Raises:
-        TypeError: for a `k` that is no int.
+        TypeError: for a `k` that is not an int.
         ValueError: for another number of axes, no samples, or k not in [1, n − 1].
 
-    Edge cases: NaN where more than k points coincide (there is no density), for values that are not finite,
-    and for distances beyond the range of the dtype.
-    The work is n log n up to three dimensions and n² beyond, the memory that of some blocks of distances.
+    Edge cases: NaN if more than k points coincide (there is no density), for values that are not finite, and for
+    distances beyond the range of the dtype.
+    The work is n log n up to three dimensions and n² beyond; the memory holds a few blocks of distances.
 
-    Gradient: through the distances, of which each moves with its two points. It is that of the estimate wherever no
-    two distances are equal; the expectation of it, over samples that move with a parameter, is that of the entropy's
-    derivative but for the bias of the estimate.
+    Gradient: through the distances, each of which moves with its two points. It is the gradient of the estimate
+    wherever no two distances are equal. For samples that move with a parameter, its expectation is the derivative of
+    the entropy, up to the bias of the estimate.
 
     Example:
         >>> import jax
@@ -48,33 +48,34 @@ def entropy(x: Finite, *, k: int = 3, base: float | None = None) -> Float[Array,
     (rows,) = points(("x",), (x,))
     n, d = rows.shape
     check_neighbours("entropy", k, n - 1)
-    found = psi(n, rows) - psi(k, rows) + d * (math.log(2) + jnp.mean(_log(kth_distance(None, rows, k))))
-    return known(found, rows) * log_base_factor(base)
+    estimate = psi(n, rows) - psi(k, rows) + d * (math.log(2) + jnp.mean(_log(kth_distance(None, rows, k))))
+    return finite_or_nan(estimate, rows) * log_base_factor(base)
 
 
 @public
 def kl_divergence(x: Finite, y: Finite, *, k: int = 3, base: float | None = None) -> Float[Array, ""]:
     """KL(P‖Q) of the densities that two sets of samples were drawn from, by nearest neighbours, in nats.
 
-    d·mean(log s/r) + log(m/(n − 1)), where r is the distance of a point of x to its k-th neighbour in x, and s that
-    to its k-th neighbour in y, in the maximum norm.
+    d·mean(log s/r) + log(m/(n − 1)), where r is the distance of a point of x to its k-th neighbour in x, and s the
+    distance to its k-th neighbour in y, in the maximum norm.
 
     Args:
         x: samples of P, `[n, d]`, or `[n]` for one dimension, n > k.
         y: samples of Q, `[m, d]`, m >= k.
-        k: the neighbour.
+        k: number of the neighbour.
 
     Returns:
-        A number; the divergence is not negative, its estimate may be.
+        A number; the divergence is not negative, but its estimate may be.
 
     Raises:
-        TypeError: for a `k` that is no int.
+        TypeError: for a `k` that is not an int.
         ValueError: for another number of axes or coordinates, no samples, or too few for k.
 
-    Edge cases: NaN where more than k points of x coincide, or one of x with k of y, and for values that are not
-    finite. Where Q has no mass near some of P the divergence is infinite and its estimate grows with the samples.
+    Edge cases: NaN if more than k points of x coincide, if a point of x coincides with k points of y, and for values
+    that are not finite. If Q has no mass near a part of P, the divergence is infinite and its estimate grows with the
+    number of samples.
 
-    Gradient: through the distances, as that of `entropy`; in x and in y.
+    Gradient: through the distances, as in `entropy`; in x and in y.
 
     Example:
         >>> import jax
@@ -93,14 +94,11 @@ def kl_divergence(x: Finite, y: Finite, *, k: int = 3, base: float | None = None
     check_neighbours("kl_divergence", k, n - 1)
     check_neighbours("kl_divergence", k, m, "y")
     ratio = _log(kth_distance(p, q, k)) - _log(kth_distance(None, p, k))
-    found = d * jnp.mean(ratio) + (math.log(m) - math.log(n - 1))
-    return known(found, p, q) * log_base_factor(base)
+    estimate = d * jnp.mean(ratio) + (math.log(m) - math.log(n - 1))
+    return finite_or_nan(estimate, p, q) * log_base_factor(base)
 
 
 def _log(distance: Array) -> Array:
-    """The logarithm of a distance; that of 0, where points coincide, is no number, nor is its derivative.
-
-    Nor is that of a distance which leaves the range of the dtype.
-    """
+    """The logarithm of a distance; NaN, as is its derivative, if the points coincide or the distance overflows."""
     usable = (distance > 0) & (distance < jnp.inf)
     return jnp.log(distance * jnp.where(usable, jnp.ones_like(distance), jnp.nan))

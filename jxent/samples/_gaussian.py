@@ -1,4 +1,4 @@
-"""Mutual information of variables that are jointly Gaussian, or whose ranks are those of such."""
+"""Mutual information of jointly Gaussian variables, and of variables with a Gaussian copula."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -10,20 +10,20 @@ from jxent.samples._points import settled, standardized
 
 
 def gaussian(x: Float[Array, "n d"], y: Float[Array, "n e"]) -> Float[Array, ""]:
-    """½ log(det Cov x · det Cov y / det Cov(x, y)), by what of y a regression on x leaves."""
+    """½ log(det Cov x · det Cov y / det Cov(x, y)), from the residuals of a regression of y on x."""
     x, y = _white(x), _white(y)
-    # The share of y's variance that is left, formed from what is left: no cancellation where that is little.
+    # The residual covariance is formed from the residuals: small ones do not cancel.
     rest = y - _product(x, _product(x.T, y) / len(x))
     return -_half_log_det(_product(rest.T, rest) / len(x))
 
 
 def gaussian_copula(x: Float[Array, "n d"], y: Float[Array, "n e"]) -> Float[Array, ""]:
-    """The same of the normal scores of the ranks of every column."""
+    """`gaussian` of the normal scores of the ranks of every column."""
     return gaussian(*(normal_scores(a) for a in settled(x, y)))
 
 
 def normal_scores(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
-    """Every column by the quantile of its rank, rank/(n + 1); equal values share the mean of their ranks."""
+    """Normal quantiles of rank/(n + 1) in every column; equal values share the mean of their ranks."""
     n = x.shape[0]
     columns = []
     for column in x.T:
@@ -34,9 +34,9 @@ def normal_scores(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
 
 
 def _white(x: Array) -> Array:
-    """Columns of mean 0 and covariance 1 that span the same; NaN where one is constant.
+    """Columns of mean 0 and identity covariance that span the same space; NaN if a column is constant.
 
-    Where one follows from others, rounding decides between NaN and what the others say.
+    If a column is a linear combination of others, rounding decides between NaN and the value without that column.
     """
     x = standardized(x)
     factor = jnp.linalg.cholesky(_product(x.T, x) / len(x))
@@ -44,7 +44,7 @@ def _white(x: Array) -> Array:
 
 
 def _product(a: Array, b: Array) -> Array:
-    """With all digits on devices that would take fewer."""
+    """The matrix product with all digits, also on devices that use fewer by default."""
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 

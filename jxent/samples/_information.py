@@ -1,4 +1,4 @@
-"""Mutual information of samples: by nearest neighbours, with labels, of mixtures, and of Gaussians."""
+"""Mutual information of samples: by nearest neighbours, with labels, of mixtures, and of Gaussian variables."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 from jxent._checks import Finite, Numbers, log_base_factor, public
 from jxent.samples import _ksg
 from jxent.samples._gaussian import gaussian, gaussian_copula
-from jxent.samples._points import check_neighbours, known, paired, points, same_length, settled, standardized
+from jxent.samples._points import check_neighbours, finite_or_nan, paired, points, same_length, settled, standardized
 from jxent.samples._ross import ross
 
 NEIGHBOURS: dict[str, Callable[[Array, Array, int], Array]] = {
@@ -31,45 +31,45 @@ def mutual_information(
     standardize: bool = False,
     base: float | None = None,
 ) -> Float[Array, ""]:
-    """Mutual information I(X;Y) of what samples were drawn from, in nats.
+    """Mutual information I(X;Y) of the distribution that samples were drawn from, in nats.
 
     I(X;Y) = ∫∫ f(x, y)·log(f(x, y)/(f(x)·f(y))) dx dy.
 
     Args:
-        x: samples `[n, d]`, or `[n]` for one dimension; a batch of data sets goes by `jax.vmap`.
+        x: samples `[n, d]`, or `[n]` for one dimension; for a batch of data sets use `jax.vmap`.
         y: samples `[n, e]` or `[n]`, observed together with x; for "ross" integer labels `[n]`.
-        k: the neighbour, for all methods but those of Gaussians.
+        k: number of the neighbour, for all methods except the two Gaussian ones.
         method: one of
 
-            - "ksg1": Kraskov, Stögbauer and Grassberger's first, counting points strictly within the distance to
-              the k-th neighbour; more bias than the second and less variance;
-            - "ksg2": their second, counting within the smallest rectangle that holds the k neighbours;
-            - "mixed": for variables that are continuous, discrete or both by turns (Gao et al.);
+            - "ksg1": Kraskov, Stögbauer and Grassberger's first estimator, which counts points strictly within the
+              distance to the k-th neighbour; more bias than the second and less variance;
+            - "ksg2": their second, which counts points within the smallest rectangle that holds the k neighbours;
+            - "mixed": for variables that are continuous, discrete or a mixture of both (Gao et al.);
             - "ross": x is continuous and y a label;
             - "gaussian": for jointly Gaussian variables, from their covariance: −½ log(1 − ρ²) for two;
-            - "gaussian_copula": the same of the normal scores of their ranks: for any margins, joined as those of
-              Gaussians are, and a lower bound for others but for the error of the sample.
-        standardize: whether every column is first brought to mean 0 and deviation 1: the neighbours of several
-            columns depend on their units.
+            - "gaussian_copula": the same, of the normal scores of the ranks: for any margins with a Gaussian copula,
+              and for other copulas a lower bound up to the sampling error.
+        standardize: whether every column is first scaled to mean 0 and deviation 1. Neighbours in several columns
+            depend on the units of the columns.
 
     Returns:
-        A number; the information is not negative, its estimate may be. That of Gaussians is not, and too high by
-        about d·e/2n.
+        A number; the information is not negative, but its estimate may be. The Gaussian estimates are not negative, and
+        too high by about d·e/2n.
 
     Raises:
-        TypeError: for a `k` that is no int, or labels that are no integers.
+        TypeError: for a `k` that is not an int, or labels that are not integers.
         ValueError: for an unknown method, other shapes, or too few samples.
 
-    Edge cases: "ksg1" and "ksg2" are NaN where more than k points coincide: use "mixed", or add noise if the ties are
-    those of rounding (a large offset in float32 makes such ties: centre the data before). Rounded numbers, of which
-    many are equally far from one another, bias all that count upwards, "mixed" too: noise as wide as the last digit
-    gives back what rounding took. "ross" leaves out labels that occur once, takes a smaller k for labels of k points or
-    fewer, and is NaN where no label occurs twice. A constant has no information by neighbours, and no covariance: NaN
-    by the methods of Gaussians, which give what rounding leaves of infinity where one variable follows from the other.
-    Values that are not finite, and distances beyond the range of the dtype, give NaN.
+    Edge cases: "ksg1" and "ksg2" are NaN if more than k points coincide. Then use "mixed", or add noise if the ties
+    come from rounding (a large offset in float32 makes such ties: centre the data before). Rounded numbers have many
+    equal distances, which bias every method that counts points upwards, "mixed" too; noise as wide as the last digit
+    removes this bias. "ross" leaves out labels that occur once, takes a smaller k for labels of k points or fewer, and
+    is NaN if no label occurs twice. A constant has no information by neighbours; it has no covariance, and the Gaussian
+    methods give NaN. If one variable determines the other, these give a large number set by rounding instead of
+    infinity. Values that are not finite, and distances beyond the range of the dtype, give NaN.
 
-    Gradient: of "gaussian", that of the formula. All others count: their gradient is 0 by construction, almost
-    everywhere; to maximise information use `jxent.bounds`.
+    Gradient: "gaussian" has that of its formula. All others count points or ranks: their gradient is 0 by construction,
+    almost everywhere. To maximise information use `jxent.bounds`.
 
     Example:
         >>> import jax
@@ -87,24 +87,24 @@ def mutual_information(
     """
     check_neighbours("mutual_information", k, None)
     if method == "ross":
-        found = _labelled(x, y, k, standardize=standardize)
+        estimate = _labelled(x, y, k, standardize=standardize)
     else:
         a, b = paired("mutual_information", ("x", "y"), (x, y))
         n = len(a)
-        given = a, b
+        samples = a, b
         if method in NEIGHBOURS:
             check_neighbours("mutual_information", k, n - 1)
             a, b = settled(*(standardized(v) if standardize else v for v in (a, b)))
-            found = NEIGHBOURS[method](a, b, k)
+            estimate = NEIGHBOURS[method](a, b, k)
         elif n <= a.shape[1] + b.shape[1]:
             raise ValueError(
                 f"mutual_information(): {n} samples of {a.shape[1]} + {b.shape[1]} coordinates, expected more samples "
                 f"than coordinates for a covariance of full rank"
             )
         else:
-            found = GAUSSIAN[method](a, b)
-        found = known(found, *given)
-    return found * log_base_factor(base)
+            estimate = GAUSSIAN[method](a, b)
+        estimate = finite_or_nan(estimate, *samples)
+    return estimate * log_base_factor(base)
 
 
 @public
@@ -117,29 +117,29 @@ def conditional_mutual_information(
     standardize: bool = False,
     base: float | None = None,
 ) -> Float[Array, ""]:
-    """Conditional mutual information I(X;Y|Z) of what samples were drawn from, by Frenzel and Pompe, in nats.
+    """Conditional mutual information I(X;Y|Z) of the distribution that samples were drawn from, in nats.
 
     I(X;Y|Z) = ∫ f(x, y, z)·log(f(x, y | z)/(f(x | z)·f(y | z))).
 
-    ψ(k) + mean(ψ(n_z) − ψ(n_xz) − ψ(n_yz)), the numbers of points strictly within the distance to the k-th neighbour
-    in the margins, the point itself among them.
+    Frenzel and Pompe estimate it by ψ(k) + mean(ψ(n_z) − ψ(n_xz) − ψ(n_yz)), where n_z, n_xz and n_yz count the points
+    strictly within the distance to the k-th neighbour in each margin, the point itself included.
 
     Args:
-        x: samples `[n, d]`, or `[n]` for one dimension; a batch of data sets goes by `jax.vmap`.
+        x: samples `[n, d]`, or `[n]` for one dimension; for a batch of data sets use `jax.vmap`.
         y: samples `[n, e]` or `[n]`, observed together with x.
-        given: samples `[n, f]` or `[n]` of what is known.
-        k: the neighbour.
-        standardize: whether every column is first brought to mean 0 and deviation 1.
+        given: samples `[n, f]` or `[n]` of the conditioning variable Z.
+        k: number of the neighbour.
+        standardize: whether every column is first scaled to mean 0 and deviation 1.
 
     Returns:
-        A number; the information is not negative, its estimate may be.
+        A number; the information is not negative, but its estimate may be.
 
     Raises:
-        TypeError: for a `k` that is no int.
+        TypeError: for a `k` that is not an int.
         ValueError: for other shapes, or k not in [1, n − 1].
 
-    Edge cases: NaN where more than k points coincide, and for values that are not finite. With `given` a constant it
-    is `mutual_information` by "ksg1".
+    Edge cases: NaN if more than k points coincide, and for values that are not finite. With a constant `given` it is
+    `mutual_information` by "ksg1".
 
     Gradient: 0 by construction: the estimate counts points.
 
@@ -174,24 +174,24 @@ def transfer_entropy(
 ) -> Float[Array, ""]:
     """Transfer entropy from one time series to another, in nats.
 
-    I(target now; source before | target before), each of the last `history` steps, by
+    I(target now; source before | target before), where "before" is the last `history` steps, by
     `conditional_mutual_information`.
 
     Args:
         source: values at n equal steps, `[n]`, or `[n, d]` for several variables.
         target: values at the same steps, `[n]` or `[n, e]`.
-        history: how many steps before now are looked at, of both.
-        k: the neighbour.
-        standardize: whether every column is first brought to mean 0 and deviation 1.
+        history: number of past steps of both series.
+        k: number of the neighbour.
+        standardize: whether every column is first scaled to mean 0 and deviation 1.
 
     Returns:
-        A number; transfer entropy is not negative, its estimate may be.
+        A number; transfer entropy is not negative, but its estimate may be.
 
     Raises:
-        TypeError: for a `k` or a `history` that is no int.
+        TypeError: for a `k` or a `history` that is not an int.
         ValueError: for other shapes, or a series of too few steps.
 
-    Edge cases: as `conditional_mutual_information`. A cause that both share looks like transfer.
+    Edge cases: as `conditional_mutual_information`. A common cause of both series looks like transfer.
 
     Gradient: 0 by construction: the estimate counts points.
 
@@ -220,7 +220,7 @@ def transfer_entropy(
 
 def _conditional(x: Array, y: Array, z: Array, k: int, *, standardize: bool) -> Array:
     a, b, c = settled(*(standardized(v) if standardize else v for v in (x, y, z)))
-    return known(_ksg.frenzel_pompe(a, b, c, k), x, y, z)
+    return finite_or_nan(_ksg.frenzel_pompe(a, b, c, k), x, y, z)
 
 
 def _labelled(x: Numbers, y: Numbers, k: int, *, standardize: bool) -> Array:
@@ -238,4 +238,4 @@ def _labelled(x: Numbers, y: Numbers, k: int, *, standardize: bool) -> Array:
     same_length("mutual_information", ("x", "y"), (a, labels))
     check_neighbours("mutual_information", k, len(a) - 1)
     (near,) = settled(standardized(a) if standardize else a)
-    return known(ross(near, labels, k), a)
+    return finite_or_nan(ross(near, labels, k), a)

@@ -11,7 +11,7 @@ from jxent.samples._select import kth_smallest
 
 
 def ksg1(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array, ""]:
-    """ψ(k) + ψ(n) − mean(ψ(nx + 1) + ψ(ny + 1)), points strictly within the distance to the k-th neighbour."""
+    """ψ(k) + ψ(n) − mean(ψ(nx + 1) + ψ(ny + 1)); nx, ny count points strictly nearer than the k-th neighbour."""
     radius = _radius(jnp.concatenate([x, y], axis=1), k)
     near = below(radius)
     terms = psi(within(x, near), x) + psi(within(y, near), x)
@@ -19,16 +19,16 @@ def ksg1(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array,
 
 
 def ksg2(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array, ""]:
-    """ψ(k) − 1/k + ψ(n) − mean(ψ(nx) + ψ(ny)), points within the rectangle of the k neighbours."""
+    """ψ(k) − 1/k + ψ(n) − mean(ψ(nx) + ψ(ny)); nx, ny count points within the rectangle of the k neighbours."""
     d = x.shape[1]
 
     def scan(q: Array, c: Array, index: Array) -> tuple[Array, ...]:
         del index
         parts = [distances(q[:d], c[:d]), distances(q[d:], c[d:])]
-        whole = jnp.maximum(*parts)
-        radius = kth_smallest(whole, k + 1)
-        # Neighbours at exactly the same distance are all of the k.
-        sides = (jnp.max(jnp.where(whole <= radius[None], part, -jnp.inf), axis=0) for part in parts)
+        joint = jnp.maximum(*parts)
+        radius = kth_smallest(joint, k + 1)
+        # All points at the distance of the k-th neighbour count as neighbours.
+        sides = (jnp.max(jnp.where(joint <= radius[None], part, -jnp.inf), axis=0) for part in parts)
         return radius, *sides
 
     radius, *sides = search(None, jnp.concatenate([x, y], axis=1), k + 1, scan)
@@ -37,9 +37,9 @@ def ksg2(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array,
 
 
 def mixed(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array, ""]:
-    """mean(ψ(k') + log n − ψ(nx) − ψ(ny)), of equal points where the k-th neighbour is one, and k' of these.
+    """mean(ψ(k') + log n − ψ(nx) − ψ(ny)); k' is k, or the number of equal points if the k-th neighbour is one.
 
-    The point itself is among those counted, as in the program of the authors; their paper has log(nx + 1) instead.
+    The counts include the point itself, as in the program of the authors; their paper has log(nx + 1) instead.
     """
     joint = jnp.concatenate([x, y], axis=1)
     radius = _radius(joint, k)
@@ -51,7 +51,7 @@ def mixed(x: Float[Array, "n d"], y: Float[Array, "n e"], k: int) -> Float[Array
 
 
 def frenzel_pompe(x: Float[Array, "n d"], y: Float[Array, "n e"], z: Float[Array, "n f"], k: int) -> Float[Array, ""]:
-    """ψ(k) + mean(ψ(nz + 1) − ψ(nxz + 1) − ψ(nyz + 1)), as the first of Kraskov et al."""
+    """ψ(k) + mean(ψ(nz + 1) − ψ(nxz + 1) − ψ(nyz + 1)), with counts as in `ksg1`."""
     radius = _radius(jnp.concatenate([x, y, z], axis=1), k)
     near = below(radius)
     terms = psi(within(z, near), x)
@@ -61,7 +61,7 @@ def frenzel_pompe(x: Float[Array, "n d"], y: Float[Array, "n e"], z: Float[Array
 
 
 def _radius(joint: Array, k: int) -> Array:
-    """The distance of each point to its k-th neighbour; as a number, without a derivative."""
+    """The distance of each point to its k-th neighbour, without a derivative."""
 
     def scan(q: Array, c: Array, index: Array) -> tuple[Array, ...]:
         del index
@@ -71,5 +71,5 @@ def _radius(joint: Array, k: int) -> Array:
 
 
 def _apart(value: Array, radius: Array) -> Array:
-    """NaN where more than k points coincide, nothing being strictly nearer than 0, or a distance overflows."""
+    """The value; NaN if more than k points coincide (then a radius is 0) or if a distance overflows."""
     return jnp.where(jnp.all((radius > 0) & (radius < jnp.inf)), value, jnp.nan)

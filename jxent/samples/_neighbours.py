@@ -1,4 +1,4 @@
-"""The distance to the k-th nearest neighbour in the maximum norm: by tiles in low dimension, by blocks in any."""
+"""The distance to the k-th nearest neighbour in the maximum norm: by tiles in low dimensions, by blocks in others."""
 
 import math
 from collections.abc import Callable
@@ -12,22 +12,22 @@ from jxent.samples._points import settled
 from jxent.samples._select import kth_smallest
 from jxent.samples._tiles import Tiles, around, arrange
 
-# What is asked of the candidates of some places: `(places [d, b, Q], points [d, C, 1, Q], index [C, 1, Q])` gives
-# `[b, Q]`, or several of these, of which the first is the distance to the k-th.
+# A function of places and their candidate points: `(places [d, b, Q], points [d, C, 1, Q], index [C, 1, Q])` gives
+# arrays `[b, Q]`, the first of which is the distance to the k-th candidate.
 Scan = Callable[[Array, Array, Array], tuple[Array, ...]]
 
-# Tiles pay up to this dimension; one tile holds at least so many points.
+# Tiles are faster than blocks up to this dimension; the least number of points in a tile.
 MOST_DIMENSIONS, LEAST_TILE = 3, 16
-# Parts along each coordinate that are looked at first, and then for the places that these were too few for; and how
-# many tiles at last, before all of them.
+# Parts along each coordinate that are searched first, and next, for the places that remain; and the number of tiles in
+# the last stage before all tiles are searched.
 FIRST, THEN, LAST = 3, 5, 900
-# Tiles that are looked at together at first; then so many candidates of single places, of at least so many.
+# Tiles that are searched at a time in the first stage; later, candidates compared at a time, and the least places.
 TILES_AT_ONCE, CANDIDATES_AT_ONCE, LEAST_PLACES = 64, 1 << 18, 16
 
 
 @jax.custom_jvp
 def _attached(distance: Array, places: Array, points: Array, index: Array) -> Array:
-    """The distance, which moves with a place and its neighbour."""
+    """The distance, with a derivative in the place and in its neighbour."""
     del places, points, index
     return distance
 
@@ -44,9 +44,9 @@ def _attached_jvp(primals: tuple[Array, ...], tangents: tuple[Array, ...]) -> tu
 
 
 def kth_distance(places: Float[Array, "n d"] | None, points: Float[Array, "m d"], k: int) -> Float[Array, " n"]:
-    """The distance of each place to the k-th nearest point; None: of each point to the k-th nearest other one.
+    """The distance of each place to the k-th nearest point; without places, of each point to the k-th nearest other.
 
-    Its derivative is that of the distance to the neighbour that is the k-th now.
+    Its derivative is that of the distance to the current k-th neighbour.
     """
 
     def scan(q: Array, c: Array, index: Array) -> tuple[Array, ...]:
@@ -64,27 +64,27 @@ def kth_distance(places: Float[Array, "n d"] | None, points: Float[Array, "m d"]
 
 
 def search(places: Array | None, points: Array, k: int, scan: Scan) -> tuple[Array, ...]:
-    """What a scan finds among the points that are not farther than the k-th: arrays `[n]`.
+    """Apply a scan to the points up to the k-th neighbour of each place: arrays `[n]`.
 
-    The scan may see points beyond, but never misses one that is at most as far as the distance it returns.
+    The scan may receive farther points too, but always receives all points within the distance that it returns.
     """
     m, d = points.shape
     size = max(LEAST_TILE, k)
     if d > MOST_DIMENSIONS or m < max(FEW, 2 * size * FIRST**d):
         own = points.T if places is None else places.T
         every = jnp.arange(m, dtype=jnp.int32)[:, None, None]
-        found = in_blocks(lambda q: scan(q[:, None], points.T[:, :, None, None], every), (own,), at_once(m))
-        return tuple(a[0] for a in found)
+        results = in_blocks(lambda q: scan(q[:, None], points.T[:, :, None, None], every), (own,), at_once(m))
+        return tuple(a[0] for a in results)
     tiles = arrange(points, size)
     own = tiles if places is None else arrange(places, LEAST_TILE)
-    found = _by_tiles(own, tiles, scan)
+    results = _by_tiles(own, tiles, scan)
     n = (points if places is None else places).shape[0]
     row = own.row.reshape(-1)
-    return tuple(jnp.zeros(n, a.dtype).at[row].set(a, mode="drop") for a in found)
+    return tuple(jnp.zeros(n, a.dtype).at[row].set(a, mode="drop") for a in results)
 
 
 def _by_tiles(own: Tiles, tiles: Tiles, scan: Scan) -> tuple[Array, ...]:
-    """The scan around each tile, then around each place that this was too little for, and at last of everything."""
+    """Scan around each tile, then more widely around each place that remains, and at last all points."""
     n_max = own.row.size
     real = own.points < jnp.inf
     low, high = jnp.min(own.points, axis=1), jnp.max(jnp.where(real, own.points, -jnp.inf), axis=1)
@@ -95,44 +95,44 @@ def _by_tiles(own: Tiles, tiles: Tiles, scan: Scan) -> tuple[Array, ...]:
     def look(q: Array, nodes: Array) -> tuple[Array, ...]:
         return scan(q, *_candidates(tiles, nodes))
 
-    found = in_blocks(look, (own.points, window.tiles), TILES_AT_ONCE)
-    left = jnp.all(real, axis=0) & ~window.holds(own.points, found[0])
-    found, left, flat = (a.reshape(n_max) for a in found), left.reshape(n_max), own.points.reshape(-1, n_max)
-    found = tuple(found)
+    results = in_blocks(look, (own.points, window.tiles), TILES_AT_ONCE)
+    left = jnp.all(real, axis=0) & ~window.holds(own.points, results[0])
+    results, left, flat = (a.reshape(n_max) for a in results), left.reshape(n_max), own.points.reshape(-1, n_max)
+    results = tuple(results)
     for widths in _wider(tiles):
-        looked_at = math.prod(widths) * len(tiles.row)
-        if looked_at * 4 > tiles.row.size:
+        candidates = math.prod(widths) * len(tiles.row)
+        if candidates * 4 > tiles.row.size:
             continue
 
         def nearer(
-            rows: Array, widths: tuple[int, ...] = widths, radius: Array = found[0]
+            rows: Array, widths: tuple[int, ...] = widths, radius: Array = results[0]
         ) -> tuple[tuple[Array, ...], Array]:
             q, r = flat[:, rows], radius[rows][None]
             window = around(tiles, q - r, q + r, widths)
-            seen = look(q[:, None], window.tiles)
-            return tuple(a[0] for a in seen), window.holds(q[:, None], seen[0])[0]
+            values = look(q[:, None], window.tiles)
+            return tuple(a[0] for a in values), window.holds(q[:, None], values[0])[0]
 
-        found, left = for_each_left(left, found, nearer, max(LEAST_PLACES, CANDIDATES_AT_ONCE // looked_at))
+        results, left = for_each_left(left, results, nearer, max(LEAST_PLACES, CANDIDATES_AT_ONCE // candidates))
     every = tiles.points.reshape(len(flat), -1, 1, 1), tiles.row.reshape(-1, 1, 1)
 
     def everywhere(rows: Array) -> tuple[tuple[Array, ...], Array]:
-        seen = scan(flat[:, None, rows], *every)
-        return tuple(a[0] for a in seen), jnp.ones(rows.shape, bool)
+        values = scan(flat[:, None, rows], *every)
+        return tuple(a[0] for a in values), jnp.ones(rows.shape, bool)
 
-    return for_each_left(left, found, everywhere, at_once(tiles.row.size))[0]
+    return for_each_left(left, results, everywhere, at_once(tiles.row.size))[0]
 
 
 def _wider(tiles: Tiles) -> list[tuple[int, ...]]:
-    """The stages after the first.
+    """The widths of the stages after the first.
 
-    All parts along one coordinate and few along the others: for values of which many are equal, whose place among
-    their like does not say what is near, and for what lies far from all others in one direction.
+    Some stages take all parts along one coordinate and few along the others. They serve values with many ties, whose
+    order in the sort does not tell which points are near, and points far from all others in one direction.
     """
     counts = tiles.starts[-1].shape
     few = (FIRST,) * len(counts)
-    whole = [(*few[:j], count, *few[j + 1 :]) for j, count in reversed(list(enumerate(counts)))]
+    slabs = [(*few[:j], count, *few[j + 1 :]) for j, count in reversed(list(enumerate(counts)))]
     last = round(LAST ** (1 / len(counts)))
-    return [tuple(min(THEN, c) for c in counts), *whole, tuple(min(last, c) for c in counts)]
+    return [tuple(min(THEN, c) for c in counts), *slabs, tuple(min(last, c) for c in counts)]
 
 
 def _candidates(tiles: Tiles, nodes: Array) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Samples as the estimators take them: rows of points in one floating dtype."""
+"""Samples in the form that the estimators need: rows of points in one floating dtype."""
 
 import functools
 
@@ -16,10 +16,10 @@ def points(names: tuple[str, ...], values: tuple[Numbers, ...]) -> tuple[Array, 
 
 
 def paired(function: str, names: tuple[str, ...], values: tuple[Numbers, ...]) -> tuple[Array, ...]:
-    """As `points`, of variables that were observed together."""
-    found = points(names, values)
-    same_length(function, names, found)
-    return found
+    """As `points`, for variables that were observed together."""
+    samples = points(names, values)
+    same_length(function, names, samples)
+    return samples
 
 
 def same_length(function: str, names: tuple[str, ...], values: tuple[Array, ...]) -> None:
@@ -30,7 +30,7 @@ def same_length(function: str, names: tuple[str, ...], values: tuple[Array, ...]
 
 
 def check_neighbours(function: str, k: int, others: int | None, name: str = "x") -> None:
-    """Refuse a k that is no number of neighbours, or larger than the number of other points, where that matters."""
+    """Refuse a k that is not a positive int, or larger than the number of other points unless that is None."""
     if isinstance(k, bool) or not isinstance(k, int):
         raise TypeError(f"{function}(): k={k!r} must be an int, the number of neighbours")
     if k < 1:
@@ -43,7 +43,7 @@ def check_neighbours(function: str, k: int, others: int | None, name: str = "x")
 
 
 def standardized(x: Array) -> Array:
-    """Every column with mean 0 and deviation 1; a constant becomes 0."""
+    """Every column with mean 0 and deviation 1; a constant column becomes 0."""
     constant = jnp.all(x == x[:1], axis=0, keepdims=True)
     x = _of_size_one(x)
     x = _of_size_one(x - jnp.mean(x, axis=0, keepdims=True))
@@ -54,19 +54,20 @@ def standardized(x: Array) -> Array:
 def settled(*arrays: Array) -> tuple[Array, ...]:
     """The same numbers, held in memory, without a derivative.
 
-    A compiler may compute what it is given anew wherever it is used, rounded differently each time: then a point is
-    not at distance 0 from itself, and not its own neighbour. It cannot compute through a loop whose end it does not
-    know; `lax.optimization_barrier` is gone before it decides.
+    XLA may compute an array anew at every use, rounded differently each time: then a point is not at distance 0 from
+    itself, and not its own neighbour. XLA does not recompute a loop of unknown length. It removes
+    `lax.optimization_barrier` before it decides what to recompute. Delete when it keeps the barrier until then.
     """
     arrays = lax.stop_gradient(arrays)
     first = jnp.ravel(arrays[0])[0]
-    known = first == first
-    one = jnp.where(known, 1, 2)
+    # True unless it is NaN, which XLA cannot know when it compiles.
+    is_number = first == first
+    one = jnp.where(is_number, 1, 2)
 
     def again(state: tuple[Array, tuple[Array, ...]]) -> tuple[Array, tuple[Array, ...]]:
         return jnp.ones_like(state[0]), tuple(a * one.astype(a.dtype) for a in state[1])
 
-    return lax.while_loop(lambda state: ~state[0], again, (~known, arrays))[1]
+    return lax.while_loop(lambda state: ~state[0], again, (~is_number, arrays))[1]
 
 
 def psi(count: Array | int, like: Array) -> Array:
@@ -74,14 +75,14 @@ def psi(count: Array | int, like: Array) -> Array:
     return digamma(jnp.asarray(count).astype(like.dtype))
 
 
-def known(value: Array, *given: Array) -> Array:
-    """NaN with a gradient of NaN, if what it came from is not finite."""
-    usable = functools.reduce(jnp.logical_and, (jnp.all(jnp.isfinite(a)) for a in given))
+def finite_or_nan(value: Array, *samples: Array) -> Array:
+    """The value; NaN, with a gradient of NaN, if a sample is not finite."""
+    usable = functools.reduce(jnp.logical_and, (jnp.all(jnp.isfinite(a)) for a in samples))
     return value * jnp.where(usable, jnp.ones_like(value), jnp.nan)
 
 
 def _of_size_one(x: Array) -> Array:
-    """Columns over their largest entry, so that no square leaves the range of the dtype."""
+    """Columns divided by their largest absolute entry, so that no square leaves the range of the dtype."""
     largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=0, keepdims=True))
     return x / jnp.where(largest > 0, largest, jnp.ones_like(largest))
 

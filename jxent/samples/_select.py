@@ -1,4 +1,4 @@
-"""The k-th smallest of many distances, by passes over them, and the place where something ends, by bisection.
+"""The k-th smallest of many distances, by passes over them, and the last position of a condition, by bisection.
 
 A sort or `lax.top_k` of every column costs far more than the passes do.
 """
@@ -10,27 +10,27 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Int
 
-# So many passes for the next smallest value cost as much as finding the bits of the answer one by one.
+# This number of passes, each for the next smallest value, costs as much as finding the bits of the answer one by one.
 MOST_PASSES = 32
 
 
 def kth_smallest(distances: Float[Array, "C ..."], k: int) -> Float[Array, "..."]:
-    """The k-th smallest along the first axis, equal ones counted as often as they occur; inf where there are fewer.
+    """The k-th smallest along the first axis, with ties counted; inf if there are fewer than k.
 
     Args:
-        distances: not negative; NaN is passed over.
+        distances: not negative; NaN is ignored.
         k: at least 1.
     """
     return _by_values(distances, k) if k <= MOST_PASSES else _by_bits(distances, k)
 
 
 def last_that(holds: Callable[[Array], Array], count: int, shape: tuple[int, ...]) -> Int[Array, "..."]:
-    """The last of positions 0 to count − 1 at which something holds that holds up to there and no farther, or −1.
+    """The last of positions 0 to count − 1 at which a condition holds, or −1; it is true up to there, false after.
 
     Args:
-        holds: of positions gives booleans, each of a shape.
+        holds: takes positions and returns booleans, both of `shape`.
         count: number of positions.
-        shape: of what is asked at the same time.
+        shape: shape of the result.
     """
 
     def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -39,47 +39,47 @@ def last_that(holds: Callable[[Array], Array], count: int, shape: tuple[int, ...
         yes = holds(jnp.maximum(middle, 0))
         return jnp.where(yes, middle, low), jnp.where(yes, high, middle)
 
-    # With nothing left between the ends a step looks at `low` again and changes nothing of it.
+    # Once the ends are adjacent, a step tests `low` again and changes nothing.
     ends = jnp.full(shape, -1, jnp.int32), jnp.full(shape, count, jnp.int32)
     return lax.fori_loop(0, (count + 1).bit_length(), halve, ends)[0]
 
 
 def _by_values(d: Array, k: int) -> Array:
-    """The smallest, the next larger, and so on; only equal distances make it necessary to count."""
+    """The smallest value, the next larger, and so on; the distances are counted only if there are ties."""
     values = [jnp.min(jnp.where(jnp.isnan(d), jnp.inf, d), axis=0)]
     for _ in range(k - 1):
         values.append(jnp.min(jnp.where(d > values[-1][None], d, jnp.inf), axis=0))
     last = values[-1]
 
     def counted() -> Array:
-        found = last
+        smallest = last
         for value in reversed(values[:-1]):
-            found = jnp.where(_at_most(d, value) >= k, value, found)
-        return found
+            smallest = jnp.where(_at_most(d, value) >= k, value, smallest)
+        return smallest
 
     if k == 1:
         return last
-    # With few different values the last is infinite, which all are at most, be they k or more.
+    # With fewer than k different values the last is inf, and every distance is at most inf.
     at = _at_most(d, last)
     return lax.cond(jnp.any((at > k) | ((at == k) & (last == jnp.inf))), counted, lambda: last)
 
 
 def _by_bits(d: Array, k: int) -> Array:
-    """The bits of numbers that are not negative order as the numbers do: bisect on them."""
+    """By bisection on the bits: as integers, the bits of non-negative floats are in the order of the floats."""
     bits = jnp.finfo(d.dtype).bits
-    whole = jnp.int32 if bits == 32 else jnp.int64
+    integer = jnp.int32 if bits == 32 else jnp.int64
 
     def halve(i: Array, low: Array) -> Array:
         # `low` is the largest bit pattern so far below which fewer than k distances lie.
-        trial = low | (jnp.ones((), whole) << (bits - 2 - i).astype(whole))
+        trial = low | (jnp.ones((), integer) << (bits - 2 - i).astype(integer))
         fewer = jnp.sum(d < lax.bitcast_convert_type(trial, d.dtype)[None], axis=0, dtype=jnp.int32) < k
         return jnp.where(fewer, trial, low)
 
-    start = jnp.zeros(d.shape[1:], whole)
-    found = lax.bitcast_convert_type(lax.fori_loop(0, bits - 1, halve, start), d.dtype)
-    # Below the normal numbers all compare as 0 does; with fewer than k distances the pattern is that of NaN.
-    found = jnp.where(found < jnp.finfo(d.dtype).tiny, jnp.zeros_like(found), found)
-    return jnp.where(jnp.isnan(found), jnp.inf, found)
+    start = jnp.zeros(d.shape[1:], integer)
+    value = lax.bitcast_convert_type(lax.fori_loop(0, bits - 1, halve, start), d.dtype)
+    # Subnormal numbers compare as 0. With fewer than k distances the bit pattern is NaN.
+    value = jnp.where(value < jnp.finfo(d.dtype).tiny, jnp.zeros_like(value), value)
+    return jnp.where(jnp.isnan(value), jnp.inf, value)
 
 
 def _at_most(d: Array, value: Array) -> Array:

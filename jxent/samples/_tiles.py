@@ -1,7 +1,7 @@
 """Points sorted into tiles: slabs along the first coordinate, strips of each slab along the second, and so on.
 
-Every tile holds as many points, so that all arrays have static shapes, and what lies near a point is found by
-comparing it with where slabs, strips and tiles begin.
+All tiles hold the same number of points, so all arrays have static shapes. A comparison of a point with the starts of
+slabs, strips and tiles gives the tiles near it.
 """
 
 import math
@@ -15,12 +15,12 @@ from jxent.samples._select import last_that
 
 
 class Tiles(NamedTuple):
-    """Points in tiles of B; the last axis is that of the T tiles, which is long.
+    """Points in T tiles of B points; the axis of the tiles is long and therefore the last.
 
     Attributes:
-        points: coordinates `[d, B, T]`; inf where there are too few points to fill the tiles.
-        row: of each point, or at least n where there is none.
-        starts: for each coordinate where the parts along it begin, one axis for each coordinate so far.
+        points: coordinates `[d, B, T]`; inf in places without a point.
+        row: row number of each point; n or more in places without a point.
+        starts: for each coordinate the first value of every part along it, with one axis for each coordinate so far.
     """
 
     points: Float[Array, "d B T"]
@@ -32,9 +32,9 @@ class Window(NamedTuple):
     """Tiles around each of Q places.
 
     Attributes:
-        tiles: their numbers `[M, Q]`.
-        low: for each coordinate, `[m, Q]`: no point outside the window lies above these, in the parts before.
-        high: the same of the parts behind, below which none lies.
+        tiles: numbers of the tiles, `[M, Q]`.
+        low: for each coordinate, `[m, Q]`: an upper bound of the points in the parts before the window.
+        high: for each coordinate, `[m, Q]`: a lower bound of the points in the parts behind the window.
     """
 
     tiles: Int[Array, "M Q"]
@@ -42,7 +42,7 @@ class Window(NamedTuple):
     high: tuple[Array, ...]
 
     def holds(self, places: Float[Array, "d b Q"], radius: Float[Array, "b Q"]) -> Bool[Array, "b Q"]:
-        """Whether all that is not farther than a radius is in the window."""
+        """Whether all points within the radius are in the window."""
         inside = jnp.ones(radius.shape, bool)
         for q, low, high in zip(places, self.low, self.high, strict=True):
             reach = jnp.minimum(q[None] - low[:, None], high[:, None] - q[None])
@@ -51,7 +51,7 @@ class Window(NamedTuple):
 
 
 def arrange(x: Float[Array, "n d"], size: int) -> Tiles:
-    """Sort points into tiles of a size."""
+    """Sort points into tiles of `size` points."""
     n, d = x.shape
     parts = _parts(-(-n // size), d)
     total = size * math.prod(parts)
@@ -68,9 +68,9 @@ def arrange(x: Float[Array, "n d"], size: int) -> Tiles:
 
 
 def around(tiles: Tiles, low: Float[Array, "d Q"], high: Float[Array, "d Q"], widths: tuple[int, ...]) -> Window:
-    """The parts that hold places between two ends, of a width along each coordinate; at most as many as there are.
+    """The tiles that hold the range from `low` to `high`: a fixed number of parts along each coordinate, at most all.
 
-    Where they are fewer, as many are taken on both sides; where they are more, the first.
+    If the range needs fewer parts, parts on both sides are added; if it needs more, the first are taken.
     """
     nodes = jnp.zeros((1, low.shape[1]), jnp.int32)
     lows: list[Array] = []
@@ -92,7 +92,7 @@ def around(tiles: Tiles, low: Float[Array, "d Q"], high: Float[Array, "d Q"], wi
 
 
 def _parts(tiles: int, d: int) -> tuple[int, ...]:
-    """The number of parts along every coordinate, about equal, that together are at least so many tiles."""
+    """The number of parts along every coordinate: about equal numbers whose product is at least `tiles`."""
     parts: list[int] = []
     for level in range(d):
         left = d - level
@@ -107,5 +107,5 @@ def _split(array: Array, count: int) -> Array:
 
 
 def _last_below(rows: Array, nodes: Array, value: Array) -> Array:
-    """The last entry of sorted rows that is less than a value `[Q]`, or −1, for the rows of nodes `[m, Q]`."""
+    """The position of the last entry below a value `[Q]` in the sorted rows of nodes `[m, Q]`, or −1."""
     return last_that(lambda at: rows[nodes, at] < value[None], rows.shape[1], nodes.shape)

@@ -1,4 +1,4 @@
-"""Softmax regression that picks its penalty by cross-validation, all penalties and folds in one compiled call."""
+"""Softmax regression with cross-validation of its penalty, all penalties and folds in one compiled call."""
 
 import warnings
 from typing import Any, Self
@@ -13,13 +13,13 @@ from jxent.sklearn._estimator import Linear, warn_again
 
 
 class SoftmaxRegressionCV(Linear):
-    """`SoftmaxRegression` with C picked by cross-validated log-loss, on `jxent.regression.fit_path`.
+    """`SoftmaxRegression` with C of least cross-validated log-loss, by `jxent.regression.fit_path`.
 
-    Every l2 = 1/(C·Σ weights) is fitted to all folds and then, the best one, to all rows; the penalty per row is the
-    same in the folds and in the whole.
+    Every l2 = 1/(C·Σ weights) is fitted to all folds, and the best l2 then to all rows. All fits minimise a mean over
+    rows plus l2/2·‖W‖², with the same l2 in the folds and on all rows.
 
     Args:
-        Cs: values of C, or how many, spaced by equal factors from 1e-4 to 1e4.
+        Cs: values of C, or their number: they are then spaced by equal factors from 1e-4 to 1e4.
         cv: number of stratified folds, or a splitter that holds every row out exactly once.
         max_iter: largest number of updates of every fit.
         tol: as in `SoftmaxRegression`.
@@ -28,7 +28,7 @@ class SoftmaxRegressionCV(Linear):
 
     Attributes:
         C_: the best C.
-        Cs_: all of them.
+        Cs_: all values of C.
         scores_: held-out mean log-loss in nats, `[Cs, folds]`; less is better. The mean is weighted by `sample_weight`
             times `class_weight`, as the objective is.
         coef_, intercept_, classes_, n_features_in_: as of `SoftmaxRegression` at `C_`.
@@ -66,16 +66,16 @@ class SoftmaxRegressionCV(Linear):
         data = _inputs.weighted(_inputs.training(self, X, y, sample_weight), self.class_weight)
         self.Cs_, l2s = _options.penalties(self.Cs, data.weights.sum(dtype=np.float64), data.weights.dtype)
         folds = _fold_ids(self.cv, data)
-        given = _inputs.padded(data)
-        with _inputs.precision(given.x), warnings.catch_warnings(record=True) as caught:
+        padded = _inputs.padded(data)
+        with _inputs.precision(padded.x), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             path = regression.fit_path(
-                given.x,
-                given.ids,
+                padded.x,
+                padded.ids,
                 l2s,
-                folds=_inputs.extended(folds, len(given.ids)),
-                sample_weight=given.weights,
-                num_classes=len(given.classes),
+                folds=_inputs.extended(folds, len(padded.ids)),
+                sample_weight=padded.weights,
+                num_classes=len(padded.classes),
                 optimizer=self.optimizer,
                 max_steps=self.max_iter,
                 tolerance=self.tol,
@@ -90,7 +90,7 @@ class SoftmaxRegressionCV(Linear):
 
 
 def _fold_ids(cv: Any, data: _inputs.Training) -> np.ndarray[Any, Any]:
-    """The fold that holds each row out."""
+    """For each row the fold that holds it out."""
     labels = data.classes[data.ids]
     splitter: Any = check_cv(cv, labels, classifier=True)
     splits = splitter.split(np.zeros(len(labels)), labels)

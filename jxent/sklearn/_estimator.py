@@ -19,7 +19,7 @@ _ADAM = permissive(optax.adam(1e-2))
 
 
 class Linear(ClassifierMixin, BaseEstimator):  # pyright: ignore[reportUnsafeMultipleInheritance]
-    """What the estimators share: parameters to attributes, and predictions from them."""
+    """Base class of the estimators: the fitted attributes, and predictions from them."""
 
     coef_: Any
     intercept_: Any
@@ -49,7 +49,7 @@ class Linear(ClassifierMixin, BaseEstimator):  # pyright: ignore[reportUnsafeMul
         return self._of_scores(logits.probabilities, X)
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Their logarithms, which keep their tails."""
+        """Log-probabilities of the classes, `[n, K]`, finite where a probability underflows."""
         return self._of_scores(logits.log_probabilities, X)
 
     def _scores(self, X: Any) -> Any:
@@ -70,16 +70,16 @@ class Linear(ClassifierMixin, BaseEstimator):  # pyright: ignore[reportUnsafeMul
                 numbers = jnp if on_device else np
                 scores = numbers.concatenate([-0.5 * scores, 0.5 * scores], axis=1)
             size = _inputs.padded_size(rows, _inputs.ROWS)
-            found = function(_inputs.extended(scores, size, scores.shape[1]))[:rows]
-            return found if on_device else np.asarray(found)
+            values = function(_inputs.extended(scores, size, scores.shape[1]))[:rows]
+            return values if on_device else np.asarray(values)
 
     def _keep(self, params: regression.Params, classes: Any, *, on_device: bool) -> None:
-        """Parameters as scikit-learn has them: a row per class, of two classes their difference."""
+        """Set the attributes in scikit-learn's layout: one row per class, or for two classes their difference."""
         d = self.n_features_in_
         self.classes_ = classes
         with _inputs.precision(params.weights):
             weights, bias = (jnp.asarray(a) if on_device else np.asarray(a) for a in params)
-            # What all classes have in common changes no probability.
+            # The mean over the classes changes no probability: remove it.
             weights = weights[:d] - weights[:d].mean(axis=1, keepdims=True)
             bias = bias - bias.mean()
             if len(classes) == 2:
@@ -88,7 +88,7 @@ class Linear(ClassifierMixin, BaseEstimator):  # pyright: ignore[reportUnsafeMul
                 self.coef_, self.intercept_ = weights.T, bias
 
     def _kept(self, features: int, dtype: Any) -> regression.Params:
-        """The attributes as parameters, padded to the features of a program."""
+        """The attributes as parameters, padded to `features` rows."""
         coef, bias = np.asarray(self.coef_, dtype), np.asarray(self.intercept_, dtype)
         if len(self.classes_) == 2:
             coef, bias = np.concatenate([-0.5 * coef, 0.5 * coef]), np.concatenate([-0.5 * bias, 0.5 * bias])
@@ -99,12 +99,12 @@ class Linear(ClassifierMixin, BaseEstimator):  # pyright: ignore[reportUnsafeMul
 class SoftmaxRegression(Linear):
     """Multinomial logistic regression with an L2 penalty, trained by `jxent.regression.fit`.
 
-    Minimises the mean cross-entropy + l2/2·‖W‖² with l2 = 1/(C·Σ weights): the problem of `LogisticRegression` for
-    three classes and more. Two classes, too, are a softmax of which both rows are penalised: that equals
+    Minimises the mean cross-entropy + l2/2·‖W‖² with l2 = 1/(C·Σ weights), as `LogisticRegression` does for three
+    classes and more. Two classes are also a softmax with a penalty on both rows, which equals
     `LogisticRegression(C=2*C)`.
 
     Args:
-        C: inverse of the strength of the penalty, > 0; inf is none.
+        C: inverse strength of the penalty, > 0; inf is no penalty.
         max_iter: largest number of updates.
         tol: largest gradient entry of the mean objective that counts as converged; None is 1e-10 for float64 data and
             1e-6 for float32, or less where the objective is nearly 0.
@@ -119,12 +119,12 @@ class SoftmaxRegression(Linear):
         n_iter_: updates made, `[1]`.
         n_features_in_: D; `feature_names_in_` are the names of the columns of a frame.
 
-    Edge cases: float32 data is computed in float32, any other in float64, without touching JAX's global setting. A JAX
-    array stays on its device, with coefficients and probabilities that are JAX arrays too, and has JAX's dtypes:
-    float64 and float32 are computed in themselves, halves in float32, and integers in JAX's default float. Sparse
-    input is made dense, in memory of rows × features. Few rows and features are padded with zeros to powers of two, so
-    that the folds of a search share one compiled program. With `warm_start` a fit to other classes starts from zero,
-    and one to another number of features is an error.
+    Edge cases: float32 data are fitted in float32, all others in float64, whatever JAX's global setting. A JAX array
+    stays on its device, and coefficients and probabilities are then JAX arrays too: float64 and float32 keep their
+    dtype, half precision is fitted in float32, and integers in JAX's default float. Sparse input is made dense, in
+    memory of rows × features. Small numbers of rows and features are padded with zeros to powers of two, so that the
+    folds of a search share one compiled program. With `warm_start` a fit to other classes starts from zero, and a fit
+    to another number of features is an error.
 
     Example:
         >>> from jxent.sklearn import SoftmaxRegression
@@ -154,63 +154,62 @@ class SoftmaxRegression(Linear):
         """Fit to features `[n, D]` and labels `[n]` of any type, with non-negative weights `[n]`."""
         _options.check_loop(self)
         data = _inputs.weighted(_inputs.training(self, X, y, sample_weight), self.class_weight)
-        again = self.warm_start and hasattr(self, "coef_") and np.array_equal(self.classes_, data.classes)
-        if again and self.coef_.shape[1] != data.x.shape[1]:
+        warm = self.warm_start and hasattr(self, "coef_") and np.array_equal(self.classes_, data.classes)
+        if warm and self.coef_.shape[1] != data.x.shape[1]:
             needed = (self.coef_.shape[0], data.x.shape[1])
             raise ValueError(f"warm_start from coef_ of shape {self.coef_.shape}, but the data need shape {needed}")
-        result = self._run(data, again=again)
+        result = self._run(data, warm=warm)
         self._keep(result.params, data.classes, on_device=isinstance(data.x, jax.Array))
         self.n_iter_ = np.asarray(result.num_steps, np.int32)[None]
         self._state = None
         return self
 
-    def _run(self, data: _inputs.Training, *, again: bool) -> regression.Fit:
-        given = _inputs.padded(data)
-        with _inputs.precision(given.x), warnings.catch_warnings(record=True) as caught:
+    def _run(self, data: _inputs.Training, *, warm: bool) -> regression.Fit:
+        padded = _inputs.padded(data)
+        with _inputs.precision(padded.x), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = regression.fit(
-                given.x,
-                given.ids,
+                padded.x,
+                padded.ids,
                 l2=_options.penalty(self.C, data.weights.sum(dtype=np.float64), data.weights.dtype),
-                sample_weight=given.weights,
-                num_classes=len(given.classes),
+                sample_weight=padded.weights,
+                num_classes=len(padded.classes),
                 optimizer=self.optimizer,
-                params=self._kept(given.x.shape[1], given.x.dtype) if again else None,
+                params=self._kept(padded.x.shape[1], padded.x.dtype) if warm else None,
                 max_steps=self.max_iter,
                 tolerance=self.tol,
             )
-        said = f"not converged after {int(result.num_steps)} of at most {self.max_iter} steps"
-        warn_again(caught, said, stacklevel=4)
+        message = f"not converged after {int(result.num_steps)} of at most {self.max_iter} steps"
+        warn_again(caught, message, stacklevel=4)
         return result
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
         """One step of Adam, of size 0.01, on a batch; `classes` lists all labels.
 
-        They are needed at the first call; a later one may repeat them.
-        The penalty is 1/(C·Σ weights seen so far).
+        The first call needs `classes`; later calls may repeat them. The penalty is 1/(C·Σ weights seen so far).
         """
         _options.check_loop(self)
         if isinstance(self.class_weight, str):
             raise ValueError("class_weight='balanced' needs all rows at once: give partial_fit {class: weight}")
         first = not hasattr(self, "classes_")
-        known = self._known(classes)
-        data = _inputs.weighted(_inputs.training(self, X, y, sample_weight, known, reset=first), self.class_weight)
-        given = _inputs.padded(data)
-        with _inputs.precision(given.x):
-            d, k = given.x.shape[1], len(given.classes)
-            params = regression.init(d, k, dtype=given.x.dtype) if first else self._kept(d, given.x.dtype)
+        labels = self._class_labels(classes)
+        data = _inputs.weighted(_inputs.training(self, X, y, sample_weight, labels, reset=first), self.class_weight)
+        padded = _inputs.padded(data)
+        with _inputs.precision(padded.x):
+            d, k = padded.x.shape[1], len(padded.classes)
+            params = regression.init(d, k, dtype=padded.x.dtype) if first else self._kept(d, padded.x.dtype)
             state, seen = getattr(self, "_state", None) or (_ADAM.init(params), 0.0)
             seen += float(data.weights.sum())
-            l2 = jnp.asarray(_options.penalty(self.C, seen, given.x.dtype), given.x.dtype)
-            params, state = _step(params, state, *map(jnp.asarray, (given.x, given.ids, given.weights)), l2)
+            l2 = jnp.asarray(_options.penalty(self.C, seen, padded.x.dtype), padded.x.dtype)
+            params, state = _step(params, state, *map(jnp.asarray, (padded.x, padded.ids, padded.weights)), l2)
             self._keep(params, data.classes, on_device=isinstance(data.x, jax.Array))
-            # As numpy: a pickle belongs on any device.
+            # As numpy arrays, so that a pickle loads on any device.
             self._state = (jax.tree.map(np.asarray, state), seen)
         self.n_iter_ = getattr(self, "n_iter_", np.zeros(1, np.int32)) + 1
         return self
 
-    def _known(self, classes: Any) -> Any:
-        """All labels: those of the first call, which a later one may repeat."""
+    def _class_labels(self, classes: Any) -> Any:
+        """All labels: of the first call, which later calls may repeat."""
         if not hasattr(self, "classes_"):
             if classes is None:
                 raise ValueError("classes must be passed on the first call to partial_fit.")
@@ -229,12 +228,12 @@ def _step(params: Any, state: Any, x: Any, ids: Any, weights: Any, l2: Any) -> A
     return optax.apply_updates(params, cast("Any", updates)), state
 
 
-def warn_again(caught: list[warnings.WarningMessage], said: str, *, stacklevel: int) -> None:
-    """What was warned inside; a lack of convergence with scikit-learn's class and in the words of the estimators."""
+def warn_again(caught: list[warnings.WarningMessage], message: str, *, stacklevel: int) -> None:
+    """Repeat recorded warnings; a `ConvergenceWarning` as scikit-learn's class, with the names of the estimators."""
     lacks = [w for w in caught if issubclass(w.category, regression.ConvergenceWarning)]
     if lacks:
         advice = "scale the features, raise max_iter or tol, or lower C"
-        warnings.warn(f"{said}: {advice}", ConvergenceWarning, stacklevel=stacklevel)
+        warnings.warn(f"{message}: {advice}", ConvergenceWarning, stacklevel=stacklevel)
     for warning in caught:
         if warning not in lacks:
             warnings.warn(warning.message, warning.category, stacklevel=stacklevel)

@@ -1,4 +1,4 @@
-"""What comes in: checked by scikit-learn, or kept on its device, and padded so that programs are shared."""
+"""Inputs of the estimators: checks by scikit-learn, JAX arrays on their device, and padding to shared shapes."""
 
 from typing import Any, NamedTuple
 
@@ -16,12 +16,12 @@ from sklearn.utils.validation import (  # pyright: ignore[reportMissingTypeStubs
 
 from jxent._checks import as_float
 
-# Below these sizes rows and features are padded to a power of two: the folds of a search share one program.
+# Below these sizes rows and features are padded to a power of two, so that the folds of a search share one program.
 ROWS, FEATURES = 4096, 64
 
 
 class Training(NamedTuple):
-    """A problem of class ids, with weights that have those of the classes in them."""
+    """Training data with class ids; `weighted` multiplies the class weights into `weights`."""
 
     x: Any
     ids: np.ndarray[Any, Any]
@@ -30,12 +30,12 @@ class Training(NamedTuple):
 
 
 def precision(x: Any) -> Any:
-    """A context in which JAX computes in the dtype of an array: that of float64 may be off outside of it."""
+    """A context in which JAX computes in the dtype of an array: it enables float64 for a float64 array."""
     return jax.enable_x64(x.dtype == np.float64)
 
 
 def features(estimator: Any, x: Any, *, reset: bool) -> Any:
-    """Features as a dense array of float32 or float64; a JAX array stays where it is."""
+    """Features as a dense array of float32 or float64; a JAX array stays on its device."""
     if isinstance(x, jax.Array):
         return _on_device(estimator, x, reset=reset)
     checked: Any = validate_data(estimator, x, accept_sparse=True, dtype=[np.float64, np.float32], reset=reset)
@@ -52,7 +52,7 @@ def _on_device(estimator: Any, x: jax.Array, *, reset: bool) -> jax.Array:
         raise ValueError("Input X contains NaN or infinity.")
     if reset:
         estimator.n_features_in_ = x.shape[1]
-        # They are of a frame that was fitted before.
+        # They belong to a data frame of an earlier fit.
         if hasattr(estimator, "feature_names_in_"):
             del estimator.feature_names_in_
     elif x.shape[1] != estimator.n_features_in_:
@@ -64,7 +64,7 @@ def _on_device(estimator: Any, x: jax.Array, *, reset: bool) -> jax.Array:
 def training(
     estimator: Any, x: Any, y: Any, sample_weight: Any, classes: Any = None, *, reset: bool = True
 ) -> Training:
-    """Everything a fit needs, or scikit-learn's errors."""
+    """Checked training data, or scikit-learn's errors."""
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but the target y is None."
@@ -99,14 +99,14 @@ def _weights(x: Any, sample_weight: Any) -> np.ndarray[Any, Any]:
 
 
 def weighted(data: Training, class_weight: Any) -> Training:
-    """The weights of the classes multiplied into those of the rows."""
+    """The data with the class weights multiplied into the row weights."""
     if class_weight is None:
         return data
     labels = data.classes[data.ids]
     if isinstance(class_weight, str):
         seen = np.bincount(data.ids, data.weights, len(data.classes)) > 0
         used = data.weights > 0
-        # A class of which all rows have weight 0 takes no part.
+        # A class whose rows all have weight 0 does not count.
         per_class = np.zeros(len(data.classes))
         per_class[seen] = compute_class_weight(
             class_weight, classes=data.classes[seen], y=labels[used], sample_weight=data.weights[used]
@@ -122,12 +122,12 @@ def weighted(data: Training, class_weight: Any) -> Training:
 
 
 def padded_size(size: int, limit: int) -> int:
-    """The next power of two, from 8 on, below the limit."""
+    """The next power of two, at least 8, for a size below the limit; a larger size unchanged."""
     return max(8, 1 << (size - 1).bit_length()) if size < limit else size
 
 
 def extended(array: Any, *sizes: int) -> Any:
-    """With zeros after the end of every axis, up to the sizes."""
+    """The array padded with zeros at the end of every axis, to these sizes."""
     missing = [(0, size - there) for size, there in zip(sizes, array.shape, strict=True)]
     if not isinstance(array, jax.Array):
         return np.pad(array, missing)
@@ -136,7 +136,7 @@ def extended(array: Any, *sizes: int) -> Any:
 
 
 def padded(data: Training) -> Training:
-    """With rows of weight 0 and features of 0, up to sizes that programs are shared at."""
+    """The data padded with rows of weight 0 and features of 0, to sizes shared by many fits."""
     rows, columns = (padded_size(*size) for size in zip(data.x.shape, (ROWS, FEATURES), strict=True))
     x = extended(data.x, rows, columns)
     return data._replace(x=x, ids=extended(data.ids, rows), weights=extended(data.weights, rows))

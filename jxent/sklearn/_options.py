@@ -1,4 +1,4 @@
-"""Options, refused in the names that the estimators have for them."""
+"""Checks of the estimators' options, with error messages in their names."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def check_loop(estimator: Any) -> None:
-    """Refuse a number of steps or a tolerance that is none."""
+    """Check `max_iter` and `tol`."""
     steps, tolerance = estimator.max_iter, estimator.tol
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 0:
         raise ValueError(f"max_iter={steps!r} must be an int of at least 0")
@@ -15,14 +15,14 @@ def check_loop(estimator: Any) -> None:
 
 
 def penalty(C: Any, weight: Any, dtype: Any) -> Any:
-    """1/(C·Σ weights), of data of a total weight and a dtype."""
+    """1/(C·Σ weights), for data of this total weight and dtype."""
     if not _is_number(C):
         raise ValueError(f"C={C!r} must be one number; several are what SoftmaxRegressionCV takes")
     return _strengths("C", C, C, weight, dtype)
 
 
 def penalties(Cs: Any, weight: Any, dtype: Any) -> tuple[Any, Any]:
-    """The values of C that an option names, and 1/(C·Σ weights) of each."""
+    """The values of C from the option `Cs`, and 1/(C·Σ weights) of each."""
     values = np.logspace(-4, 4, max(Cs, 0)) if _is_count(Cs) else np.asarray(Cs)
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "fiu":
         raise ValueError(f"Cs={Cs!r} must be a list of numbers, or how many")
@@ -37,15 +37,15 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def _strengths(name: str, given: Any, values: Any, weight: Any, dtype: Any) -> Any:
+def _strengths(name: str, option: Any, values: Any, weight: Any, dtype: Any) -> Any:
     inverse = np.asarray(values, np.float64)
     if not (inverse > 0).all():
-        raise ValueError(f"{name}={given!r} must be positive; the larger, the weaker the penalty")
+        raise ValueError(f"{name}={option!r} must be positive; the larger, the weaker the penalty")
     with np.errstate(over="ignore", divide="ignore"):
         l2 = 1.0 / (inverse * weight)
         finite = np.isfinite(l2.astype(dtype)).all()
     if not finite:
         raise ValueError(
-            f"{name}={given!r} is too small: the penalty 1/(C·Σ weights) is infinite in {np.dtype(dtype).name}"
+            f"{name}={option!r} is too small: the penalty 1/(C·Σ weights) is infinite in {np.dtype(dtype).name}"
         )
     return l2
