@@ -1,4 +1,4 @@
-"""From the options of a public function of `probs` or `logits` to a measure of its rows or of its tables.
+"""Turns the options of a public function of `probs` or `logits` into one evaluation over rows or tables.
 
 A measure of several variables of logits is computed from the joint probabilities. The softmax gives them with full
 relative accuracy, tails included. The measures divide cells by margins, which keeps that accuracy.
@@ -26,6 +26,7 @@ from jxent._numerics import rows, tables
 from jxent._numerics import softmax as sm
 from jxent._numerics.compiler import ShardedAxes, any_over, trailing
 from jxent._numerics.kernels import ENTROPY, Kernel
+from jxent._numerics.primitives import expand
 from jxent._numerics.rows import Room, RowMeasure, evaluate
 
 Axes = tuple[int, ...]
@@ -48,7 +49,7 @@ def finish(
     row: Array, part: Array | None, axes: Axes, *, keepdims: bool, base: float | None, empty: float = 0.0
 ) -> Array:
     """Convert units, put the reduced axes back, and set the value of rows in which nothing takes part."""
-    row = rows.keep(rows.in_units(row, log_base_factor(base)), axes, keepdims=True)
+    row = expand(rows.in_units(row, log_base_factor(base)), axes)
     if part is not None:
         row = jnp.where(part, row, empty)
     return row if keepdims else jnp.squeeze(row, axes)

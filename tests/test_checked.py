@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jxent
-from jxent import closed_form, linear, logits, losses, probs
+from jxent import calibration, closed_form, linear, logits, losses, probs
 
 LABELS = losses.softmax_cross_entropy_with_integer_labels
 EYE = jnp.eye(2)
@@ -111,6 +111,36 @@ def test_what_a_function_calls_is_checked():
     walk = jax.jit(lambda p: jax.lax.scan(lambda c, row: (c + probs.entropy(row), None), 0.0, p)[0])
     with pytest.raises(ValueError, match=r"-0\.5"):
         jxent.checked(walk)(BAD)
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "options"),
+    [
+        (losses.mean, ([1.0, 2.0], [1.0, np.nan]), {"where": [True, False]}),
+        (LABELS, (jnp.zeros((2, 3)), [0, 99]), {"where": jnp.asarray([[True] * 3, [False] * 3])}),
+        (calibration.brier_score, (GOOD, [0, 99]), {"where": [True, False]}),
+        (calibration.fit_temperature, (EYE, [0, 99]), {"weights": [1.0, np.nan], "where": [True, False]}),
+        (linear.softmax_cross_entropy, (EYE, EYE, [0, 99]), {"ignore_label": 99, "where": [True, True]}),
+    ],
+)
+def test_a_masked_value_may_be_anything(function, args, options):
+    found = jxent.checked(function)(*args, **options)
+    np.testing.assert_array_equal(found, function(*args, **options))
+
+
+@pytest.mark.parametrize(
+    ("function", "args", "options", "message"),
+    [
+        (probs.entropy, (0.5,), {}, "needs an axis of categories"),
+        (probs.entropy, (GOOD,), {"axis": 2}, "axis=2 does not exist"),
+        (probs.mutual_information, (GOOD,), {"x": 0, "y": 7}, "axis=7 does not exist"),
+        (LABELS, (jnp.zeros((2, 3)), [0, 1]), {"axis": (0, 1)}, "must be one int"),
+        (probs.entropy, (GOOD,), {"where": [True, False, True]}, "does not broadcast"),
+    ],
+)
+def test_shapes_and_axes_that_do_not_fit_are_left_to_the_function(function, args, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        jxent.checked(function)(*args, **options)
 
 
 def test_other_errors_pass_through():

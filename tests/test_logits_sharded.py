@@ -1,7 +1,14 @@
 """Measures and losses of logits whose classes are sharded over the devices of a mesh, inside `shard_map`."""
 
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from jxent import logits
+from jxent._numerics.compiler import ShardedAxes
 from tests.processes import fresh
 
 PRELUDE = """
@@ -72,6 +79,9 @@ for f, args, whole, options in (
     there = sharded(f, args, whole)
     both = lambda f: jax.jit(lambda *a: (f(*a), jax.grad(functools.partial(total, f))(*a)))
     close(both(there)(*args), both(f)(*args))
+import jxent
+checked = jxent.checked(lambda z, t: sharded(losses.softmax_cross_entropy, (z, t))(z, t))
+close(checked(z, t), losses.softmax_cross_entropy(z, t))
 masked = lambda z, where, **o: logits.entropy(z, where=where, **o)
 close(sharded(masked, (z, where))(z, where), logits.entropy(z, where=where))
 def loss(z, t, where, **o):
@@ -89,3 +99,16 @@ def test_measures_of_sharded_classes_and_their_derivatives():
 @pytest.mark.slow
 def test_losses_of_sharded_classes():
     assert fresh(PRELUDE + LOSSES, devices=4) == "same"
+
+
+@pytest.mark.slow
+def test_a_large_operand_is_summed_over_all_shards():
+    """It is evaluated whole, not a portion at a time, which would sum only the classes here."""
+    z, y = (jnp.asarray(np.random.default_rng(i).normal(size=(1 << 16, 2, 64)), jnp.float32) for i in (0, 1))
+    measure = functools.partial(logits.total_variation, axis_name="shards")
+    found = jax.vmap(measure, (1, 1), axis_name="shards")(z, y)
+    expected = logits.total_variation(z.reshape(1 << 16, 128), y.reshape(1 << 16, 128))
+    np.testing.assert_allclose(found, jnp.stack([expected, expected]), rtol=1e-5)
+    assert ShardedAxes((1,), "a") != (1,)
+    assert ShardedAxes((1,), "a") != ShardedAxes((1,), "b")
+    assert not ShardedAxes((1,), "a") != ShardedAxes((1,), "a")  # noqa: SIM202

@@ -99,6 +99,7 @@ def static_option(function: str, key: str, value: Any) -> Any:
         )
     if isinstance(value, (np.generic, np.ndarray, jax.Array)) and np.ndim(value) == 0:
         value = np.asarray(value).item()
+    # An int and the float of its value are one program.
     if key == "base" and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     try:

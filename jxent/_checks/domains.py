@@ -42,8 +42,8 @@ class Domain:
         convert: from the names of function and argument and the caller's value to an operand of `jax.jit`.
         interval: the closed interval of a scalar.
         has_classes: whether the argument has one entry, or one row, per class.
-        classes: the axis of the classes; None is the axis of the categories.
-        mask: whether a mask has one element for each "element" or each "row" of the operand.
+        classes: the axis of the classes; None is that of the `axis` option.
+        mask: None, or what one entry of this mask stands for: an "element" or a "row" of the operand.
         fields: the domains of the fields of a named tuple.
         text: the default text of the argument in docstrings.
     """
@@ -56,6 +56,10 @@ class Domain:
     mask: str | None = None
     fields: Mapping[str, "Domain"] = field(default_factory=dict)
     text: str = ""
+
+
+class UndecidableError(Exception):
+    """A call whose shapes or options do not fit each other: the function itself says so."""
 
 
 class Call(NamedTuple):
@@ -76,8 +80,10 @@ class Call(NamedTuple):
         named = [self.options[n] for n, role in self.declared.items() if role is Role.CATEGORIES and n in self.options]
         if any(axis is None for axis in named):
             return tuple(range(rank))
-        flat = [a for axis in named for a in _flat(axis)]
-        return tuple(a % rank for a in flat) if flat else (rank - 1,)
+        flat = [a for axis in named for a in _flat(axis)] or [-1]
+        if not all(isinstance(a, (int, np.integer)) and -rank <= a < rank for a in flat):
+            raise UndecidableError("an axis that the function itself refuses")
+        return tuple(int(a) % rank for a in flat)
 
     def option(self, role: Role) -> Any:
         """The static argument of this role, None where there is none."""
@@ -99,18 +105,19 @@ class Call(NamedTuple):
         except ValueError:  # the function itself raises for a wrong shape
             return np.ones(value.shape, bool)
 
-    def num_classes(self) -> int:
-        """The number of classes of the first argument that declares them."""
+    def classes(self) -> tuple[Array, int]:
+        """The first argument that declares classes, and their axis."""
         for name, domain in self.declared.items():
             if isinstance(domain, Domain) and domain.has_classes and name in self.values:
                 value = self.values[name]
-                (axis,) = self.axes(value.ndim) if domain.classes is None else (domain.classes,)
-                return value.shape[axis]
-        raise TypeError("labels without an argument that has classes")
+                axes = self.axes(value.ndim) if domain.classes is None else (domain.classes,)
+                if len(axes) == 1:
+                    return value, axes[0]
+        raise UndecidableError("labels without one axis of classes")
 
 
-def _flat(axis: Any) -> list[int]:
-    return [a for x in axis for a in _flat(x)] if isinstance(axis, (tuple, list)) else [int(axis)]
+def _flat(axis: Any) -> list[Any]:
+    return [a for x in axis for a in _flat(x)] if isinstance(axis, (tuple, list)) else [axis]
 
 
 def first(bad: Any, value: Array, expected: str) -> str | None:
@@ -137,8 +144,14 @@ def finite(value: Array, call: Call) -> str | None:
     return first(call.part(value) & ~np.isfinite(value), value, "expected a finite number")
 
 
-def _non_negative(value: Array, _: Call) -> str | None:
-    return first(~(value >= 0), value, "expected weights >= 0")
+def _non_negative(value: Array, call: Call) -> str | None:
+    return first(call.part(value) & ~(value >= 0), value, "expected weights >= 0")
+
+
+def _weights_of_rows(value: Array, call: Call) -> str | None:
+    rows = call.mask("row")
+    part = np.ones(value.shape, bool) if rows is None or rows.shape != value.shape else rows
+    return first(part & ~(value >= 0), value, "expected weights >= 0")
 
 
 def _counts(value: Array, call: Call) -> str | None:
@@ -150,6 +163,8 @@ def _probability(value: Array, call: Call) -> str | None:
     return first(bad, value, "expected a probability in [0, 1]")
 
 
+# The least number above 0: the closed end of an open interval.
+ABOVE_ZERO = math.ulp(0.0)
 FINITE = (-float(np.finfo(np.float64).max), float(np.finfo(np.float64).max))
 # The largest distance from 1 of a sum of probabilities that were rounded, or computed in float32.
 MASS_TOLERANCE = {"bfloat16": 3e-2, "float16": 4e-3, "float32": 1e-4, "float64": 1e-6}
@@ -197,14 +212,18 @@ def log_odds(value: Array, call: Call) -> str | None:
 
 
 def labels(value: Array, call: Call) -> str | None:
-    """Class ids below the number of classes, or the one to ignore."""
+    """Class ids below the number of classes, or the one to ignore, in the rows that take part."""
     rows = call.mask("row")
-    return class_ids(value if rows is None else np.where(rows, value, 0), call)
+    if rows is None and call.mask("element") is not None:
+        operand, axis = call.classes()
+        rows = np.any(call.part(operand), axis=axis)
+    return class_ids(value if rows is None or rows.shape != value.shape else np.where(rows, value, 0), call)
 
 
 def class_ids(value: Array, call: Call) -> str | None:
     """Class ids below the number of classes, or the one to ignore; all of them take part."""
-    classes, ignored = call.num_classes(), call.option(Role.IGNORED)
+    operand, axis = call.classes()
+    classes, ignored = operand.shape[axis], call.option(Role.IGNORED)
     bad = (value < 0) | (value >= classes)
     if ignored is not None:
         bad &= value != ignored
@@ -217,12 +236,8 @@ def class_ids(value: Array, call: Call) -> str | None:
 
 def _labels_or_targets(value: Array, call: Call) -> str | None:
     """Class ids, or distributions over the classes, the last axis."""
-    sharded = call.option(Role.MESH_AXIS) is not None
     if value.dtype.kind in "iu":
-        # Sharded classes: ids count the classes of all devices, this device has a part of them.
-        return None if sharded else class_ids(value, call)
-    if sharded:
-        return first(call.part(value) & ~(value >= 0), value, "expected probabilities >= 0")
+        return class_ids(value, call)
     return distribution(value, call.part(value), (value.ndim - 1,))
 
 
@@ -247,7 +262,7 @@ def interval_message(value: Any, interval: tuple[float, float]) -> str | None:
 
 
 def _span(low: float, high: float) -> str:
-    if low == math.ulp(0.0):
+    if low == ABOVE_ZERO:
         return "a number > 0"
     return "a finite number" if (low, high) == FINITE else f"a number in [{low:g}, {high:g}]"
 
@@ -316,14 +331,14 @@ Mask = Annotated[
     Numbers, Domain(mask="element", text="boolean mask of the elements that take part; the others may hold anything.")
 ]
 RowWeights = Annotated[
-    Numbers, Domain(_non_negative, text="non-negative weights of the rows `[...]`; None is 1 for each.")
+    Numbers, Domain(_weights_of_rows, text="non-negative weights of the rows `[...]`; None is 1 for each.")
 ]
 RowMask = Annotated[
     Numbers, Domain(mask="row", text="boolean mask `[...]` of the rows that take part; the others may hold anything.")
 ]
 UnitInterval = Annotated[ArrayLike, _interval(0.0, 1.0)]
 NonNegative = Annotated[ArrayLike, _interval(0.0, math.inf)]
-Positive = Annotated[ArrayLike, _interval(math.ulp(0.0), math.inf)]
+Positive = Annotated[ArrayLike, _interval(ABOVE_ZERO, math.inf)]
 FiniteNumber = Annotated[ArrayLike, _interval(*FINITE)]
 AnyNumber = Annotated[ArrayLike, Domain(convert=scalar)]
 Generator = Annotated[Callable[[jax.Array], jax.Array], Domain(convert=_callable)]

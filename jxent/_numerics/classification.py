@@ -122,7 +122,8 @@ def _label_loss_jvp(axis: int, primals: Sequence[Any], tangents: Sequence[Any]) 
     if is_symbolic_zero(dz):
         return (parts, sums), (SoftmaxLoss(zero, zero, zero), still)
     slope = _less_label(z, labels, sums.row, sums.other_classes, axis)
-    # `no_fuse`, since a loss and its z-loss are two sums over one batch: see `softmax.centred`; delete both.
+    # `no_fuse`, since a loss and its z-loss are two sums over one batch: see `softmax.centred`; delete the two
+    # together.
     dloss = no_fuse(jnp.sum(slope * dz, axis=axis, keepdims=True))
     dlog_sum = no_fuse(jnp.sum(sm.softmax_of(z, sums.row, (axis,)) * dz, axis=axis, keepdims=True))
     return (parts, sums), (SoftmaxLoss(dloss, zero, dlog_sum), still)

@@ -1,11 +1,11 @@
 """All workarounds for the compiler: how rows are reduced on a CPU, and how slow programs of XLA are avoided.
 
 XLA:CPU sums rows with the vector kernels of YNNPACK. These take chains of simple operations that end in a reduction;
-everything else is compiled to loops of vector instructions. Two facts decide the speed of a measure. The result of an
+everything else becomes loops that XLA compiles itself. Two facts decide the speed of a measure. The result of an
 expensive operation (a division, a logarithm, an exponential) with two users is written to memory. Temporaries of many
-megabytes are fresh pages in every call and cost more than the arithmetic. Both are avoided without a second formula.
-Upstream: jax issues 37465, 39257 and 40412. "The grid" below is the output of `python -m benchmarks`, which shows when
-a workaround is no longer needed.
+megabytes are fresh pages in every call and cost more than the arithmetic. Both costs are avoided by rearranging the one
+formula of a measure. Upstream: jax issue 37465. "The grid" below is the output of `python -m benchmarks`: to test a
+workaround, remove it and compare with `benchmarks/RESULTS.md`.
 """
 
 import functools
@@ -33,7 +33,7 @@ SMALL = 1 << 12
 # Largest number of categories whose sum is unrolled.
 FEW = 16
 # Largest number of rows whose chains the vector kernels take at once. Just above it, each number takes 5 to 10 times as
-# long (jaxlib 0.10 to 0.12; 33000 rows of 100 or of 1000 numbers).
+# long (jaxlib 0.10 to 0.12; 33000 rows of 100 or of 1000 numbers). Delete when they do not.
 CHAINED_ROWS = 1 << 15
 # The vector kernels divide rows among threads, but not at all up to FEW_ROWS. A row of at least LONG categories is then
 # summed in PIECES, 2.5 times as fast on two cores. Delete when the grid is as fast without it.
@@ -45,7 +45,7 @@ def no_fuse(x: Array) -> Array:
 
     On an expensive operation with several users it keeps the result out of memory. On the summand of a row it leaves
     only the sum to the kernel. On a sum it keeps the next operations out of the kernel, which they would make 4 to 9
-    times slower (jaxlib 0.10 to 0.12, jax issue 39257). Delete when the grid is as fast without it, but in
+    times slower (jaxlib 0.10 to 0.12, jax issue 37465). Delete when the grid is as fast without it, but in
     `softmax.centred`, `two_difference` and `exponential` only when the numbers are right without it.
     """
     info = jnp.finfo(x.dtype)
@@ -64,6 +64,9 @@ class ShardedAxes(tuple[int, ...]):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ShardedAxes) and (tuple(self), self.name) == (tuple(other), other.name)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # a tuple has an inequality of its own
 
     def __hash__(self) -> int:
         return hash((tuple(self), self.name))
@@ -96,9 +99,9 @@ def traced_once(function: Callable[..., Any]) -> Any:
 def category_sums(axes: Axes, summands: Sequence[Callable[..., Array]], *operands: Array) -> list[Array]:
     """The sum over the categories of each of the elementwise `summands`; the reduced axes are kept.
 
-    An operand has the categories of the first operand, or one. A sum over few categories is unrolled: XLA:CPU compiles
-    it to one loop over the rows, 3 times as fast as its sum over a short axis. Delete unrolling when the grid is as
-    fast without it.
+    An operand has the categories of the first operand, or size 1 along their axis. A sum over few categories is
+    unrolled: XLA:CPU compiles it to one loop over the rows, 3 times as fast as its sum over a short axis. Delete
+    unrolling when the grid is as fast without it.
     """
     first, (axis, *_) = operands[0], axes
     if not are_few(first, axes):
@@ -114,9 +117,9 @@ def chained_sums(axes: Axes, summands: Sequence[Callable[..., Array]], *operands
     """The sums of `category_sums` by the vector kernels of a CPU, each with its own chain of operations.
 
     XLA:CPU writes any whole-row value that two kernels share to memory, even a constant (jaxlib 0.10 to 0.12). So each
-    sum gets its own copy of the per-row numbers, and the literals of one summand must differ from those of the others.
-    No operation on a per-row number may stand between a maximum and a sum: below 4096 rows XLA then compiles two
-    kernels. Delete when the grid is as fast without it.
+    sum gets its own copy of the per-row numbers, and the literals of one summand must differ from those of the others,
+    or XLA shares them as a whole array. Callers pass the maximum of a row as `top_of_row` gives it: below 4096 rows XLA
+    compiles an operation between a maximum and a sum to a second kernel. Delete when the grid is as fast without it.
     """
     first = operands[0]
     if not are_numbers(*operands) or is_sharded(first) or isinstance(axes, ShardedAxes):
@@ -156,7 +159,8 @@ def _category(x: Array, k: int, axis: int) -> Array:
 def top_of_row(z: Array, axes: Axes) -> Array:
     """The largest entry, the reduced axes kept; −∞ for a row of only −∞.
 
-    A plain reduction: an operation on its result would keep the next sums out of the kernel of the maximum.
+    For many classes a plain reduction: an operation on its result would keep the next sums out of the kernel of the
+    maximum.
     """
     if isinstance(axes, ShardedAxes):
         return max_over(z, axes, initial=-jnp.inf)
@@ -196,13 +200,11 @@ def row_sum(x: Array, axes: Axes, *, keepdims: bool = False) -> Array:
     return total[..., None] if keepdims else total
 
 
-def by_portions(
-    rowwise: Callable[..., Any], axes: Axes, *operands: Array, least: int = LARGE, temporaries: int = 1
-) -> Any:
+def by_portions(rowwise: Callable[..., Any], axes: Axes, *operands: Array, least: int = LARGE) -> Any:
     """`rowwise(axes, *operands)`; on a CPU, large operands are evaluated a portion of the rows at a time.
 
     An operand is a scalar, or has the rows of the first operand and its categories or one. The results have the axes of
-    the rows. `temporaries` is the number of portion-sized arrays that a cache must hold together. Temporaries of the
+    the rows. Temporaries of the
     size of the operands would be fresh pages in every call, 2 to 5 times the time of the arithmetic on two cores.
     Delete when the grid is as fast without it.
     """
@@ -217,7 +219,7 @@ def by_portions(
     ):
         return rowwise(axes, *operands)
     rows = math.prod(first.shape[: -len(axes)])
-    size = _portion_of(rows, max(1, min(rows // PORTIONS, PORTION // temporaries * rows // first.size)))
+    size = _portion_of(rows, max(1, min(rows // PORTIONS, PORTION * rows // first.size)))
     portions = -(-rows // size)
 
     def portioned(*operands: Array) -> Any:

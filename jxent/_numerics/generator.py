@@ -168,6 +168,7 @@ def _of_larger_jvp(pure: Pure, primals: tuple[Any, ...], tangents: tuple[Any, ..
 
 def _value_at_zero(generator: Generator, like: Array) -> Array:
     """f(0), the limit of f from above where the expression itself is NaN there, as t·log t is."""
+    # A NaN at 0 is expected: it asks for the limit.
     with jax.debug_nans(False):  # noqa: FBT003
         value = lax.stop_gradient(generator(jnp.zeros((), like.dtype)))
         near = lax.stop_gradient(generator(jnp.full((), tiny(like.dtype), like.dtype)))

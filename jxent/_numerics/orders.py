@@ -90,7 +90,7 @@ def _log_ratio(s: Pair) -> Array:
 
 
 def _positive(x: Array) -> Array:
-    """X where it is positive, else 1: a divisor for a quotient that is not used elsewhere."""
+    """The array x where it is positive, else 1: a divisor for a quotient that is not used elsewhere."""
     return jnp.where(x > 0.0, x, 1.0)
 
 

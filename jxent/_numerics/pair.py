@@ -1,7 +1,7 @@
 """One or two distributions as a kernel sees them: p, q, their logarithms, q − p and δ = log(q/p).
 
 The two rooms, `probs` and `logits`, differ only in these features. From probabilities δ is the logarithm of a ratio;
-from logits, the difference of the logits less its mean and less the divergence. Both have the same derivative rule, so
+from logits a and b, δ = (b − a) − Σ p·(b − a) − KL(p‖q). Both have the same derivative rule, so
 one kernel is enough for both.
 """
 
@@ -106,9 +106,10 @@ def pair_sums(a: Array, b: Array, axes: Axes, *, value_alone: bool = False) -> P
     (total,) = chained_sums(axes, (sm.exponentials,), a, top_a)
     # Each sum gets its own copies: XLA:CPU would write shared whole rows to memory. Delete with `chained_sums`.
     mean = reduce(_sum_of(_weighted_difference), axes, a, b, *materialized(top_a, top_b)) / total
+    # Up to e^20 the sum of e^t is in range in every dtype.
     level = jnp.maximum(-mean - 20.0, 0.0)
     down, over = exponential(-level), 1.0 / total
-    # The factor of e^b in p·e^t where t is not small; p itself may have underflowed there.
+    # Where t is not small p·e^t is e^b·to_q, without p, which may have underflowed there.
     to_q = exponential(-mean - level) * over
     excess = reduce(_sum_of(_excess), axes, a, b, *materialized(top_a, top_b, mean, over * down, to_q))
     divergence = jnp.where(level > 0.0, level + jnp.log(excess + down), jnp.log1p(excess))
@@ -127,7 +128,7 @@ def _sum_of(summand: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def _weighted_difference(a: Array, b: Array, top_a: Array, top_b: Array) -> Array:
-    """E^a·(b − a), of the logits less the maximum of each row."""
+    """The product e^a·(b − a), of the logits less the maximum of each row."""
     return sm.exp_of_loop(a, top_a) * _difference(a, b, top_a, top_b)
 
 

@@ -192,7 +192,7 @@ def _log_power_sum_jvp(room: Room, axes: Axes, primals: Sequence[Any], tangents:
         )
     if not is_symbolic_zero(tangents[1]):
         parts.append(-share * jnp.where(part, _delta(pair, operands), 0.0) * tangents[1])
-    # `no_fuse`, since second derivatives sum functions of this sum: see `softmax.centred`; delete both.
+    # `no_fuse`, since second derivatives sum functions of this sum: see `softmax.centred`; delete the two together.
     total = no_fuse(jnp.sum(sum(parts[1:], start=parts[0]), axis=axes)) if parts else jnp.zeros_like(value)
     return value, total
 

@@ -24,7 +24,7 @@ from jxent._numerics.primitives import expand, is_symbolic_zero, lowest, with_in
 
 Axes = tuple[int, ...]
 Operands = tuple[Array, ...]
-# A measure that is more than one sum of a kernel: from the room, the axes, the operands and parameters.
+# A measure that is more than one sum of a kernel, called as f(room, axes, *operands, *parameters).
 RowMeasure = Callable[..., Array]
 
 
@@ -139,7 +139,7 @@ def _tangent(
             parts.append(slope(pair, *theta) * tangent)
     if not parts:
         return jnp.zeros(pair.p.shape[: -len(axes)], pair.p.dtype)
-    # `no_fuse`, since second derivatives sum functions of this sum: see `softmax.centred`; delete both.
+    # `no_fuse`, since second derivatives sum functions of this sum: see `softmax.centred`; delete the two together.
     return no_fuse(sum_over(sum(parts[1:], start=parts[0]), axes))
 
 
@@ -158,7 +158,7 @@ def _of_probs(kernel: Kernel, pair: Pair, theta: Operands, tangents: Sequence[An
 def _of_logits(
     kernel: Kernel, axes: Axes, value: Array, pair: Pair, sums: Any, theta: Operands, tangents: Sequence[Any]
 ) -> list[Array]:
-    """Slopes in log p and log q times their tangents, which are those of the logits less their means."""
+    """Slopes f in log p and log q times the tangents of those, ż − Σ p·ż for a tangent ż of the logits."""
     parts: list[Array] = []
     sides = ((kernel.flow_p, kernel.mean_p, pair.p), (kernel.flow_q, kernel.mean_q, pair.q))
     for (flow, mean, p), tangent in zip(sides, tangents, strict=False):
@@ -167,7 +167,7 @@ def _of_logits(
         if mean is None:
             parts.append(flow(pair, *theta) * sm.centred(p, tangent, axes))
         else:
-            # The two sums are exchanged: the mean of the tangent needs no other pass over the row.
+            # Σ f·(ż − Σ p·ż) = Σ (f − p·Σf)·ż, and Σf is known: no other pass over the row.
             parts.append((flow(pair, *theta) - p * mean(value, sums)) * tangent)
     return parts
 
@@ -183,8 +183,3 @@ def evaluate(room: Room, measure: Kernel | RowMeasure, axes: Axes, operands: Ope
 def in_units(row: Array, factor: float) -> Array:
     """A row in other units; `no_fuse` keeps the product out of the kernel of the sum."""
     return row if factor == 1.0 else no_fuse(row) * factor
-
-
-def keep(row: Array, axes: Axes, *, keepdims: bool) -> Array:
-    """Put the reduced axes back with size 1 for `keepdims`."""
-    return expand(row, axes) if keepdims else row

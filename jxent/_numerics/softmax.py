@@ -48,17 +48,18 @@ def sums_below(reducer: Callable[..., list[Array]], z: Array, top: Array, axes: 
 
 
 def exponentials(z: Array, top: Array) -> Array:
-    """Exp(z − top) for chained sums; in float32 without the rounding error of the difference."""
+    """The exponential of z − top, for chained sums; in float32 without the rounding error of the difference."""
     return exp_from(top, z, precise=True) if z.dtype == jnp.float64 else jnp.exp(z - top)
 
 
 def exp_of_loop(z: Array, top: Array) -> Array:
-    """Exp(z − top) for sums that XLA:CPU compiles as loops; by `no_fuse` stored once for several users."""
+    """The exponential of z − top, for sums that XLA:CPU compiles as loops."""
     return no_fuse(exp_from(top, z, precise=z.dtype == jnp.float64))
 
 
 def exp_below(z: Array, top: Array) -> Array:
-    """Exp(z − top), and 0 where that is 1, so that small terms beside a dominating class keep their digits.
+    """The exponential of z − top, and 0 where that is 1, so that small terms beside a dominating class keep their
+    digits.
 
     Without `where`, which the vector kernels of a CPU cannot take. Delete when the grid is as fast with it.
     """
@@ -86,7 +87,7 @@ def exp_from(top: Array, z: Array, *, precise: bool) -> Array:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def softmax_of(z: Array, sums: RowSums, axes: Axes) -> Array:
-    """P from logits and their sums; NaN in a row of only −∞."""
+    """Probabilities from logits and their sums; NaN in a row of only −∞."""
     del axes
     return exp_from(sums.top, z, precise=True) * (1.0 / sums.total)
 
@@ -100,7 +101,7 @@ def _softmax_of_jvp(axes: Axes, primals: Sequence[Any], tangents: Sequence[Any])
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2,))
 def log_softmax_of(z: Array, sums: RowSums, axes: Axes) -> Array:
-    """Log p from logits and their sums; NaN in a row of only −∞."""
+    """Log-probabilities from logits and their sums; NaN in a row of only −∞."""
     del axes
     return (z - sums.top) - log_total(sums)
 
@@ -117,12 +118,12 @@ def log_total(sums: RowSums) -> Array:
 
 
 def log_softmax(z: Array, axes: Axes) -> Array:
-    """Log p from logits."""
+    """Log-probabilities."""
     return log_softmax_of(z, row_sums(z, axes), axes)
 
 
 def softmax(z: Array, axes: Axes) -> Array:
-    """P from logits."""
+    """Probabilities."""
     return softmax_of(z, row_sums(z, axes), axes)
 
 
@@ -157,7 +158,7 @@ def _log_sum_exp_jvp(axes: Axes, primals: Sequence[Array], tangents: Sequence[Ar
 
 
 def centred(p: Array, x: Array, axes: Axes) -> Array:
-    """X minus its mean under p: the tangent of log p for a tangent x of the logits.
+    """The vector x minus its mean under p: the tangent of log p for a tangent x of the logits.
 
     x is taken relative to its entry at the most probable class. Where that class has nearly all of p, its result is the
     sum of the others.
@@ -166,8 +167,9 @@ def centred(p: Array, x: Array, axes: Axes) -> Array:
     count = sum_over(top.astype(p.dtype), axes, keepdims=True)
     at_top = no_fuse(sum_over(jnp.where(top, x, 0.0), axes, keepdims=True)) / jnp.maximum(count, 1.0)
     moved = x - at_top
-    # Without `no_fuse`, XLA:CPU (jaxlib 0.10) fuses this sum with a later sum over its result. That program is wrong if
-    # a batch of x shares p, as under jacfwd; delete when second derivatives by jacfwd are right without it.
+    # Without `no_fuse`, XLA:CPU (jaxlib 0.10; compare jax issue 39103) fuses this sum with a later sum over its result.
+    # That program is wrong if a batch of x shares p, as under jacfwd; delete when second derivatives by jacfwd are
+    # right without it.
     return moved - no_fuse(sum_over(p * moved, axes, keepdims=True))
 
 

@@ -45,7 +45,8 @@ class Layout(NamedTuple):
 def arrange(table: Array, groups: Groups) -> tuple[Array, Layout]:
     """[batch, n₁, …, nₘ] with the axes of each group merged into one, and the layout to go back.
 
-    Merging also keeps the rank low: jaxlib 0.10 can crash on reductions of rank 7 with an axis of size 1.
+    Merging also keeps the rank low: jaxlib 0.10.2 and 0.11.0 can crash on reductions of rank 7 (jax issues 39257 and
+    40412); that reason goes when neither is supported.
     """
     named = tuple(a for group in groups for a in group)
     layout = Layout(table.shape, named)
@@ -63,7 +64,8 @@ def flattened(table: Array) -> Array:
 def margin(table: Array, keep: Axes) -> Array:
     """The sum over all variables but those kept, whose axes stay with size 1."""
     others = tuple(a for a in range(1, table.ndim) if a not in keep)
-    # `no_fuse`, or a later sum may be wrong where a batch shares the table: see `softmax.centred`; delete both.
+    # `no_fuse`, or a later sum may be wrong where a batch shares the table: see `softmax.centred`; delete the two
+    # together.
     return no_fuse(jnp.sum(table, axis=others, keepdims=True)) if others else table
 
 
@@ -218,7 +220,7 @@ def log_row_ratio(of: Axes, table: Array) -> Array:
     share = table / at_least_tiny(lead)
     direct = (table >= smallest) & (share > smallest)
     from_lead = jnp.where(direct, -jnp.log(jnp.where(direct, share, 1.0)), safe_log(lead) - safe_log(table))
-    # XLA may divide by multiplying with a reciprocal, and lead/lead need not be 1; delete when it is.
+    # XLA may divide by multiplying with a reciprocal: then lead/lead need not be 1. Delete when XLA divides.
     from_lead = jnp.where(table == top, 0.0, from_lead)
     # In an empty row, row and P both count as the smallest normal number.
     return log1p(jnp.where(lead < smallest, 0.0, rest / at_least_tiny(lead))) + from_lead

@@ -40,8 +40,9 @@ def rows(name: str, values: Numbers, labels: Numbers, weights: Numbers | None, w
 
 
 def _few_axes(r: Rows) -> Rows:
-    # jaxlib 0.10 can crash on reductions of rank 7. Sharded arrays keep their axes: a reshape moves their data between
-    # devices, or is refused if the mesh axes are explicit. Delete when jaxlib 0.10 is no longer supported.
+    # jaxlib 0.10.2 and 0.11.0 can crash on reductions of rank 7 (jax issues 39257 and 40412). Sharded arrays keep their
+    # axes: a reshape moves their data between devices, or is refused if the mesh axes are explicit. Delete when neither
+    # is supported.
     if r.values.ndim <= MOST_AXES or any(is_sharded(a) for a in r):
         return r
     return Rows(r.values.reshape(-1, r.values.shape[-1]), r.labels.reshape(-1), r.weights.reshape(-1))

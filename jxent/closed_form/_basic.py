@@ -108,7 +108,7 @@ def logits_jeffreys_divergence(p: Row, q: Row) -> tuple[Array, Array]:
 
 
 def _excess(p: Array, q: Array, w: Array) -> tuple[Array, Array]:
-    """M = w·p + (1 − w)·q, and p/m − 1 = (1 − w)(p − q)/m, which keeps its digits near equality."""
+    """The mixture m = w·p + (1 − w)·q, and p/m − 1 = (1 − w)(p − q)/m, which keeps its digits near equality."""
     mixture = w * p + (1.0 - w) * q
     return mixture, (1.0 - w) * (p - q) / mixture
 

@@ -6,6 +6,7 @@ conversion, checks, broadcasting, masks, units, and the text on arguments and so
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -30,24 +31,32 @@ R = TypeVar("R")
 Slopes = Callable[..., Any]
 Options = dict[str, Any]
 # Evaluates slopes for the arguments of one call.
-Adapter = Callable[[Slopes, Options], Any]
+Evaluator = Callable[[Slopes, Options], Any]
+OPERANDS = ("p", "q", "z", "zp", "zq", "logits", "predictions", "targets")
 OF_ZERO, OF_IMPOSSIBLE = "at p = 0 the value at the smallest normal number.", "0 for classes at −inf."
 ARRAY = "An array of the shape of `{0}`, for the sum of the values: a row depends on no other row."
 TUPLE = "The gradients in `{0}` and in `{1}`, each of the shape of its argument, for the sum of the values."
 
 
+# Text of options that a gradient does not have, or has for company.
+OF_VALUES, KEEPDIMS = re.compile(r"\n    axis_name: .*(?:\n     +.*)*"), re.compile(r"(\n    keepdims: ).*")
+
+
 def gradient_of(
-    measure: Callable[P, Any], adapter: Adapter, example: str, edge: str
+    measure: Callable[P, Any], evaluator: Evaluator, example: str, edge: str
 ) -> Callable[[Callable[..., R]], Callable[P, R]]:
     """Make a public function from a function of slopes.
 
     Args:
         measure: the public function whose gradient it is.
-        adapter: evaluates the slopes from the arguments of a call.
+        evaluator: evaluates the slopes from the arguments of a call.
         example: the arguments of the example in the docstring.
         edge: edge cases, where the docstring of the slopes has none.
     """
     signature = inspect.signature(inspect.unwrap(measure))
+    # A closed form takes whole rows.
+    parameters = [p for p in signature.parameters.values() if p.name != "axis_name"]
+    signature = signature.replace(parameters=parameters)
     room = measure.__module__.split(".")[1]
     name = measure.__name__ if room == "losses" else f"{room}_{measure.__name__}"
 
@@ -55,9 +64,7 @@ def gradient_of(
         def gradient(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            if bound.arguments.pop("axis_name", None) is not None:
-                raise TypeError(f"{name}(): a closed form takes whole rows; leave axis_name= out")
-            return adapter(slopes, dict(bound.arguments))
+            return evaluator(slopes, dict(bound.arguments))
 
         returned = inspect.signature(slopes).return_annotation
         gradient.__signature__ = signature.replace(return_annotation=returned)  # pyright: ignore[reportFunctionMemberAccess]
@@ -83,7 +90,7 @@ def _text(measure: Slopes, title: str, slopes: Slopes, results: str, edge: str, 
     blocks = (
         f"Gradient of `{title}`.",
         derivation.strip(),
-        sections["Args"],
+        OF_VALUES.sub("", KEEPDIMS.sub(r"\1taken as in the measure; gradients keep their shape.", sections["Args"])),
         f"Returns:\n    {results} Masked elements get 0.",
         f"Edge cases: {edges or edge}",
         "Gradient: differentiable as the plain expression that it is.",
@@ -125,12 +132,12 @@ def of_probabilities(
 ) -> Callable[[Callable[..., R]], Callable[P, R]]:
     """From slopes in rows of probabilities; `theta` are further arguments in the example.
 
-    `power` is that of the factor from nats to units of `base`: the gradient of a root has ½, that of exp H has 0.
+    `power` is the exponent of the factor from nats to units of `base`: ½ for a root, 0 for exp H.
     """
     names = [n for n in inspect.signature(measure).parameters if n in ("p", "q")]
     examples = ("[0.2, 0.3, 0.5]", "[0.6, 0.3, 0.1]")[: len(names)]
-    adapter = functools.partial(_of_rows, _rows.of_probabilities, names, power)
-    return gradient_of(measure, adapter, ", ".join((*examples, *theta)), edge)
+    evaluator = functools.partial(_of_rows, _rows.of_probabilities, names, power)
+    return gradient_of(measure, evaluator, ", ".join((*examples, *theta)), edge)
 
 
 def of_logits(
@@ -139,8 +146,8 @@ def of_logits(
     """From gradients in rows of logits; the function gets the softmax of each row. Else as `of_probabilities`."""
     names = [n for n in inspect.signature(measure).parameters if n in ("z", "zp", "zq")]
     examples = ("[2.0, 1.0, 0.0]", "[0.0, 0.5, 1.0]")[: len(names)]
-    adapter = functools.partial(_of_rows, _rows.of_logits, names, power)
-    return gradient_of(measure, adapter, ", ".join((*examples, *theta)), edge)
+    evaluator = functools.partial(_of_rows, _rows.of_logits, names, power)
+    return gradient_of(measure, evaluator, ", ".join((*examples, *theta)), edge)
 
 
 def through_softmax(slopes: Callable[..., R]) -> Callable[..., R]:
@@ -172,7 +179,7 @@ def of_elements(
     """From slopes of elementwise functions, which keep the shape."""
     names = [n for n in inspect.signature(measure).parameters if n in OPERANDS]
 
-    def adapter(slopes: Slopes, options: Options) -> Any:
+    def evaluator(slopes: Slopes, options: Options) -> Any:
         operands = {name: options.pop(name) for name in names}
         shapes, base = [jnp.shape(x) for x in operands.values()], options.pop("base", None)
         arrays = elementwise(**operands)
@@ -182,17 +189,14 @@ def of_elements(
             gradients = jnp.where(mask, gradients, 0.0)
         return _in_units(gradients, shapes, base, 1.0)
 
-    return gradient_of(measure, adapter, example, edge)
-
-
-OPERANDS = ("p", "q", "z", "zp", "zq", "logits", "predictions", "targets")
+    return gradient_of(measure, evaluator, example, edge)
 
 
 def of_pairs(measure: Callable[P, Any], rows: Callable[..., R], example: str) -> Callable[P, R]:
     """The pairwise form of a closed form of rows."""
     names = list(inspect.signature(measure).parameters)
 
-    def adapter(slopes: Slopes, options: Options) -> Any:
+    def evaluator(slopes: Slopes, options: Options) -> Any:
         first, second = row_pairs(names[0], options.pop(names[0]), names[1], options.pop(names[1]))
         return slopes(first[:, None], second[None, :], **options)
 
@@ -206,4 +210,4 @@ def of_pairs(measure: Callable[P, Any], rows: Callable[..., R], example: str) ->
         f"q. Each summand is the closed form of `{of_rows}` on `[N, 1, K]` and `[1, M, K]`."
     )
     slopes.__annotations__["return"] = tuple[Array, Array]
-    return gradient_of(measure, adapter, example, f"as for the closed form of `{of_rows}`.")(slopes)
+    return gradient_of(measure, evaluator, example, f"as for the closed form of `{of_rows}`.")(slopes)

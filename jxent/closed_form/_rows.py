@@ -105,7 +105,8 @@ def lifted(p: Array) -> Array:
 
 
 def difference(p: Array, q: Array) -> Array:
-    """P − q for rows of the same sum; in a class with more than half of both, the other classes of q less those of p.
+    """The difference p − q for rows of the same sum; in a class with more than half of both, the other classes of q
+    less those of p.
 
     There 1 − p and 1 − q have lost digits that the other classes keep.
     """

@@ -153,7 +153,7 @@ def _of_table(measure: Callable[P, Any], slope: Callable[..., Array], text: str)
     names = [n for n in ("given", "of", "x", "y") if n in signature]
     example = (TWO if len(names) == 2 else THREE)[normalized]
 
-    def adapter(slope: Callable[..., Array], options: dict[str, Any]) -> Array:
+    def evaluator(slope: Callable[..., Array], options: dict[str, Any]) -> Array:
         array, base = as_float(operand, options.pop(operand)), options.pop("base", None)
         del options["keepdims"]
         if names:
@@ -172,7 +172,7 @@ def _of_table(measure: Callable[P, Any], slope: Callable[..., Array], text: str)
         "A margin P_S has the derivative 1 in each of its cells, so that Σ P_S·log P_S has the slope log P_S + 1. That "
         f"of the measure is {text}.{' In the logits, P(s − Σ P·s) for the slopes s.' if normalized else ''}"
     )
-    return gradient_of(measure, adapter, example, EDGES[normalized])(gradient)
+    return gradient_of(measure, evaluator, example, EDGES[normalized])(gradient)
 
 
 def _signed(margins: Callable[[Table], Signed]) -> Callable[[Table], Array]:

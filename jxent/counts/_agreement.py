@@ -88,20 +88,21 @@ def _expected_information(table: Array, total: Array) -> Array:
         return n * (size - a - b + n) / ((a - n + 1.0) * (b - n + 1.0))
 
     def step(state: tuple[Array, ...]) -> tuple[Array, ...]:
-        step_of, weight_up, weight_down, mass, sum_of = state
-        high, low = mode + step_of, mode - step_of
+        distance, weight_up, weight_down, mass, weighted = state
+        high, low = mode + distance, mode - distance
         weight_up = jnp.where(high < jnp.minimum(a, b), weight_up * up(high), 0.0)
         weight_down = jnp.where(low > jnp.maximum(0.0, a + b - size), weight_down * down(low), 0.0)
         mass = mass + weight_up + weight_down
-        sum_of = sum_of + weight_up * information(high + 1.0)
-        sum_of = sum_of + weight_down * information(jnp.maximum(low - 1.0, 0.0))
-        return step_of + 1.0, weight_up, weight_down, mass, sum_of
+        weighted = weighted + weight_up * information(high + 1.0)
+        weighted = weighted + weight_down * information(jnp.maximum(low - 1.0, 0.0))
+        return distance + 1.0, weight_up, weight_down, mass, weighted
 
     def unfinished(state: tuple[Array, ...]) -> Array:
+        # The rest of a hypergeometric tail is at most some times its next term: 1e-3 units of rounding.
         _, weight_up, weight_down, mass, _ = state
         return jnp.any(weight_up + weight_down > 1e-3 * jnp.finfo(table.dtype).eps * mass)
 
     one = jnp.ones(shape, table.dtype)
     start = (jnp.zeros((), table.dtype), one, one, one, information(mode))
-    _, _, _, mass, sum_of = lax.while_loop(unfinished, step, start)
-    return jnp.sum(sum_of / mass, axis=(1, 2))
+    _, _, _, mass, weighted = lax.while_loop(unfinished, step, start)
+    return jnp.sum(weighted / mass, axis=(1, 2))

@@ -16,8 +16,8 @@ STEP, MOST_CLASSES = 128, 4096
 # of `w` once for each block costs more than computing the logits twice.
 MOST_ROWS, FEWEST_ROWS = {"cpu": 192}, {"cpu": 64}
 MOST_ON_ACCELERATOR = 8192
-# Bytes of those two arrays on a CPU. On an accelerator, which needs larger products, they may take the memory of the
-# mean, 12·N·D + 4·D·V + 12·256·V bytes in float32, less the gradients of `w` and, if narrow, of `x`.
+# Bytes of those two arrays on a CPU. An accelerator needs larger products: there they may take as much memory
+# as the mean in float32, 12·N·D + 4·D·V + 12·256·V bytes, has beside the gradients that it returns.
 BUDGET = 2**28
 
 

@@ -1,4 +1,6 @@
-"""Distances between two distributions given as logits: total variation, Hellinger, χ² and Bhattacharyya."""
+"""Distances between two distributions given as logits: total variation, triangular, Hellinger, χ²
+and Bhattacharyya.
+"""
 
 from jaxtyping import Array, Float
 

@@ -248,7 +248,7 @@ def pseudo_huber_loss(
     Returns:
         The broadcast shape of the operands.
 
-    Edge cases: an infinite error gives +inf; NaN in either operand gives NaN; δ = ∞ is the squared error.
+    Edge cases: an infinite error gives +inf; NaN in either operand gives NaN; δ = ∞ is half the squared error.
 
     Gradient: e/√(1 + (e/δ)²), ±δ at an infinite error.
 

@@ -181,8 +181,8 @@ def softmax_cross_entropy_with_integer_labels(
         loss = loss + parameter("z_loss", z_loss, z) * level * level
     # A factor, since `where` would have gradient 0. It is 1 on rows that are left out, where 0·NaN would be NaN.
     left_out = [rows for rows in (None if part is None else ~part, ignored) if rows is not None]
-    counted = functools.reduce(jnp.logical_or, left_out, in_range)
-    loss = loss * jnp.where(counted, 1.0, jnp.nan).astype(loss.dtype)
+    no_nan = functools.reduce(jnp.logical_or, left_out, in_range)
+    loss = loss * jnp.where(no_nan, 1.0, jnp.nan).astype(loss.dtype)
     for rows in left_out:
         loss = jnp.where(rows, 0.0, loss)
     return jnp.squeeze(loss, ax)
@@ -200,10 +200,10 @@ def _weighted(
         return parts.loss
     # A loss of weight 0 contributes 0, even an infinite one.
     loss = factor * jnp.where((factor == 0.0) & jnp.isposinf(parts.loss), 0.0, parts.loss)
-    return loss if label_smoothing is None else loss + _spread(parts, z, axis, label_smoothing, weights)
+    return loss if label_smoothing is None else loss + _smoothing_share(parts, z, axis, label_smoothing, weights)
 
 
-def _spread(parts: SoftmaxLoss, z: Array, axis: int, label_smoothing: Numbers, weights: Array | None) -> Array:
+def _smoothing_share(parts: SoftmaxLoss, z: Array, axis: int, label_smoothing: Numbers, weights: Array | None) -> Array:
     """ε/K·Σ w·(−log p) over the K classes that are possible."""
     # XLA:CPU writes masked terms that two sums share to memory, as an array of the size of the logits. Delete when
     # `barrier_copy` goes.

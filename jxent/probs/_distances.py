@@ -1,4 +1,4 @@
-"""Distances between two distributions: total variation, Hellinger, χ² and Bhattacharyya."""
+"""Distances between two distributions: total variation, triangular, Hellinger, χ² and Bhattacharyya."""
 
 from jaxtyping import Array, Float
 
