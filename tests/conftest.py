@@ -188,11 +188,11 @@ def rng():
 
 def later(item):
     """Whether a test is that of one function in float64, and the function not of the core."""
-    from tests.table import CORE
+    from tests.table import Fast
 
     given = item.callspec.params if hasattr(item, "callspec") else {}
     precision = given.get("dtype", given.get("dtype_by_turns"))
-    return precision == "float64" and getattr(given.get("entry"), "name", "") not in {"", *CORE}
+    return precision == "float64" and getattr(given.get("entry"), "fast", Fast.EVERYTHING) is not Fast.EVERYTHING
 
 
 # The slow tests of these are about derivatives and options, and take their time to compile: the fast pass has some of

@@ -4,6 +4,7 @@ Tests run every function over the rows of this table; a public function that is 
 the suite (`test_table.py`).
 """
 
+import enum
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -37,6 +38,14 @@ from tests.formulas import (
 from tests.rows import INPUTS
 
 
+class Fast(enum.Enum):
+    """What the fast pass tests of a function; the slow pass tests everything of all."""
+
+    EVERYTHING = "also what is costly to compile: one of every way in which a function is built"
+    MOST = "all but that"
+    FIRST = "values and first derivatives: a measure built of parts which another of its kind stands for"
+
+
 @dataclass(frozen=True)
 class Entry:
     """One public function.
@@ -49,6 +58,7 @@ class Entry:
         elementwise: whether the shape is kept.
         extra: what follows the distributions in every call, such as an order.
         options: keywords of every call, such as the variables of a table.
+        fast: what the fast pass tests of it.
     """
 
     name: str
@@ -58,6 +68,7 @@ class Entry:
     elementwise: bool = False
     extra: tuple[Any, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
+    fast: Fast = Fast.MOST
 
     @property
     def public(self):
@@ -111,10 +122,21 @@ def _elementwise(measure):
     return lambda *rows: [measure(*xs) for xs in zip(*rows, strict=True)]
 
 
+EVERYTHING, FIRST = {"fast": Fast.EVERYTHING}, {"fast": Fast.FIRST}
+# Of the measures that the comprehensions below make, by room, where it is not MOST.
+OF_PROBS = dict.fromkeys(("entropy", "kl_divergence", "jensen_shannon_divergence"), EVERYTHING)
+OF_PROBS |= dict.fromkeys((*DISTANCES, "tsallis_entropy", "renyi_divergence"), FIRST) | {"alpha_divergence": EVERYTHING}
+OF_PROBS |= dict.fromkeys(TABLE_MEASURES, FIRST) | {"mutual_information": EVERYTHING, "binary_entropy": EVERYTHING}
+OF_LOGITS = dict.fromkeys((*DISTANCES, *ORDERED_ROWS, *ORDERED_PAIRS, *TABLE_MEASURES), FIRST)
+OF_LOGITS |= {"hellinger_distance": {}, "conditional_mutual_information": {}, "kl_divergence": EVERYTHING}
+
 TABLE = [
     Entry("probs.self_information", "probs", ref.self_information, lambda p: -jnp.log(p), elementwise=True),
-    *(Entry(f"probs.{n}", "probs", getattr(ref, n), f) for n, f in ROW_MEASURES.items()),
-    *(Entry(f"probs.{n}", "pair of probs", getattr(ref, n), f) for n, f in PAIR_MEASURES.items()),
+    *(Entry(f"probs.{n}", "probs", getattr(ref, n), f, **OF_PROBS.get(n, {})) for n, f in ROW_MEASURES.items()),
+    *(
+        Entry(f"probs.{n}", "pair of probs", getattr(ref, n), f, **OF_PROBS.get(n, {}))
+        for n, f in PAIR_MEASURES.items()
+    ),
     Entry(
         "logits.self_information",
         "logits",
@@ -128,23 +150,34 @@ TABLE = [
         lambda z: ref.softmax(z)[1],
         lambda z: jnp.log(softmax(z)),
         True,
+        **EVERYTHING,
     ),
     Entry("logits.probabilities", "logits", lambda z: ref.softmax(z)[0], softmax, elementwise=True),
-    *(Entry(f"logits.{n}", "logits", _from_logits(getattr(ref, n)), plain_logits(f)) for n, f in ROW_MEASURES.items()),
     *(
-        Entry(f"logits.{n}", "pair of logits", _from_logits(getattr(ref, n)), plain_logits(f))
+        Entry(f"logits.{n}", "logits", _from_logits(getattr(ref, n)), plain_logits(f), **OF_LOGITS.get(n, {}))
+        for n, f in ROW_MEASURES.items()
+    ),
+    *(
+        Entry(f"logits.{n}", "pair of logits", _from_logits(getattr(ref, n)), plain_logits(f), **OF_LOGITS.get(n, {}))
         for n, f in PAIR_MEASURES.items()
     ),
     *(
-        Entry(f"probs.{n}", "probs", _given(getattr(ref, n), extra), f, extra=(extra,))
+        Entry(f"probs.{n}", "probs", _given(getattr(ref, n), extra), f, extra=(extra,), **OF_PROBS.get(n, {}))
         for n, (extra, f) in ORDERED_ROWS.items()
     ),
     *(
-        Entry(f"logits.{n}", "logits", _from_logits(_given(getattr(ref, n), extra)), plain_logits(f), extra=(extra,))
+        Entry(
+            f"logits.{n}",
+            "logits",
+            _from_logits(_given(getattr(ref, n), extra)),
+            plain_logits(f),
+            extra=(extra,),
+            **OF_LOGITS.get(n, {}),
+        )
         for n, (extra, f) in ORDERED_ROWS.items()
     ),
     *(
-        Entry(f"probs.{n}", "pair of probs", _given(getattr(ref, n), extra), f, extra=(extra,))
+        Entry(f"probs.{n}", "pair of probs", _given(getattr(ref, n), extra), f, extra=(extra,), **OF_PROBS.get(n, {}))
         for n, (extra, f) in ORDERED_PAIRS.items()
     ),
     *(
@@ -154,11 +187,19 @@ TABLE = [
             _from_logits(_given(getattr(ref, n), extra)),
             plain_logits(f),
             extra=(extra,),
+            **OF_LOGITS.get(n, {}),
         )
         for n, (extra, f) in ORDERED_PAIRS.items()
     ),
     *(
-        Entry(f"probs.{n}", "joint table" + " of three" * (n not in OF_TWO), ref.of_table(r), f, options=o)
+        Entry(
+            f"probs.{n}",
+            "joint table" + " of three" * (n not in OF_TWO),
+            ref.of_table(r),
+            f,
+            options=o,
+            **OF_PROBS.get(n, {}),
+        )
         for n, (r, f, o) in TABLE_MEASURES.items()
     ),
     *(
@@ -168,6 +209,7 @@ TABLE = [
             (lambda t, r=r: r(flat_softmax(t))),
             plain_of_logits(f),
             options=o,
+            **OF_LOGITS.get(n, {}),
         )
         for n, (r, f, o) in TABLE_MEASURES.items()
     ),
@@ -178,6 +220,7 @@ TABLE = [
             _each(getattr(ref, n), ref.two),
             plain_each(f),
             elementwise=True,
+            **OF_PROBS.get(f"binary_{n}", {}),
         )
         for n, f in BINARY_MEASURES.items()
     ),
@@ -203,12 +246,14 @@ TABLE = [
         "logits and targets",
         ref.softmax_cross_entropy,
         lambda z, t: -jnp.sum(t * jnp.log(softmax(z)), -1),
+        **EVERYTHING,
     ),
     Entry(
         "losses.softmax_cross_entropy_with_integer_labels",
         "logits and labels",
         ref.softmax_cross_entropy_with_integer_labels,
         picked,
+        **EVERYTHING,
     ),
     Entry(
         "losses.sigmoid_binary_cross_entropy",
@@ -252,12 +297,14 @@ TABLE = [
         "logits and targets",
         ref.softmax_focal_loss,
         lambda z, t: jnp.sum(-t * (1 - softmax(z)) ** 2 * jnp.log(softmax(z)), -1),
+        **FIRST,
     ),
     Entry(
         "losses.softmax_focal_loss_with_integer_labels",
         "logits and labels",
         ref.softmax_focal_loss_with_integer_labels,
         lambda z, label: (1 - jnp.exp(-picked(z, label))) ** 2 * picked(z, label),
+        **FIRST,
     ),
     Entry(
         "losses.pseudo_huber_loss",
@@ -265,49 +312,28 @@ TABLE = [
         _elementwise(ref.pseudo_huber_loss),
         lambda p, t: jnp.sqrt(1 + (p - t) ** 2) - 1,
         elementwise=True,
+        **FIRST,
     ),
     Entry("losses.huber_loss", "predictions and targets", _elementwise(ref.huber_loss), huber, elementwise=True),
 ]
 
 BY_NAME = {entry.name: entry for entry in TABLE}
 
-# Measures that are built of parts which others have: one of every kind stands for them in the fast pass, where
-# of the rest only values and first derivatives are tested; the slow pass tests everything.
-STANDING_FOR_THEM = {
-    "probs.renyi_entropy",
-    "probs.alpha_divergence",
-    "logits.hellinger_distance",
-    "probs.f_divergence",
-    "probs.mutual_information",
-    "logits.conditional_mutual_information",
-}
-LATER = {
-    e.name for e in TABLE if e.joint or e.name.split(".")[1] in {*ORDERED_ROWS, *ORDERED_PAIRS, *DISTANCES}
-} - STANDING_FOR_THEM
-
-
-# One of every way in which a function is built: what is costly to compile runs for these in the fast pass.
-CORE = {
-    *("probs.entropy", "probs.kl_divergence", "probs.jensen_shannon_divergence", "probs.alpha_divergence"),
-    *("probs.binary_entropy", "probs.mutual_information", "logits.kl_divergence", "logits.log_probabilities"),
-    *("losses.softmax_cross_entropy", "losses.softmax_cross_entropy_with_integer_labels"),
-}
-
 
 def by_turns(entries):
     """Parameters of a test: those that others stand for in the slow pass."""
-    return [pytest.param(e, id=e.name, marks=[pytest.mark.slow] if e.name in LATER else []) for e in entries]
+    return [pytest.param(e, id=e.name, marks=[pytest.mark.slow] if e.fast is Fast.FIRST else []) for e in entries]
 
 
 def probs_first(entries):
     """Parameters of a test: as `by_turns`, but only for logits."""
-    marks = [[pytest.mark.slow] if e.name in LATER and e.name.startswith("logits") else [] for e in entries]
+    marks = [[pytest.mark.slow] if e.fast is Fast.FIRST and e.name.startswith("logits") else [] for e in entries]
     return [pytest.param(e, id=e.name, marks=m) for e, m in zip(entries, marks, strict=True)]
 
 
 def core_first(entries):
     """Parameters of a test: all but those of the core in the slow pass."""
-    return [pytest.param(e, id=e.name, marks=[] if e.name in CORE else [pytest.mark.slow]) for e in entries]
+    return [pytest.param(e, id=e.name, marks=[] if e.fast is Fast.EVERYTHING else [pytest.mark.slow]) for e in entries]
 
 
 def in_turn(entries, kinds):
@@ -316,8 +342,8 @@ def in_turn(entries, kinds):
     def param(entry, kind, *marks):
         return pytest.param(entry, kind, id=f"{entry.name}-{getattr(kind, '__name__', kind)}", marks=marks)
 
-    core = [param(e, k) for e in entries if e.name in CORE for k in kinds]
-    rest = [(e, kinds[i % len(kinds)]) for i, e in enumerate(e for e in entries if e.name not in CORE)]
+    core = [param(e, k) for e in entries if e.fast is Fast.EVERYTHING for k in kinds]
+    rest = [(e, kinds[i % len(kinds)]) for i, e in enumerate(e for e in entries if e.fast is not Fast.EVERYTHING)]
     return core + [param(e, k, pytest.mark.slow) for e, k in rest]
 
 

@@ -45,8 +45,9 @@ MEASURES = ("entropy", "cross_entropy", "kl_divergence", "jeffreys_divergence", 
 
 
 @pytest.mark.parametrize("room", ["probs", "logits"])
-def test_other_masses_and_offsets(room, dtype):
+def test_other_masses_and_offsets(room, dtype_by_turns):
     """Rows of every family: from logits also shrunk and moved apart, from probabilities also of other masses."""
+    dtype = dtype_by_turns
     for label, case in _cases(room, np.random.default_rng(3), dtype):
         exact = [ref.exact(x) for x in case]
         exact = [ref.softmax(x)[0] for x in exact] if room == "logits" else exact

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from jxent import closed_form
-from tests.table import INPUTS, TABLE, core_first
+from tests.table import INPUTS, TABLE, by_turns, core_first
 
 BY_HAND = [e for e in TABLE if e.closed_form]
 # Steps whose error is far below float64 at 150 digits.
@@ -66,7 +66,7 @@ def gradients(entry, rows):
     return [np.asarray(g) for g in (found if isinstance(found, tuple) else (found,))]
 
 
-@pytest.mark.parametrize("entry", BY_HAND, ids=[e.name for e in BY_HAND])
+@pytest.mark.parametrize("entry", by_turns(BY_HAND))
 def test_random_rows_against_many_digits(entry, x64):
     rows = random_rows(entry)
     of, numbers = value_of(entry, rows)
@@ -89,7 +89,7 @@ TAILS = {
 IN_TAILS = [e for e in BY_HAND if e.kind in TAILS and not e.extra]
 
 
-@pytest.mark.parametrize("entry", IN_TAILS, ids=[e.name for e in IN_TAILS])
+@pytest.mark.parametrize("entry", by_turns(IN_TAILS))
 def test_every_entry_of_a_gradient_has_its_digits_where_a_class_dominates(entry, x64):
     """1 − p of the largest class is 1e-17 there."""
     rows = [x if isinstance(x, int) else np.asarray(x) for x in TAILS[entry.kind]]

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.table import BY_NAME, CORE, INPUTS, TABLE, arrays, batch, by_turns, core_first, differentiable, probs_first
+from tests.table import BY_NAME, INPUTS, TABLE, Fast, arrays, batch, by_turns, core_first, differentiable, probs_first
 from tests.test_boundary import SWEPT
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
@@ -74,14 +74,14 @@ def test_second_derivative_is_that_of_the_plain_formula(entry, x64, op_by_op):
         return jnp.sum(entry.plain(*args))
 
     expected = jax.jit(jax.jacfwd(jax.grad(plain, argnums=1), argnums=1))(args, moving)
-    for mode in (jax.jacfwd, jax.jacrev) if entry.name in CORE else (jax.jacfwd,):
+    for mode in (jax.jacfwd, jax.jacrev) if entry.fast is Fast.EVERYTHING else (jax.jacfwd,):
         found = jax.jit(mode(jax.grad(of, argnums=1), argnums=1))(args, moving)
         for f, e in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
             assert np.max(np.abs(f - e)) <= 1e-10 * max(1.0, np.max(np.abs(jax.tree.leaves(expected)[0])))
 
 
 @pytest.mark.float64_of_core
-@pytest.mark.parametrize("entry", probs_first([e for e in TABLE if e.name in CORE or e.name not in SWEPT]))
+@pytest.mark.parametrize("entry", probs_first([e for e in TABLE if e.fast is Fast.EVERYTHING or e.name not in SWEPT]))
 def test_first_derivative_at_the_boundary(entry, dtype):
     """Finite where the value is finite; infinite, never NaN or a silent 0, where the value is +inf.
 
@@ -167,7 +167,7 @@ def test_hessian_on_the_logits_path_is_finite(entry, op_by_op):
     args = batch(entry, jnp.float32)
     argnums = differentiable(args)
     moving = tuple(args[i] for i in argnums)
-    for mode in (jax.jacfwd, jax.jacrev) if entry.name in CORE else (jax.jacfwd,):
+    for mode in (jax.jacfwd, jax.jacrev) if entry.fast is Fast.EVERYTHING else (jax.jacfwd,):
         found = jax.jit(mode(jax.grad(total(entry, argnums), argnums=1), argnums=1))(args, moving)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
@@ -189,7 +189,7 @@ def test_through_a_softmax_that_underflowed(entry, dtype_by_turns, op_by_op):
     if entry.name.endswith(("jeffreys_divergence", "cross_entropy", "kl_divergence")):
         z = z.at[:, 3].set(-200.0)
     assert np.isfinite(jax.jit(jax.grad(of))(z)).all()
-    if dtype == np.float32 or entry.name in CORE:
+    if dtype == np.float32 or entry.fast is Fast.EVERYTHING:
         assert np.isfinite(jax.jit(jax.hessian(of))(z)).all()
 
 

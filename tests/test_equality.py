@@ -13,11 +13,19 @@ CURVATURE = {
     "jeffreys_divergence": ((), 2.0),
     "jensen_shannon_divergence": ((), 0.25),
     "chi_squared_divergence": ((), 2.0),
+    "triangular_discrimination": ((), 1.0),
     "bhattacharyya_distance": ((), 0.25),
     "renyi_divergence": ((3.0,), 3.0),
     "alpha_divergence": ((0.4,), 1.0),
 }
 P = np.asarray([0.25, 0.25, 0.5], np.float32)
+
+
+# Those of an order take longest to compile, and one of them stands for the others.
+IN_TURN = [
+    pytest.param(n, marks=[pytest.mark.slow] if n in ("renyi_divergence", "bhattacharyya_distance") else [])
+    for n in CURVATURE
+]
 
 
 def _measure(room, name):
@@ -26,7 +34,7 @@ def _measure(room, name):
 
 
 @pytest.mark.parametrize("side", [0, 1])
-@pytest.mark.parametrize("name", CURVATURE)
+@pytest.mark.parametrize("name", IN_TURN)
 def test_hessian_at_equality_is_the_fisher_metric(name, side):
     curvature = CURVATURE[name][1]
     found = jax.hessian(_measure(probs, name), side)(jnp.asarray(P), jnp.asarray(P))
@@ -53,7 +61,7 @@ def test_pairwise_forms(name):
 
 
 # Jensen–Shannon by its textbook formula; the others are smooth in any form.
-@pytest.mark.parametrize("name", CURVATURE)
+@pytest.mark.parametrize("name", IN_TURN)
 def test_a_single_equal_entry(name, x64):
     p, q = jnp.asarray([0.25, 0.25, 0.5]), jnp.asarray([0.25, 0.35, 0.4])
     beside = q + jnp.asarray([1e-5, 0.0, -1e-5])

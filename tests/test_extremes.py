@@ -198,7 +198,10 @@ def test_slopes_in_logits_are_finite_where_the_value_is_not(name):
     assert np.all(np.isfinite(jax.grad(measure, (0, 1))(zp, zq)))
 
 
-@pytest.mark.parametrize("normalizer", ["arithmetic", "geometric", "min", "max", "joint"])
+@pytest.mark.parametrize(
+    "normalizer",
+    ["arithmetic", "geometric", *(pytest.param(n, marks=pytest.mark.slow) for n in ("min", "max", "joint"))],
+)
 def test_normalized_information_is_from_0_to_1(normalizer, rng):
     measure = functools.partial(probs.normalized_mutual_information, normalizer=normalizer)
     row = jnp.asarray([[0.6, 0.3, 0.1]])

@@ -41,8 +41,9 @@ MEASURES = {
 
 
 @pytest.mark.parametrize("name", MEASURES)
-def test_classes_that_are_impossible_change_nothing(name, dtype):
+def test_classes_that_are_impossible_change_nothing(name, dtype_by_turns):
     """From 4 classes, whose sums are written out, to more than are."""
+    dtype = dtype_by_turns
     few = tuple(np.asarray(rows, dtype) for rows in zip(*ROWS, strict=True))
     pad = np.full((len(ROWS), compiler.FEW), -INF, dtype)
     many = tuple(np.concatenate([x, pad], axis=1) for x in few)
