@@ -23,7 +23,9 @@ P = np.asarray([0.25, 0.25, 0.5], np.float32)
 
 # Those of an order take longest to compile, and one of them stands for the others.
 IN_TURN = [
-    pytest.param(n, marks=[pytest.mark.slow] if n in ("renyi_divergence", "bhattacharyya_distance") else [])
+    pytest.param(
+        n, marks=[pytest.mark.slow] if n in ("renyi_divergence", "bhattacharyya_distance", "alpha_divergence") else []
+    )
     for n in CURVATURE
 ]
 

@@ -21,7 +21,7 @@ def _operands(rng, name, room, *shape):
 
 
 @pytest.mark.parametrize("room", [probs, logits])
-@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("name", [*MEASURES[:2], pytest.param(MEASURES[2], marks=pytest.mark.slow)])
 def test_a_mapped_call_is_that_of_the_whole_array(room, name, rng):
     """The same program, so the same bits."""
     function = getattr(room, name)

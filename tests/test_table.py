@@ -59,7 +59,9 @@ def test_every_measure_and_loss_has_a_closed_form():
 
 
 def later(name):
-    """Gradients by hand of measures: their examples run in the slow pass."""
+    """Gradients by hand of measures, and estimators that compile for seconds: their examples run in the slow pass."""
+    if name.startswith("samples."):
+        return True
     return name.startswith("closed_form.") and name.removeprefix("closed_form.").startswith(("probs_", "logits_"))
 
 
