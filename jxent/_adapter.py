@@ -45,13 +45,11 @@ def masked(z: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array | Non
     return jnp.where(part, jnp.where(mask, z, -jnp.inf), 0.0), part
 
 
-def finish(
-    row: Array, part: Array | None, axes: Axes, *, keepdims: bool, base: float | None, empty: float = 0.0
-) -> Array:
-    """Convert units, put the reduced axes back, and set the value of rows in which nothing takes part."""
+def finish(row: Array, part: Array | None, axes: Axes, *, keepdims: bool, base: float | None) -> Array:
+    """Convert units, put the reduced axes back, and set rows in which nothing takes part to 0."""
     row = expand(rows.in_units(row, log_base_factor(base)), axes)
     if part is not None:
-        row = jnp.where(part, row, empty)
+        row = jnp.where(part, row, 0.0)
     return row if keepdims else jnp.squeeze(row, axes)
 
 
@@ -143,7 +141,7 @@ class Adapter:
         axes = _every(groups)
         table, part = self._masked(table, participation(where, table), axes)
         arranged, layout = tables.arrange(sm.softmax(table, axes) if self.room.normalized else table, groups)
-        return finish(layout.restore(function(arranged), keepdims=False), part, axes, keepdims=keepdims, base=base)
+        return finish(layout.restore(function(arranged)), part, axes, keepdims=keepdims, base=base)
 
     def joint_entropy(
         self, value: Numbers, variables: Variables | None, *, where: Numbers | None, base: float | None, keepdims: bool

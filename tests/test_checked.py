@@ -121,6 +121,8 @@ def test_what_a_function_calls_is_checked():
         (calibration.brier_score, (GOOD, [0, 99]), {"where": [True, False]}),
         (calibration.fit_temperature, (EYE, [0, 99]), {"weights": [1.0, np.nan], "where": [True, False]}),
         (linear.softmax_cross_entropy, (EYE, EYE, [0, 99]), {"ignore_label": 99, "where": [True, True]}),
+        (LABELS, (NAN, [0, -100]), {"ignore_label": -100}),
+        (LABELS, (NAN, [0, -100]), {"ignore_label": -100, "axis": 1, "where": [True, True]}),
     ],
 )
 def test_a_masked_value_may_be_anything(function, args, options):

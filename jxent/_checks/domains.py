@@ -101,9 +101,20 @@ class Call(NamedTuple):
         of_rows, of_elements = self.mask("row"), self.mask("element")
         mask = of_elements if of_rows is None else of_rows[..., None]
         try:
-            return np.ones(value.shape, bool) if mask is None else np.broadcast_to(mask, value.shape)
+            part = np.ones(value.shape, bool) if mask is None else np.broadcast_to(mask, value.shape)
         except ValueError:  # the function itself raises for a wrong shape
-            return np.ones(value.shape, bool)
+            part = np.ones(value.shape, bool)
+        return np.where(self._ignored(value), np.False_, part)
+
+    def _ignored(self, value: Array) -> Array:
+        """The mask of the elements in rows with the label to ignore."""
+        label, nothing = self.option(Role.IGNORED), np.zeros(value.shape, bool)
+        ids = next((v for n, v in self.values.items() if getattr(self.declared[n], "convert", None) is _ids), None)
+        if label is None or ids is None or value.ndim != ids.ndim + 1:
+            return nothing
+        axes = self.axes(value.ndim)
+        rows = tuple(n for i, n in enumerate(value.shape) if i not in axes)
+        return nothing | np.expand_dims(ids == label, axes) if rows == ids.shape else nothing
 
     def classes(self) -> tuple[Array, int]:
         """The first argument that declares classes, and their axis."""
@@ -120,7 +131,7 @@ def _flat(axis: Any) -> list[Any]:
     return [a for x in axis for a in _flat(x)] if isinstance(axis, (tuple, list)) else [axis]
 
 
-def first(bad: Any, value: Array, expected: str) -> str | None:
+def first_violation(bad: Any, value: Array, expected: str) -> str | None:
     """The first of the bad values with its index."""
     if not np.any(bad):
         return None
@@ -136,31 +147,33 @@ def _first_row(bad: Array, axes: Sequence[int]) -> tuple[tuple[int, ...], str]:
 
 def number(value: Array, call: Call) -> str | None:
     """No NaN."""
-    return first(call.part(value) & np.isnan(value), value, "expected a number")
+    return first_violation(call.part(value) & np.isnan(value), value, "expected a number")
 
 
 def finite(value: Array, call: Call) -> str | None:
     """Neither NaN nor infinite."""
-    return first(call.part(value) & ~np.isfinite(value), value, "expected a finite number")
+    return first_violation(call.part(value) & ~np.isfinite(value), value, "expected a finite number")
 
 
 def _non_negative(value: Array, call: Call) -> str | None:
-    return first(call.part(value) & ~(value >= 0), value, "expected weights >= 0")
+    return first_violation(call.part(value) & ~(value >= 0), value, "expected weights >= 0")
 
 
 def _weights_of_rows(value: Array, call: Call) -> str | None:
     rows = call.mask("row")
     part = np.ones(value.shape, bool) if rows is None or rows.shape != value.shape else rows
-    return first(part & ~(value >= 0), value, "expected weights >= 0")
+    return first_violation(part & ~(value >= 0), value, "expected weights >= 0")
 
 
 def _counts(value: Array, call: Call) -> str | None:
-    return first(call.part(value) & ~((value >= 0) & np.isfinite(value)), value, "expected finite counts >= 0")
+    return first_violation(
+        call.part(value) & ~((value >= 0) & np.isfinite(value)), value, "expected finite counts >= 0"
+    )
 
 
 def _probability(value: Array, call: Call) -> str | None:
     bad = call.part(value) & ~((value >= 0) & (value <= 1))
-    return first(bad, value, "expected a probability in [0, 1]")
+    return first_violation(bad, value, "expected a probability in [0, 1]")
 
 
 # The least number above 0: the closed end of an open interval.
@@ -177,7 +190,7 @@ def probabilities(value: Array, call: Call) -> str | None:
 
 def distribution(value: Array, part: Array, axes: Sequence[int]) -> str | None:
     """Rows that are not negative and sum to 1 over the axes."""
-    wrong = first(part & ~(value >= 0), value, "expected probabilities >= 0")
+    wrong = first_violation(part & ~(value >= 0), value, "expected probabilities >= 0")
     if wrong or not value.size:
         return wrong
     wide = np.where(part, value, 0).astype(np.float64)
@@ -199,7 +212,7 @@ def logits(value: Array, call: Call) -> str | None:
     wrong = log_odds(value, call)
     if wrong or not value.size:
         return wrong
-    wrong = first(part & (value == np.inf), value, "expected a finite number or -inf")
+    wrong = first_violation(part & (value == np.inf), value, "expected a finite number or -inf")
     empty = np.all(~part | (value == -np.inf), axis=axes, keepdims=True) & np.any(part, axis=axes, keepdims=True)
     if wrong or not empty.any():
         return wrong
@@ -208,7 +221,7 @@ def logits(value: Array, call: Call) -> str | None:
 
 def log_odds(value: Array, call: Call) -> str | None:
     """Numbers or ±∞."""
-    return first(call.part(value) & np.isnan(value), value, "expected a number or -inf")
+    return first_violation(call.part(value) & np.isnan(value), value, "expected a number or -inf")
 
 
 def labels(value: Array, call: Call) -> str | None:
@@ -227,7 +240,7 @@ def class_ids(value: Array, call: Call) -> str | None:
     bad = (value < 0) | (value >= classes)
     if ignored is not None:
         bad &= value != ignored
-    wrong = first(bad, value, f"expected a class id in [0, {classes})")
+    wrong = first_violation(bad, value, f"expected a class id in [0, {classes})")
     can_ignore = any(role is Role.IGNORED for role in call.declared.values())
     if wrong and can_ignore and value[bad][0] < 0:
         wrong += f"; ignore_label={value[bad][0]} leaves such rows out"
@@ -243,7 +256,7 @@ def _labels_or_targets(value: Array, call: Call) -> str | None:
 
 def _counted(value: Array, call: Call) -> str | None:
     sizes = call.option(Role.SIZES)
-    return first((value < 0) | (value >= np.asarray(sizes)), value, f"expected class ids in [0, {sizes})")
+    return first_violation((value < 0) | (value >= np.asarray(sizes)), value, f"expected class ids in [0, {sizes})")
 
 
 def _in_interval(low: float, high: float) -> Check:
@@ -289,11 +302,15 @@ def _callable(function: str, argument: str, value: Any) -> Any:
     return value
 
 
-def named_tuple(function: str, argument: str, value: Any) -> Any:
-    if not hasattr(value, "_fields"):
-        kind = "regression.Params(weights [D, K], bias [K])" if argument == "params" else "a calibration.State"
-        raise TypeError(f"{function}(): `{argument}` is a {type(value).__name__}, expected {kind}")
-    return value
+def named_tuple(expected: str) -> Callable[[str, str, Any], Any]:
+    """A conversion that passes named tuples and refuses everything else."""
+
+    def convert(function: str, argument: str, value: Any) -> Any:
+        if not hasattr(value, "_fields"):
+            raise TypeError(f"{function}(): `{argument}` is a {type(value).__name__}, expected {expected}")
+        return value
+
+    return convert
 
 
 def _interval(low: float, high: float) -> Domain:
@@ -342,6 +359,12 @@ Positive = Annotated[ArrayLike, _interval(ABOVE_ZERO, math.inf)]
 FiniteNumber = Annotated[ArrayLike, _interval(*FINITE)]
 AnyNumber = Annotated[ArrayLike, Domain(convert=scalar)]
 Generator = Annotated[Callable[[jax.Array], jax.Array], Domain(convert=_callable)]
+
+# Of the parameters of a softmax regression.
+PARAMS = Domain(
+    convert=named_tuple("regression.Params(weights [D, K], bias [K])"),
+    fields={"weights": Domain(finite), "bias": Domain(finite, has_classes=True, classes=0)},
+)
 
 Axis = Annotated[int | Sequence[int], Role.CATEGORIES]
 OneAxis = Annotated[int, Role.CATEGORIES]

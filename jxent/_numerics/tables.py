@@ -36,10 +36,9 @@ class Layout(NamedTuple):
         """The shape of the axes that no variable names."""
         return tuple(n for i, n in enumerate(self.shape) if i not in self.named)
 
-    def restore(self, row: Array, *, keepdims: bool) -> Array:
+    def restore(self, row: Array) -> Array:
         """One number per table, back in the shape of the batch."""
-        row = reshaped(row, self.batch)
-        return jnp.expand_dims(row, tuple(sorted(self.named))) if keepdims else row
+        return reshaped(row, self.batch)
 
 
 def arrange(table: Array, groups: Groups) -> tuple[Array, Layout]:
@@ -271,6 +270,15 @@ def variation_of_information(table: Array) -> Array:
     return conditional_entropy((1,), table) + conditional_entropy((2,), table)
 
 
+# Means of the entropies of two variables, by the name of the normalizer; "joint" is the entropy of both.
+MEANS: dict[str, Callable[[Array, Array], Array]] = {
+    "arithmetic": lambda of_x, of_y: 0.5 * (of_x + of_y),
+    "geometric": lambda of_x, of_y: safe_sqrt(of_x) * safe_sqrt(of_y),
+    "min": jnp.minimum,
+    "max": jnp.maximum,
+}
+
+
 def normalized_mutual_information(normalizer: str, entropy: Entropy, table: Array) -> Array:
     """I(X; Y) over a mean of the entropies, from 0 to 1; 0, with gradient 0, where that mean is 0."""
 
@@ -283,12 +291,7 @@ def normalized_mutual_information(normalizer: str, entropy: Entropy, table: Arra
         scale = uncertainty(flattened(table))
     else:
         of_x, of_y = (uncertainty(jnp.sum(table, axis=other)) for other in (2, 1))
-        scale = {
-            "arithmetic": lambda: 0.5 * (of_x + of_y),
-            "geometric": lambda: safe_sqrt(of_x) * safe_sqrt(of_y),
-            "min": lambda: jnp.minimum(of_x, of_y),
-            "max": lambda: jnp.maximum(of_x, of_y),
-        }[normalizer]()
+        scale = MEANS[normalizer](of_x, of_y)
     nothing = scale == 0.0
     ratio = jnp.where(nothing, 0.0, mutual_information(table)) / jnp.where(nothing, 1.0, scale)
     # For identical labellings, rounding may give more than 1.

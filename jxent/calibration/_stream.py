@@ -36,7 +36,7 @@ class State(NamedTuple):
     classes: Array
 
 
-CalibrationState = Annotated[State, Domain(convert=named_tuple)]
+CalibrationState = Annotated[State, Domain(convert=named_tuple("a calibration.State"))]
 
 
 class Result(NamedTuple):

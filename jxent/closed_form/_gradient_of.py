@@ -36,10 +36,8 @@ OPERANDS = ("p", "q", "z", "zp", "zq", "logits", "predictions", "targets")
 OF_ZERO, OF_IMPOSSIBLE = "at p = 0 the value at the smallest normal number.", "0 for classes at −inf."
 ARRAY = "An array of the shape of `{0}`, for the sum of the values: a row depends on no other row."
 TUPLE = "The gradients in `{0}` and in `{1}`, each of the shape of its argument, for the sum of the values."
-
-
-# Text of options that a gradient does not have, or has for company.
-OF_VALUES, KEEPDIMS = re.compile(r"\n    axis_name: .*(?:\n     +.*)*"), re.compile(r"(\n    keepdims: ).*")
+# Lines of a measure's docstring: a closed form has no axis_name, and its keepdims changes nothing.
+AXIS_NAME, KEEPDIMS = re.compile(r"\n    axis_name: .*(?:\n     +.*)*"), re.compile(r"(\n    keepdims: ).*")
 
 
 def gradient_of(
@@ -90,7 +88,7 @@ def _text(measure: Slopes, title: str, slopes: Slopes, results: str, edge: str, 
     blocks = (
         f"Gradient of `{title}`.",
         derivation.strip(),
-        OF_VALUES.sub("", KEEPDIMS.sub(r"\1taken as in the measure; gradients keep their shape.", sections["Args"])),
+        AXIS_NAME.sub("", KEEPDIMS.sub(r"\1taken as in the measure; gradients keep their shape.", sections["Args"])),
         f"Returns:\n    {results} Masked elements get 0.",
         f"Edge cases: {edges or edge}",
         "Gradient: differentiable as the plain expression that it is.",
@@ -120,7 +118,7 @@ def _of_rows(
     else:
         axes = category_axes(names[0], arrays[0], axis)
     options.pop("keepdims", None)
-    batch = _rows.Batch.of(arrays, options.pop("where"), (axes,))
+    batch = _rows.Batch.of(arrays[0], options.pop("where"), (axes,))
     gradients = slopes(*(make(batch.rows(a), batch.part) for a in arrays), **options)
     several = isinstance(gradients, tuple)
     gradients = tuple(map(batch.gradient, gradients)) if several else batch.gradient(gradients)

@@ -45,7 +45,7 @@ def _smoothed(p: Row, targets: Array, smoothing: Numbers | None) -> Array:
 
 
 def _in_rows(slopes: Callable[..., Array], z: Array, targets: Array, axes: _rows.Axes, options: Options) -> Array:
-    batch = _rows.Batch.of([z], options["where"], (axes,))
+    batch = _rows.Batch.of(z, options["where"], (axes,))
     rows, part = batch.rows(z), batch.part
     p = _rows.of_logits(rows, part)
     weights = weights_of_classes(options.get("class_weights"), z, axes)

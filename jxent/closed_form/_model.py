@@ -7,7 +7,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jxent._checks import (
-    Domain,
     Finite,
     LabelsOrTargets,
     Logits,
@@ -19,13 +18,12 @@ from jxent._checks import (
     match_rows,
     public,
 )
-from jxent._checks.domains import finite, named_tuple
+from jxent._checks.domains import PARAMS
 from jxent.closed_form import _rows
 
 __all__ = ["softmax_cross_entropy_hessian", "softmax_jacobian", "softmax_regression"]
 
-FIELDS = {"weights": Domain(finite), "bias": Domain(finite, has_classes=True, classes=0)}
-Params = Annotated[Any, Domain(convert=named_tuple, fields=FIELDS)]
+Params = Annotated[Any, PARAMS]
 
 
 @public

@@ -130,23 +130,21 @@ def folded(gradient: Array, shape: tuple[int, ...]) -> Array:
 
 
 class Batch(NamedTuple):
-    """Operands of one shape with their mask, and the groups of axes that form their rows.
+    """The mask of operands of one shape, and the groups of axes that form their rows.
 
     Attributes:
-        arrays: the operands, broadcast to each other.
         mask: which elements take part.
         groups: axes of the categories, by variable.
     """
 
-    arrays: Sequence[Array]
     mask: Array
     groups: Sequence[Axes]
 
     @classmethod
-    def of(cls, arrays: Sequence[Array], where: Any, groups: Sequence[Axes]) -> "Batch":
-        """A batch; without `where` all elements take part."""
-        mask = participation(where, arrays[0])
-        return cls(arrays, jnp.ones(arrays[0].shape, bool) if mask is None else mask, groups)
+    def of(cls, operand: Array, where: Any, groups: Sequence[Axes]) -> "Batch":
+        """The batch of an operand; without `where` all elements take part."""
+        mask = participation(where, operand)
+        return cls(jnp.ones(operand.shape, bool) if mask is None else mask, groups)
 
     @property
     def part(self) -> Array:

@@ -160,7 +160,7 @@ def _of_table(measure: Callable[P, Any], slope: Callable[..., Array], text: str)
             groups = table_variables(operand, array, **{name: options.pop(name) for name in names})
         else:
             groups = listed_variables(operand, array, options.pop("variables"))
-        batch = _rows.Batch.of([array], options.pop("where"), groups)
+        batch = _rows.Batch.of(array, options.pop("where"), groups)
         row = (_rows.of_logits if normalized else _rows.of_probabilities)(batch.rows(array), batch.part)
         slopes = slope(Table(row.p.reshape(batch.sizes()), len(groups), normalized), **options).reshape(row.p.shape)
         return batch.gradient(row.pull(slopes) if normalized else slopes) * log_base_factor(base)

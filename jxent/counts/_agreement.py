@@ -45,21 +45,16 @@ def adjusted_mutual_information(
     total = jnp.sum(arranged, axis=(1, 2), keepdims=True)
     p = arranged / total
     information = mutual_information(p, x=1, y=2)
-    of_x, of_y, of_both = (entropy(q.reshape(q.shape[0], -1)) for q in (p.sum(2), p.sum(1), p))
-    normaliser = {
-        "arithmetic": 0.5 * (of_x + of_y),
-        "geometric": jnp.sqrt(of_x * of_y),
-        "min": jnp.minimum(of_x, of_y),
-        "max": jnp.maximum(of_x, of_y),
-        "joint": of_both,
-    }[normalizer]
+    of_x, of_y = entropy(p.sum(2)), entropy(p.sum(1))
+    joint = normalizer == "joint"
+    normaliser = entropy(tables.flattened(p)) if joint else tables.MEANS[normalizer](of_x, of_y)
     expected = _expected_information(arranged, total)
     above, span = information - expected, normaliser - expected
     # `undecided`: all tables with these margins have the same information (one label, or one label per observation).
     slack = 16.0 * jnp.finfo(n.dtype).eps * (1.0 + normaliser)
     undecided, equal = jnp.abs(span) <= slack, information >= jnp.maximum(of_x, of_y) - slack
     adjusted = jnp.where(undecided, equal.astype(n.dtype), above / jnp.where(undecided, 1.0, span))
-    return layout.restore(adjusted, keepdims=False)
+    return layout.restore(adjusted)
 
 
 def _expected_information(table: Array, total: Array) -> Array:

@@ -71,7 +71,7 @@ def mutual_information(
         estimate = probs.mutual_information(_shares(arranged, method, alpha), x=1, y=2)
     else:
         estimate = _combined(arranged, method, alpha, {(1,): 1, (2,): 1, (1, 2): -1})
-    return layout.restore(estimate, keepdims=False) * log_base_factor(base)
+    return layout.restore(estimate) * log_base_factor(base)
 
 
 @public
@@ -123,7 +123,7 @@ def conditional_mutual_information(
         estimate = probs.conditional_mutual_information(_shares(arranged, method, alpha), x=1, y=2, given=3)
     else:
         estimate = _combined(arranged, method, alpha, {(1, 3): 1, (2, 3): 1, (1, 2, 3): -1, (3,): -1})
-    return layout.restore(estimate, keepdims=False) * log_base_factor(base)
+    return layout.restore(estimate) * log_base_factor(base)
 
 
 @public

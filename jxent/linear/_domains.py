@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jxent._checks import Domain, Numbers
-from jxent._checks.domains import Call, Role, first
+from jxent._checks.domains import Call, Role, first_violation
 
 Array = NDArray[Any]
 
@@ -22,7 +22,7 @@ def _features(value: Array, call: Call) -> str | None:
     ignored, ids = call.option(Role.IGNORED), call.values.get("labels")
     if ignored is not None and ids is not None and ids.shape == part.shape:
         part = part & (ids != ignored)
-    return first(part[..., None] & ~np.isfinite(value), value, "expected a finite number")
+    return first_violation(part[..., None] & ~np.isfinite(value), value, "expected a finite number")
 
 
 def _of_classes(value: Array, call: Call) -> Array:
@@ -35,12 +35,12 @@ def _of_classes(value: Array, call: Call) -> Array:
 
 
 def _rows_of_classes(value: Array, call: Call) -> str | None:
-    return first(_of_classes(value, call) & ~np.isfinite(value), value, "expected a finite number")
+    return first_violation(_of_classes(value, call) & ~np.isfinite(value), value, "expected a finite number")
 
 
 def _bias(value: Array, call: Call) -> str | None:
     bad = _of_classes(value, call) & (np.isnan(value) | (value == np.inf))
-    return first(bad, value, "expected a finite number or -inf")
+    return first_violation(bad, value, "expected a finite number or -inf")
 
 
 Features = Annotated[Numbers, Domain(_features)]

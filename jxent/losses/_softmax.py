@@ -266,10 +266,9 @@ def _of_sharded_classes(
     one_hot = (class_ids(z, axis) == jnp.expand_dims(ids - first, axis)).astype(z.dtype)
     z = z if ignored is None else jnp.where(jnp.expand_dims(ignored, axis), 0.0, z)
     loss = softmax_cross_entropy(z, one_hot, axis=axis, axis_name=axis_name, **options)
-    if options["where"] is not None:
-        mask = participation(options["where"], z)
-        empty = ~any_over(jnp.ones(z.shape, bool) if mask is None else mask, along((axis,), axis_name))
-        in_range |= jnp.squeeze(empty, axis)
-    if ignored is None:
-        return loss * jnp.where(in_range, 1.0, jnp.nan)
-    return jnp.where(ignored, 0.0, loss * jnp.where(in_range | ignored, 1.0, jnp.nan))
+    mask = participation(options["where"], z)
+    if mask is not None:
+        in_range |= ~jnp.squeeze(any_over(mask, along((axis,), axis_name)), axis)
+    no_nan = in_range if ignored is None else in_range | ignored
+    loss = loss * jnp.where(no_nan, 1.0, jnp.nan).astype(loss.dtype)
+    return loss if ignored is None else jnp.where(ignored, 0.0, loss)

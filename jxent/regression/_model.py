@@ -10,7 +10,6 @@ from jaxtyping import Array, Float, Int
 from jxent import logits as _logits
 from jxent import losses as _losses
 from jxent._checks import (
-    Domain,
     Finite,
     LabelsOrTargets,
     NonNegative,
@@ -21,7 +20,7 @@ from jxent._checks import (
     parameter,
     public,
 )
-from jxent._checks.domains import finite, named_tuple
+from jxent._checks.domains import PARAMS
 
 
 class Params(NamedTuple):
@@ -36,12 +35,7 @@ class Params(NamedTuple):
     bias: Array
 
 
-ModelParams = Annotated[
-    Params,
-    Domain(
-        convert=named_tuple, fields={"weights": Domain(finite), "bias": Domain(finite, has_classes=True, classes=0)}
-    ),
-]
+ModelParams = Annotated[Params, PARAMS]
 
 
 def init(
