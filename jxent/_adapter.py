@@ -47,10 +47,10 @@ def masked(z: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array | Non
 
 def finish(row: Array, part: Array | None, axes: Axes, *, keepdims: bool, base: float | None) -> Array:
     """Convert units, put the reduced axes back, and set rows in which nothing takes part to 0."""
-    row = expand(rows.in_units(row, log_base_factor(base)), axes)
+    row = rows.in_units(row, log_base_factor(base))
     if part is not None:
-        row = jnp.where(part, row, 0.0)
-    return row if keepdims else jnp.squeeze(row, axes)
+        row = jnp.where(jnp.squeeze(part, axes), row, 0.0)
+    return expand(row, axes) if keepdims else row
 
 
 def along(axes: Axes, axis_name: str | None) -> Axes:
