@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests import reference as ref
-from tests.table import BY_NAME, TABLE
+from tests.table import BY_NAME, TABLE, Trait
 
 FAMILIES = ("random", "nearly equal, 1e-4", "nearly equal, 1e-6", "one dominates", "saturated", "1000 equal", "sparse")
 
@@ -130,9 +130,6 @@ def relative_error(found, expected, dtype):
     return worst
 
 
-SIGNED = ("o_information", "co_information", "interaction_information")
-
-
 def table_error(entry, value, exact, case, dtype):
     """The error in units of which the contract's bound is allowed: I for an information of 1, √I for a small one.
 
@@ -140,11 +137,11 @@ def table_error(entry, value, exact, case, dtype):
     """
     bound, eps = 4e-6 if np.dtype(dtype) == np.float32 else 4e-15, float(np.finfo(dtype).eps)
     scale = abs(float(exact))
-    if entry.name.endswith(SIGNED):
+    if Trait.SIGNED in entry.traits:
         scale = max(scale, _joint_entropy(entry, case))
     # Margins are rounded: δ = log(q/P) errs by up to 4 eps, and Σ P·δ²/2 with it, also where I is 0. The
     # normalised form has both divided by a mean entropy, at least half the joint one.
-    unit = 0.5 * _joint_entropy(entry, case) if "normalized" in entry.name else 1.0
+    unit = 0.5 * _joint_entropy(entry, case) if Trait.QUOTIENT in entry.traits else 1.0
     if unit == 0:  # all in one cell: there is nothing to be informed of
         return 0.0 if float(value) == float(exact) else np.inf
     allowed = bound * scale + 4 * eps * (scale / unit) ** 0.5 + 8 * eps**2 / unit

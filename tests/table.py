@@ -46,6 +46,33 @@ class Fast(enum.Enum):
     FIRST = "values and first derivatives: a measure built of parts which another of its kind stands for"
 
 
+class Trait(enum.Flag):
+    """A property of a measure that decides how exact it can be, or what its unit is."""
+
+    NONE = 0
+    SIGNED = enum.auto()  # a sum whose parts cancel: its error is relative to its largest part
+    QUOTIENT = enum.auto()  # of two numbers that may both be small
+    ROOT = enum.auto()  # of a value that is itself a cancelled sum: the square is what rounding moves
+    UNIT_OF_ROOT = enum.auto()  # a root of nats
+    WITHOUT_UNIT = enum.auto()  # no logarithm of any base
+    INFINITE = enum.auto()  # where the second distribution is 0 and the first is not
+
+
+TRAITS = {
+    "o_information": Trait.SIGNED,
+    "co_information": Trait.SIGNED,
+    "interaction_information": Trait.SIGNED,
+    "normalized_mutual_information": Trait.QUOTIENT,
+    "jensen_shannon_distance": Trait.ROOT | Trait.UNIT_OF_ROOT,
+    "hellinger_distance": Trait.ROOT,
+    "perplexity": Trait.WITHOUT_UNIT,
+    "self_information": Trait.INFINITE,
+    "cross_entropy": Trait.INFINITE,
+    "kl_divergence": Trait.INFINITE,
+    "jeffreys_divergence": Trait.INFINITE,
+}
+
+
 @dataclass(frozen=True)
 class Entry:
     """One public function.
@@ -91,6 +118,10 @@ class Entry:
         return functools.wraps(function)(
             lambda *args, **options: function(*args, *self.extra, **{**self.options, **options})
         )
+
+    @property
+    def traits(self):
+        return TRAITS.get(self.name.split(".")[1], Trait.NONE)
 
     @property
     def joint(self):

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from jxent import closed_form, logits, probs
-from tests.accuracy import SIGNED
-from tests.table import BY_NAME, TABLE, differentiable
+from tests.table import BY_NAME, TABLE, Trait, differentiable
 
 
 def supports(k):
@@ -111,7 +110,7 @@ def check(entry, values, forward, flat, flat_moves):
     assert not np.isnan(forward[finite]).any()
     products, sizes = np.sum((flat * flat_moves)[finite], axis=1), np.sum(np.abs(flat[finite]), axis=1)
     # A signed measure is a sum whose parts, as large as the logarithm of the smallest normal number, cancel.
-    least = -np.log(float(np.finfo(flat.dtype).tiny)) if entry.name.endswith(SIGNED) else 1.0
+    least = -np.log(float(np.finfo(flat.dtype).tiny)) if Trait.SIGNED in entry.traits else 1.0
     # The slopes through a softmax are differences of terms as large as the value.
     scale = np.maximum(np.maximum(least, sizes), np.max(np.abs(values[finite]), axis=1, initial=0.0))
     error = np.abs(forward[finite] - products) / scale
