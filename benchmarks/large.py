@@ -19,7 +19,8 @@ import numpy as np
 from benchmarks.__main__ import versions
 from benchmarks.timing import interleaved, ratio
 from jxent import regression
-from jxent.regression import _lanes, _reader
+from jxent.regression.solvers import objective as ob
+from jxent.regression.stream.reader import Reader
 
 
 def gradient(rows: int, features: int, classes: int, rounds: int) -> None:
@@ -29,16 +30,18 @@ def gradient(rows: int, features: int, classes: int, rounds: int) -> None:
     labels = jax.random.randint(keys[1], (rows,), 0, classes)
     params = regression.Params(0.1 * jax.random.normal(keys[2], (features, classes)), jnp.zeros(classes))
     residual = jax.random.normal(keys[3], (1, classes, rows))
-    task = _lanes.one(x, labels, jnp.ones(rows), jnp.zeros(()))
+    share = jnp.full((1, rows), 1 / rows)
+    at = ob.coordinates(x, share[0])
+    task = ob.lane_objective(ob.transformed(x, at), at, labels, share, jnp.zeros(1))
 
     def products(x: Any, weights: Any, residual: Any) -> Any:
         high = {"precision": "highest"}
         return jnp.matmul(weights.T, x.T, **high), jnp.matmul(residual[0], x, **high)
 
     def of_solver(task: Any, weights: Any, bias: Any) -> Any:
-        point = _lanes.lane(weights, bias)
-        value, slope = _lanes.evaluate(task, _lanes.scores(task.x, point))
-        return value, _lanes.gradient(task, point, slope)
+        point = ob.to_point(regression.Params(weights, bias), task.coordinates)
+        value, slopes = ob.evaluate(task, ob.scores(task.x, point), point)
+        return value, ob.gradient(task, slopes, point)
 
     def of_objective(x: Any, labels: Any, weights: Any, bias: Any) -> Any:
         return jax.value_and_grad(regression.objective)(regression.Params(weights, bias), x, labels)
@@ -88,7 +91,7 @@ def disk(folder: str, gigabytes: float, features: int, classes: int, steps: int)
         del x
         mapped = np.load(Path(place, "x.npy"), mmap_mode="r")
         waited, passes = [0.0], [0]
-        right = _reader.Reader.chunks
+        right = Reader.chunks
 
         def chunks(self: Any) -> Iterator[Any]:
             passes[0] += 1
@@ -102,7 +105,7 @@ def disk(folder: str, gigabytes: float, features: int, classes: int, steps: int)
                 # The chunk before is computed with in the meantime; it is waited for here, not with the next one.
                 yield jax.block_until_ready(item)
 
-        _reader.Reader.chunks = chunks  # pyright: ignore[reportAttributeAccessIssue]
+        Reader.chunks = chunks  # pyright: ignore[reportAttributeAccessIssue]
         watch = Anonymous()
         watch.start()
         start = time.perf_counter()

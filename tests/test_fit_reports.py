@@ -10,7 +10,8 @@ import optax
 import pytest
 
 from jxent import losses, regression
-from jxent.regression import ConvergenceWarning, _lanes, _programs
+from jxent.regression import ConvergenceWarning, solvers
+from jxent.regression.solvers import objective as ob
 from tests.test_fit import ADAM, EXPLODING, STANDING, STEPS, assert_same, quiet, rows, separable, some_steps
 from tests.test_regression import numpy_objective
 
@@ -54,8 +55,11 @@ def test_separation_of_distributions():
     sure, unsure = jnp.eye(2), jnp.asarray([[0.9, 0.1], [0.0, 1.0]])
 
     def separates(scores, targets):
-        task = _lanes.one(x, targets, jnp.ones(2), jnp.zeros(()))
-        return _lanes.minimum(task.l2, _lanes.evidence(task, scores[None])).separated[0]
+        at = ob.extended(jnp.zeros(2), None)
+        share, l2 = jnp.full((1, 2), 0.5), jnp.zeros(1)
+        objective = ob.lane_objective(ob.transformed(x, at), at, targets, share, l2)
+        _, slopes = ob.losses(objective, scores[None])
+        return ob.minimum(l2, ob.all_right(objective, slopes), ob.seen(objective, 2)).separated[0]
 
     assert separates(x, sure)
     assert not separates(x, unsure)
@@ -207,7 +211,7 @@ def without_type_checks(monkeypatch):
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_input_is_refused_before_training(without_type_checks, monkeypatch, name):
     options, error, message = REFUSED[name]
-    monkeypatch.setattr(_programs, "run", None)  # nothing is trained
+    monkeypatch.setattr(solvers, "run", None)  # nothing is trained
     with pytest.raises(error, match=message) as caught:
         regression.fit(**{"x": X, "labels": Y} | options)
     assert type(caught.value) is error

@@ -13,7 +13,8 @@ import pytest
 from jxent import _numerics, closed_form, data, probs, regression
 from jxent._numerics import classification, kernels, softmax
 from jxent.regression import _gradients, _model
-from jxent.regression._gradients import CLOSED_FORM, COMPOSITION, DEFINITION, OBJECTIVE
+from jxent.regression._gradients import CLOSED_FORM, COMPOSITION, DEFINITION, OBJECTIVE, SOLVERS
+from jxent.regression.solvers import objective as of_lanes
 from tests.test_regression import PROMISED, kinds, problem
 
 
@@ -31,9 +32,16 @@ def digits(dtype):
 def test_gradients_on_digits_agree_to_rounding(dtype, start):
     x, y = digits(dtype.name)
     params = regression.init(64, 10, key=jax.random.key(3) if start == "normal" else None)
-    found = regression.compare_gradients(params, x, y)
+    gradients, scales = _gradients._gradients(params, x, y, 0.0, None)
+    found = _gradients._compared(gradients, scales)
+    assert found == regression.compare_gradients(params, x, y)
     assert found.agrees
     assert found.disagreeing == ()
+    # The solvers sum the bias with the weights, in one product: its rounding is relative to the terms, which at zeros
+    # nearly cancel.
+    assert found.bias.max_abs <= PROMISED[dtype.name] * scales[1]
+    del gradients[SOLVERS]
+    found = _gradients._compared(gradients, scales)
     assert max(found.weights.max_rel, found.bias.max_rel) <= PROMISED[dtype.name]
     # Three different computations; of few numbers an accelerator may round them alike.
     assert min(found.weights.max_rel, found.bias.max_rel) > 0 or jax.default_backend() != "cpu"
@@ -96,6 +104,7 @@ PLACES = {
     DEFINITION: (_gradients, "_definition"),
     COMPOSITION: (_gradients, "_composition"),
     OBJECTIVE: (_model, "objective"),
+    SOLVERS: (of_lanes, "gradient"),
 }
 
 
@@ -116,7 +125,7 @@ def planted(rng, monkeypatch, case):
 def test_a_wrong_sign_is_named(rng, monkeypatch, name, how):
     where, attribute = PLACES[name]
     monkeypatch.setattr(where, attribute, how(getattr(where, attribute)))
-    found = planted(rng, monkeypatch, 0)
+    found = planted(rng, monkeypatch, 6 if name == SOLVERS else 0)
     assert found.disagreeing == (name,)
     assert not found.agrees
     if how is bias_only:
@@ -181,8 +190,8 @@ def test_where_nothing_agrees_everything_is_named(rng, monkeypatch):
     for factor, (where, attribute) in enumerate(PLACES.values(), start=2):
         right = getattr(where, attribute)
         monkeypatch.setattr(where, attribute, lambda *a, f=right, k=factor, **o: k * f(*a, **o))
-    found = planted(rng, monkeypatch, 0)
-    assert set(found.disagreeing) == {DEFINITION, COMPOSITION, OBJECTIVE, CLOSED_FORM}
+    found = planted(rng, monkeypatch, 7)
+    assert set(found.disagreeing) == {DEFINITION, COMPOSITION, OBJECTIVE, CLOSED_FORM, SOLVERS}
 
 
 def test_a_small_error_is_seen_and_rounding_is_not(rng, monkeypatch):

@@ -276,7 +276,7 @@ def test_bad_options_are_refused():
         SoftmaxRegression(C=-1.0).fit(X, Y)
     with pytest.raises(ValueError, match="holds a row out more than once"):
         SoftmaxRegressionCV(cv=ShuffleSplit(3, random_state=0)).fit(X, Y)
-    with pytest.raises(ValueError, match="fold 0 holds out every row of class 0"):
+    with pytest.raises(ValueError, match="fold 0 holds out every row of each of its classes"):
         SoftmaxRegressionCV(cv=KFold(3)).fit(X, Y)
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
         SoftmaxRegression().partial_fit(X, Y)

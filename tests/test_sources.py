@@ -11,7 +11,9 @@ import pytest
 import scipy.sparse
 
 from jxent import regression
-from jxent.regression import ConvergenceWarning, _ahead, _reader, _sources
+from jxent.regression import ConvergenceWarning
+from jxent.regression.stream import reader
+from jxent.regression.stream import sources as kinds
 from tests.test_fit import rows
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -214,7 +216,7 @@ def test_separable_data_have_no_minimum(tmp_path):
 @pytest.mark.slow
 def test_a_source_longer_than_a_chunk_is_never_held_whole(tmp_path, monkeypatch):
     """What numpy allocates stays at a few chunks, of a source of a hundred."""
-    monkeypatch.setattr(_reader, "SAMPLE", 1 << 16)
+    monkeypatch.setattr(reader, "SAMPLE", 1 << 16)
     count = 20_000
     x = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (count, 50))
     x[:] = np.random.default_rng(0).normal(size=x.shape)
@@ -284,8 +286,8 @@ def test_options_that_do_not_fit_a_source(tmp_path):
 
 def test_what_counts_as_a_source(tmp_path):
     x, _ = problem()
-    assert all(_sources.is_source(s) for s, _, _ in sources(tmp_path).values())
-    assert not any(map(_sources.is_source, (x, x.tolist(), jax.numpy.asarray(x), np.float32(1), x[0, 0])))
+    assert all(kinds.is_source(s) for s, _, _ in sources(tmp_path).values())
+    assert not any(map(kinds.is_source, (x, x.tolist(), jax.numpy.asarray(x), np.float32(1), x[0, 0])))
 
 
 def test_reading_ahead_hands_errors_on_and_ends_its_thread():
@@ -293,10 +295,10 @@ def test_reading_ahead_hands_errors_on_and_ends_its_thread():
         yield 1
         raise OSError("the disk is gone")
 
-    found = _ahead.read_ahead(items(), lambda i: 2 * i)
+    found = reader.read_ahead(items(), lambda i: 2 * i)
     assert next(found) == 2
     with pytest.raises(OSError, match="disk is gone"):
         next(found)
-    endless = _ahead.read_ahead(iter(int, 1), lambda i: i)
+    endless = reader.read_ahead(iter(int, 1), lambda i: i)
     next(endless)
     endless.close()  # returns once the thread has ended

@@ -7,7 +7,7 @@ from jxent.regression._checkpoint import CheckpointWarning
 from jxent.regression._fit import ConvergenceWarning, Fit, fit
 from jxent.regression._gradients import GradientAgreement, compare_gradients
 from jxent.regression._model import Params, init, logits, objective, predict, predict_proba
-from jxent.regression._path import Path, fit_path
+from jxent.regression._path import Path, RareClassWarning, fit_path
 
 __all__ = [
     "CheckpointWarning",
@@ -16,6 +16,7 @@ __all__ = [
     "GradientAgreement",
     "Params",
     "Path",
+    "RareClassWarning",
     "compare_gradients",
     "fit",
     "fit_path",

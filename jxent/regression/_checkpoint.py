@@ -1,4 +1,4 @@
-"""Checkpoints of a fit: the state of the solver after a number of steps, and the identity of the fit.
+"""Checkpoints: a fit in parts, the state of the solver after each part, and the identity of the fit.
 
 orbax writes a checkpoint under a temporary name and renames it when it is complete. A checkpoint also has a table of
 the problem and a digest of the arrays, which detects damage on the disk. It consists of arrays and JSON: reading it
@@ -6,26 +6,82 @@ unpickles and executes nothing.
 """
 
 import contextlib
+import hashlib
 import logging
 import math
 import os
+import re
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from numpy.typing import NDArray
 
-from jxent.regression import _identity
-from jxent.regression._programs import Progress
+from jxent.regression._mesh import Layout
+from jxent.regression._model import Params
+from jxent.regression.solvers import Outcome, Progress, Solver, SolverInputs
+from jxent.regression.solvers.optimizer import permissive
 
-FORMAT = "jxent-fit-1"
+FORMAT = "jxent-fit-2"
+# The default number of steps between checkpoints.
+EVERY = 100
 # The newest checkpoint, and the one before it in case the newest is damaged.
 KEPT = 2
 _TEMPORARY = "orbax-checkpoint-tmp"
+
+
+def run(
+    solver: Solver,
+    inputs: SolverInputs,
+    folder: str | os.PathLike[str],
+    problem: dict[str, str],
+    every: int,
+    layout: Layout | None,
+) -> Outcome:
+    """Run a fit from its newest checkpoint, and save a checkpoint every `every` steps.
+
+    The state goes through numpy arrays after each part, as it does on its way through the disk. A resumed fit therefore
+    ends bit by bit as a fit without interruption.
+    """
+    store = Store(folder, problem)
+    limits = {"max_steps": solver.max_steps, "tolerance": float(inputs.tolerance.absolute)}
+    try:
+        prepared = solver.prepare(inputs)
+        newest = store.latest(jax.eval_shape(lambda inputs: solver.begin(inputs, prepared), inputs))
+        at = _placed(solver.begin(inputs, prepared) if newest is None else newest.at, layout)
+        going = newest is None or newest.ended != limits
+        while going:
+            stop = min(int(at.steps) + every, solver.max_steps)
+            at = _placed(solver.advance(inputs, prepared, at, stop), layout)
+            if not np.isfinite(np.asarray(at.history)[int(at.steps)]):
+                break  # `fit` raises the error; the last checkpoint stays the last finite one.
+            going = bool(at.going)
+            store.save(at, None if going else limits)
+        return solver.finish(inputs, prepared, at)
+    finally:
+        store.close()
+
+
+def _placed(at: Progress, layout: Layout | None) -> Progress:
+    """A copy of the state by way of numpy, every array replicated on all devices."""
+    if layout is not None:
+        at = layout.replicated(at)
+
+    def through(leaf: Any) -> Any:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(
+                jnp.asarray(np.asarray(jax.random.key_data(leaf))), impl=jax.random.key_impl(leaf)
+            )
+        # On several devices `replicated` places the numpy array, of which every process has all values.
+        return jnp.asarray(np.asarray(leaf)) if layout is None else np.asarray(leaf)
+
+    at = jax.tree.map(through, at)
+    return at if layout is None else layout.replicated(at)
 
 
 class CheckpointWarning(UserWarning):
@@ -87,7 +143,7 @@ class Store:
             "format": FORMAT,
             "problem": self.problem,
             "bytes": len(packed),
-            "digest": _identity.digest([packed]),
+            "digest": digest([packed]),
             "ended": ended,
         }
         args = self.ocp.args
@@ -156,7 +212,7 @@ class Store:
         with _damage():
             arrays = manager.restore(step, args=self.ocp.args.Composite(state=self.ocp.args.StandardRestore(expected)))
             packed = np.asarray(arrays["state"]["packed"])
-        if packed.dtype != np.uint8 or _identity.digest([packed]) != table.get("digest"):
+        if packed.dtype != np.uint8 or digest([packed]) != table.get("digest"):
             raise _Damaged("its arrays do not have the digest that was written beside them")
         most = like.history.shape[0] - 1
         if step > most:
@@ -208,7 +264,11 @@ def _orbax() -> Any:
 
 
 def _packed(at: Progress, step: int) -> NDArray[np.uint8]:
-    """History and leaves of the state as one array of bytes, for one file and one digest."""
+    """History and leaves of the state as one array of bytes, for one file and one digest.
+
+    Of several arrays, of which one is damaged, orbax 0.12 leaves the reading of the others unfinished, with an error at
+    the end of the process. Save the pytree when it does not.
+    """
     parts = [np.asarray(at.history)[: step + 1], *map(_numbers, jax.tree.leaves(at.state))]
     return np.concatenate([np.ascontiguousarray(part).reshape(-1).view(np.uint8) for part in parts])
 
@@ -252,3 +312,72 @@ def _unpacked(like: Progress, step: int, packed: NDArray[np.uint8]) -> Progress:
     if begin != len(packed):
         raise _Damaged("its arrays are longer than those of this fit")
     return Progress(jnp.asarray(step, jnp.int32), jnp.ones((), bool), jnp.asarray(history), state)
+
+
+# A jaxpr prints addresses of functions, which differ between processes.
+_ADDRESS = re.compile(r"\b0x[0-9a-fA-F]+\b")
+
+
+def digest(arrays: Iterable[Any]) -> str:
+    """SHA-256 of the dtype, shape and bytes of arrays."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        add(sha, array)
+    return sha.hexdigest()
+
+
+def add(sha: Any, array: Any) -> None:
+    """Add the dtype, shape and bytes of an array to a hash."""
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        array = jax.random.key_data(array)
+    plain = np.asarray(array)
+    sha.update(f"{plain.dtype.str} {plain.shape} ".encode())
+    add_bytes(sha, plain)
+
+
+def add_bytes(sha: Any, array: Any) -> None:
+    """Add the bytes of an array to a hash, without a copy if the array is contiguous."""
+    sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+
+
+def identity(
+    inputs: SolverInputs,
+    optimizer: str | optax.GradientTransformation,
+    batch_size: int | None,
+    data: str,
+    *,
+    standardize: bool,
+) -> dict[str, str]:
+    """The table of objective, start and optimizer; `data` is the digest of features, labels and weights."""
+    d, k = inputs.start.weights.shape
+    return {
+        "data": data[:16],
+        "features": str(d),
+        "classes": str(k),
+        "dtype": inputs.start.weights.dtype.name,
+        "l2": repr(float(inputs.l2)),
+        "optimizer": optimizer if isinstance(optimizer, str) else _of_optimizer(optimizer, inputs.start),
+        "batch size": "all rows" if batch_size is None else str(batch_size),
+        "key": "none" if batch_size is None else digest([jax.random.key_data(inputs.key)])[:16],
+        "start": digest(inputs.start)[:16],
+        "standardize": str(standardize),
+    }
+
+
+def _of_optimizer(optimizer: optax.GradientTransformation, start: Params) -> str:
+    """The state types and a digest of the update; adam(1e-3) and adam(1e-2) differ in the digest."""
+    extended = permissive(optimizer)
+
+    def square(params: Params) -> Any:
+        return jnp.sum(jnp.square(params.weights)) + jnp.sum(jnp.square(params.bias))
+
+    def update(params: Params) -> Any:
+        value, grad = jax.value_and_grad(square)(params)
+        state = extended.init(params)
+        return extended.update(grad, state, params, value=value, grad=grad, value_fn=square)
+
+    closed = jax.make_jaxpr(update)(start)
+    text = _ADDRESS.sub("", str(closed.jaxpr)) + digest(closed.consts)
+    structure = jax.tree.structure(jax.eval_shape(extended.init, start))
+    names = re.findall(r"(\w+State)\(", _ADDRESS.sub("", str(structure)))
+    return f"{'+'.join(names) or 'stateless'} {hashlib.sha256(text.encode()).hexdigest()[:16]}"

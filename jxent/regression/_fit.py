@@ -2,18 +2,25 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from jxent._checks import Numbers, is_traced
-from jxent.regression import _identity, _jobs, _mesh, _programs, _progress, _resume, _sources, _tolerance, _validate
+from jxent.regression import _arguments, _checkpoint, _mesh, _progress, solvers, stream
+from jxent.regression._arguments import ClassWeight
 from jxent.regression._model import Params
-from jxent.regression._validate import ClassWeight
+from jxent.regression.solvers import Data, Outcome, Solver, SolverInputs, descent
+from jxent.regression.solvers.descent import Tolerance
+from jxent.regression.solvers.optimizer import Optimizer
+from jxent.regression.stream import sources
+from jxent.regression.stream.reader import read
 
 
 class ConvergenceWarning(UserWarning):
@@ -55,6 +62,7 @@ def fit(
     batch_size: int | None = None,
     key: Array | None = None,
     chunk_size: int | None = None,
+    standardize: bool = False,
     mesh: jax.sharding.Mesh | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     checkpoint_every: int | None = None,
@@ -73,9 +81,8 @@ def fit(
             of batches (features, labels) or (features, labels, weights) that can be iterated again.
         labels: integer class ids `[N]`, or a distribution per row `[N, K]`; None for a source that holds its labels,
             which needs `num_classes`.
-        optimizer: "lbfgs", whose line search costs no product with the features; "newton", conjugate gradients on
-            Hessian-vector products, for tight tolerances; or any `optax.GradientTransformation` (reuse one object: a
-            new object compiles again).
+        optimizer: "lbfgs"; "newton", conjugate gradients on Hessian-vector products, for tight tolerances; or any
+            `optax.GradientTransformation` (reuse one object: a new object compiles again).
         l2: penalty on the weights, traced; the bias is not penalised. scikit-learn's C is 1/(l2·N).
         sample_weight: non-negative weights `[N]` of the rows in the mean; None is 1 for each.
         class_weight: non-negative weights of the classes, `[K]`, which multiply the weights of their rows, or
@@ -84,11 +91,14 @@ def fit(
         params: the starting point, such as the result of an earlier fit; None is zeros.
         max_steps: largest number of parameter updates.
         tolerance: largest absolute gradient entry that counts as converged; None is 1e-6 in float32 and
-            1e-10 in float64, or 5e-6·max(1, max|x|) times the objective where that is less.
+            1e-10 in float64, or 5e-6·max(1, max|x|) times the objective where that is less, or for the built-in
+            solvers an estimated distance to the minimum of 1e-9 of the objective.
         batch_size: rows per step, drawn without replacement within an epoch, for an optax optimizer; None is all rows,
             or the batches of a source of batches.
         key: a `jax.random.key` for the order of the minibatches; needed with `batch_size`.
         chunk_size: rows of a source per read; None takes about 32 MB.
+        standardize: fit (x − mean)/deviation of each feature, so that the penalty is on the weights of those; the
+            parameters are returned for the features as they came in.
         mesh: devices for the fit, `jax.make_mesh` with the axes "rows", "classes" or both: rows, padded with rows of
             weight 0, are split over the first, classes over the second. With several processes each passes its own
             rows.
@@ -123,43 +133,31 @@ def fit(
     Reference: D. C. Liu and J. Nocedal, On the limited memory BFGS method for large scale optimization,
     Mathematical Programming 45 (1989).
     """
-    solver = _validate.solver(optimizer)
+    solver = _arguments.solver(optimizer)
     layout = None if mesh is None else _mesh.layout(mesh)
     if checkpoint_every is not None:
-        _validate.integer("checkpoint_every", checkpoint_every, 1, None)
-    _validate.options(solver, max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2)
-    options = _jobs.FitOptions(solver, max_steps, batch_size, progress, layout)
-    if _sources.is_source(x):
-        problem = _jobs.of_source(
-            options,
-            x,
-            labels,
-            sample_weight,
-            class_weight,
-            num_classes=num_classes,
-            chunk_size=chunk_size,
-            params=params,
-            digested=checkpoint is not None,
-        )
+        _arguments.integer("checkpoint_every", checkpoint_every, 1, None)
+    _arguments.options(solver, max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2)
+    options = FitOptions(solver, max_steps, batch_size, progress, standardize, layout)
+    given = Given(x, labels, sample_weight, class_weight, num_classes, params)
+    if sources.is_source(x):
+        problem = _of_source(options, given, chunk_size, digested=checkpoint is not None)
+    elif chunk_size is not None:
+        raise ValueError("fit(): chunk_size= is for rows read from a source; `x` is an array in memory")
     else:
-        if chunk_size is not None:
-            raise ValueError("fit(): chunk_size= is for rows read from a source; `x` is an array in memory")
-        problem = _jobs.of_arrays(
-            options, x, labels, sample_weight, class_weight, num_classes=num_classes, params=params
-        )
-    limits = (jnp.asarray(l2, problem.largest.dtype), _tolerance.tolerance(tolerance, problem.largest))
-    order = jax.random.key(0) if key is None else key
+        problem = _of_arrays(options, given)
+    limit = descent.tolerance(tolerance, problem.largest, problem.start.bias.dtype)
+    penalty = descent.scalar(l2, problem.start.bias.dtype)
     with _progress.progress_bar(max_steps, enabled=progress) as bar:
-        inputs = _programs.SolverInputs(problem.start, problem.data, *limits, order, bar)
+        inputs = SolverInputs(problem.start, problem.data, penalty, limit, key, bar)
+        if problem.data is None:
+            inputs = jax.tree.map(jnp.asarray, inputs)
         if checkpoint is not None:
-            identity = _identity.problem(inputs, optimizer, batch_size, problem.digest())
-            outcome = _resume.run(
-                problem.parts, inputs, checkpoint, identity, checkpoint_every or _resume.EVERY, layout
-            )
-        elif problem.solver is not None:
-            outcome = _programs.run(problem.solver, inputs)
+            identity = _checkpoint.identity(inputs, optimizer, batch_size, problem.digest(), standardize=standardize)
+            every = checkpoint_every or _checkpoint.EVERY
+            outcome = _checkpoint.run(problem.solver, inputs, checkpoint, identity, every, layout)
         else:
-            outcome = _programs.in_turn(problem.parts, inputs)
+            outcome = (problem.solver.solve if problem.data is None else _in_memory(problem.solver))(inputs)
         if layout is not None:
             outcome = layout.replicated(outcome)
         if not is_traced(outcome.num_steps):
@@ -168,10 +166,125 @@ def fit(
         made = jnp.arange(max_steps + 1, dtype=outcome.num_steps.dtype) <= outcome.num_steps
         history = jnp.where(made, outcome.history, jnp.nan)
         return Fit(outcome.params, history, outcome.grad_norm, outcome.num_steps, outcome.converged)
-    return _report(outcome, max_steps, limits[1])
+    return _report(outcome, max_steps, limit)
 
 
-def _report(outcome: _programs.Outcome, max_steps: int, tolerance: _tolerance.Tolerance) -> Fit:
+class FitOptions(NamedTuple):
+    """The options of a fit that do not depend on its data."""
+
+    optimizer: str | optax.GradientTransformation
+    max_steps: int
+    batch_size: int | None
+    progress: bool
+    standardize: bool
+    layout: _mesh.Layout | None
+
+
+class Given(NamedTuple):
+    """The data of a fit as they came in."""
+
+    x: Any
+    labels: Numbers | None
+    sample_weight: Numbers | None
+    class_weight: ClassWeight
+    num_classes: int | None
+    params: Params | None
+
+
+class FitProblem(NamedTuple):
+    """A fit ready to run: `data` is None for a source, `largest` the largest absolute value of a feature."""
+
+    start: Params
+    data: Data | None
+    largest: Any
+    solver: Solver
+    digest: Callable[[], str]
+
+
+def _in_memory(solver: Solver) -> Callable[[SolverInputs], Outcome]:
+    return lambda inputs: solvers.run(solver, inputs)
+
+
+def _of_arrays(options: FitOptions, given: Given) -> FitProblem:
+    """The problem of a fit to arrays: checked, and placed on the devices."""
+    layout = options.layout
+    if given.labels is None:
+        raise ValueError("fit(): `labels` are missing; only a source may hold them itself")
+    if layout is not None and jax.process_count() > 1:
+        _refuse_in_processes(options, given.class_weight)
+    with _mesh.on_host(layout):
+        problem = _arguments.problem(given.x, given.labels, given.sample_weight, given.num_classes, given.class_weight)
+    data, rows, features = problem.data, *problem.x.shape
+    if options.batch_size is not None:
+        _arguments.integer("batch_size", options.batch_size, 1, rows)
+    classes = problem.num_classes if layout is None else _mesh.agreed(problem.num_classes)
+    start = _start(given.params, features, classes, problem.x.dtype, layout)
+    placed = data if layout is None else layout.placed(data)
+    solver = (
+        solvers.Descent(options.optimizer, options.max_steps, options.progress, options.standardize)
+        if isinstance(options.optimizer, str)
+        else Optimizer(
+            options.optimizer, options.max_steps, options.batch_size, rows, options.progress, options.standardize
+        )
+    )
+    return FitProblem(
+        start, placed, _arguments.largest(placed.x), solver, lambda: _mesh.agreed_digest(_checkpoint.digest(data))
+    )
+
+
+def _refuse_in_processes(options: FitOptions, class_weight: ClassWeight) -> None:
+    """Refuse options that need the rows of all processes."""
+    if options.batch_size is not None:
+        raise ValueError(
+            "fit(): batch_size= draws from all rows, of which each of several processes holds some; leave it out, or "
+            "fit in one process"
+        )
+    if isinstance(class_weight, str):
+        raise ValueError(
+            "fit(): class_weight='balanced' counts all rows, of which each of several processes holds some; give the K "
+            "weights as numbers"
+        )
+
+
+def _of_source(options: FitOptions, given: Given, chunk_size: int | None, *, digested: bool) -> FitProblem:
+    """The problem of a fit to a source, after one pass over it."""
+    if jax.process_count() > 1:
+        raise ValueError("fit(): a source is read by one process; in several give each the rows it holds as arrays")
+    reader = read(
+        given.x,
+        given.labels,
+        given.sample_weight,
+        given.class_weight,
+        num_classes=given.num_classes,
+        chunk_size=chunk_size,
+        params=given.params,
+        layout=options.layout,
+        digested=digested,
+    )
+    survey = reader.survey
+    start = _start(given.params, survey.features, reader.classes, reader.dtype, options.layout)
+    common = {"progress": options.progress, "standardize": options.standardize}
+    if isinstance(options.optimizer, str):
+        solver: Solver = stream.Descent(options.optimizer, options.max_steps, reader, **common)
+    else:
+        if options.batch_size is not None:
+            if reader.source.ordered:
+                raise ValueError("fit(): the batches of this source are the minibatches; leave batch_size= out")
+            _arguments.integer("batch_size", options.batch_size, 1, survey.rows)
+        solver = stream.Optimizer(options.optimizer, options.max_steps, options.batch_size, reader, **common)
+    return FitProblem(start, None, survey.largest, solver, lambda: reader.digest)
+
+
+def _start(params: Params | None, features: int, classes: int, dtype: DTypeLike, layout: _mesh.Layout | None) -> Params:
+    """The starting parameters; zeros made by numpy, which compile nothing."""
+    if params is None:
+        start = Params(*(jnp.asarray(np.zeros(shape, dtype)) for shape in ((features, classes), (classes,))))
+    else:
+        start = _arguments.start(params, features, classes, dtype)
+    return start if layout is None else layout.start(start)
+
+
+def _report(outcome: Outcome, max_steps: int, tolerance: Tolerance) -> Fit:
     """Turn the outcome of the program into a `Fit`, with a warning or an error where due."""
     num_steps = int(outcome.num_steps)
     # Cut in numpy: a jnp slice would compile a program for every number of steps.
@@ -192,7 +305,7 @@ def _report(outcome: _programs.Outcome, max_steps: int, tolerance: _tolerance.To
     return result
 
 
-def _why_not(outcome: _programs.Outcome, max_steps: int, tolerance: float) -> str:
+def _why_not(outcome: Outcome, max_steps: int, tolerance: float) -> str:
     norm, steps = float(outcome.grad_norm), int(outcome.num_steps)
     if bool(outcome.separated):
         return (

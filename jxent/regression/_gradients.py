@@ -18,11 +18,13 @@ from jxent.closed_form import Agreement
 from jxent.closed_form._compare import default_tolerance, measure
 from jxent.regression import _model
 from jxent.regression._model import Params
+from jxent.regression.solvers import objective as ob
 
 DEFINITION = "autodiff of the plain definition"
 COMPOSITION = "autodiff of probs.cross_entropy(t, softmax(xW + b))"
 OBJECTIVE = "autodiff of regression.objective"
 CLOSED_FORM = "closed_form.softmax_regression"
+SOLVERS = "the gradient that the solvers of regression.fit follow"
 
 
 class GradientAgreement(NamedTuple):
@@ -51,11 +53,12 @@ def compare_gradients(
 ) -> GradientAgreement:
     """Compare autodiff with the closed form, pairwise, in the dtype given.
 
-    Four gradients are compared. One is of the definition −Σ t·log softmax(xW + b) in plain primitives, without
+    Five gradients are compared. One is of the definition −Σ t·log softmax(xW + b) in plain primitives, without
     derivative rules of this package. Two are of compositions of this package: `probs.cross_entropy` of the
-    softmax, and the loss of `objective`. The last is `closed_form.softmax_regression`. The scale of a
-    difference is the sum of absolute terms behind an entry, the largest Σᵢ sᵢ|xᵢ||rᵢ| + l2·|W| with the
-    residual r = softmax − t: at an optimum the gradient itself cancels to 0.
+    softmax, and the loss of `objective`. One is `closed_form.softmax_regression`. The last is that of "lbfgs" and
+    "newton" in `fit`, which have a form of their own for speed. The scale of a difference is the sum of absolute
+    terms behind an entry, the largest Σᵢ sᵢ|xᵢ||rᵢ| + l2·|W| with the residual r = softmax − t: at an optimum the
+    gradient itself cancels to 0.
 
     Args:
         params: `Params(weights [D, K], bias [K])`.
@@ -81,6 +84,14 @@ def compare_gradients(
 
     Reference: A. Griewank and A. Walther, Evaluating Derivatives, 2nd ed. (2008).
     """
+    gradients, scales = _gradients(params, x, labels, l2, sample_weight)
+    return _compared(gradients, scales)
+
+
+def _gradients(
+    params: Params, x: Numbers, labels: Numbers, l2: Numbers, sample_weight: Numbers | None
+) -> tuple[dict[str, Params], list[float]]:
+    """Every gradient by its name, and the scale of a difference in the weights and in the bias."""
     label_array, rows = jnp.asarray(labels), None if sample_weight is None else jnp.asarray(sample_weight)
     params = Params(*(jnp.asarray(a) for a in params))
     params, features, targets, share = _operands(params, jnp.asarray(x), label_array, rows)
@@ -91,9 +102,14 @@ def compare_gradients(
         COMPOSITION: _gradient(_composition, params, features, targets, share, penalty),
         OBJECTIVE: _gradient(_model.objective, params, features, label_array, **options),
         CLOSED_FORM: _closed_form.softmax_regression(params, features, label_array, **options),
+        SOLVERS: _of_solvers(params, features, label_array, share, penalty),
     }
-    scales = [float(size) for size in _sizes(params, features, targets, share, penalty)]
-    tolerance = default_tolerance(features.dtype)
+    return gradients, [float(size) for size in _sizes(params, features, targets, share, penalty)]
+
+
+def _compared(gradients: dict[str, Params], scales: list[float]) -> GradientAgreement:
+    """The agreement of all pairs."""
+    tolerance = default_tolerance(gradients[DEFINITION].bias.dtype)
     pairs = {
         (a, b): tuple(
             measure(u, v, tolerance=tolerance, scale=scale)
@@ -140,6 +156,18 @@ def _composition(params: Params, x: Array, targets: Array, share: Array, l2: Arr
 
 
 @jax.jit
+def _of_solvers(params: Params, x: Array, labels: Array, share: Array, l2: Array) -> Params:
+    """The gradient of `solvers.objective`, on features as they came in."""
+    at = ob.extended(jnp.zeros(x.shape[1], x.dtype), None)
+    targets = labels if labels.ndim == 1 else labels.astype(x.dtype)
+    lane = ob.lane_objective(ob.transformed(x, at), at, targets, share[None], l2[None])
+    point = jnp.concatenate([params.weights.T, params.bias[:, None]], axis=1)[None]
+    _, slopes = ob.evaluate(lane, ob.scores(lane.x, point), point)
+    gradient = ob.gradient(lane, slopes, point)[0]
+    return Params(gradient[:, :-1].T, gradient[:, -1])
+
+
+@jax.jit
 def _sizes(params: Params, x: Array, targets: Array, share: Array, l2: Array) -> tuple[Array, Array]:
     """The largest sum of absolute terms behind an entry of the gradient, for weights and bias."""
     p = _model.predict_proba(params, x)
@@ -159,7 +187,7 @@ def _worst(agreements: list[Agreement]) -> Agreement:
 def _odd_ones(pairs: dict[tuple[str, str], Any]) -> tuple[str, ...]:
     """The names of the gradients that agree with fewer others than the gradient with the most agreement.
 
-    In a tie of two against two the definition and the closed form decide: the other two share rules of this package.
+    In a tie the definition and the closed form decide: the others share rules of this package.
     """
     names = list(dict.fromkeys(itertools.chain.from_iterable(pairs)))
     allies = {n: {n} for n in names}

@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jxent.regression._model import Params
-from jxent.regression._programs import Data
+from jxent.regression.solvers import Data
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""A path of penalties, with cross-validation: checks of the arguments, one compiled program, and warnings."""
+"""A path of penalties, with cross-validation: checks of the arguments, folds, and warnings."""
 
 import warnings
 from typing import Any, NamedTuple
@@ -7,12 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+from numpy.typing import NDArray
 
 from jxent._checks import Numbers, as_float, is_traced
-from jxent.regression import _paths, _tolerance, _validate
+from jxent.regression import _arguments
+from jxent.regression._arguments import ClassWeight
 from jxent.regression._fit import ConvergenceWarning
 from jxent.regression._model import Params
-from jxent.regression._validate import ClassWeight
+from jxent.regression.solvers import descent, path
+
+
+class RareClassWarning(UserWarning):
+    """A fold of a cross-validation holds out every row of a class: those rows are not scored."""
 
 
 class Path(NamedTuple):
@@ -50,6 +56,7 @@ def fit_path(
     sample_weight: Numbers | None = None,
     class_weight: ClassWeight = None,
     num_classes: int | None = None,
+    standardize: bool = False,
     max_steps: int = 1000,
     tolerance: float | None = None,
 ) -> Path:
@@ -57,8 +64,8 @@ def fit_path(
 
     Each minimises mean cross-entropy + l2/2·‖weights‖², as `fit` does.
 
-    Penalties are solved in groups, from the largest to the smallest. A group shares its products with the features, and
-    has a warm start: the parabola through three solutions of the group before it.
+    Penalties are solved in groups, from the largest to the smallest; those of a group differ by a factor of at most 4.
+    A group shares its products with the features, and starts from the solutions of the groups before it.
 
     Args:
         x: features `[N, D]`.
@@ -71,6 +78,7 @@ def fit_path(
         sample_weight: non-negative weights `[N]` of the rows, in training and in the scores; None is 1 for each.
         class_weight: as in `fit`.
         num_classes: K; None takes the largest class id + 1.
+        standardize: as in `fit`; mean and deviation are those of all rows.
         max_steps: largest number of parameter updates of every fit.
         tolerance: as in `fit`.
 
@@ -79,10 +87,11 @@ def fit_path(
 
     Raises:
         TypeError: for folds that are not integers, and as `fit`.
-        ValueError: for no penalty, a penalty that is negative or not finite, a fold without rows, or a fold that holds
-            out every row of a class; and as `fit`.
+        ValueError: for no penalty, a penalty that is negative or not finite, a fold without rows, or a fold none of
+            whose rows can be scored; and as `fit`.
 
-    Edge cases: if fits have not converged, a `ConvergenceWarning` names the first. Of penalties with equal mean score
+    Edge cases: if fits have not converged, a `ConvergenceWarning` names the first. Rows whose class no training row of
+    their fold has are not scored, with a `RareClassWarning` that counts them. Of penalties with equal mean score
     `best` is the largest. Under a caller's `jit` or `vmap` values are not checked, nothing is warned, and folds must be
     concrete.
 
@@ -97,37 +106,55 @@ def fit_path(
     Reference: J. Friedman, T. Hastie and R. Tibshirani, Regularization paths for generalized linear models via
     coordinate descent, Journal of Statistical Software 33 (2010).
     """
-    problem = _validate.problem(x, labels, sample_weight, num_classes, class_weight)
-    if optimizer not in _validate.SOLVERS:
+    problem = _arguments.problem(x, labels, sample_weight, num_classes, class_weight)
+    if optimizer not in _arguments.SOLVERS:
         raise ValueError(f"fit_path(): optimizer={optimizer!r} is not known; expected 'newton' or 'lbfgs'")
-    _validate.options(optimizer, max_steps=max_steps, tolerance=tolerance, batch_size=None, key=key, l2=0.0)
+    _arguments.options(optimizer, max_steps=max_steps, tolerance=tolerance, batch_size=None, key=key, l2=0.0)
     penalties = _penalties(l2s).astype(problem.x.dtype)
-    fold_of, count = _folds(folds, key, problem)
-    order = jnp.argsort(-penalties)
-    solved, refit = _paths.run(
-        optimizer,
-        max_steps,
-        count,
-        problem.num_classes,
+    chosen = _folds(folds, key, problem)
+    order, groups = _grouped(penalties, problem, max(chosen.number, 1))
+    inputs = path.PathInputs(
         problem.data,
-        fold_of,
+        chosen.fold_of,
+        chosen.scored,
         penalties[order],
-        _tolerance.tolerance(tolerance, _tolerance.largest(problem.x)),
+        groups,
+        descent.tolerance(tolerance, _arguments.largest(problem.x), problem.x.dtype),
     )
-    path = _in_order(solved, refit, order, count)
-    if not is_traced(*jax.tree.leaves(path)):
-        _report(path, np.asarray(penalties), max_steps)
-        if count and not bool(refit.converged):
-            warnings.warn(
-                f"fit_path(): the refit at l2={float(penalties[path.best]):g} has not converged: raise max_steps",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-    return path
+    options = path.PathOptions(
+        optimizer, max_steps, chosen.number, problem.num_classes, groups.size, standardize=standardize
+    )
+    result = _in_order(path.run(options, inputs), order, chosen.number)
+    if not is_traced(result.path.objective):
+        _report(result, np.asarray(penalties), max_steps)
+    return result.path
+
+
+class _Folds(NamedTuple):
+    """The fold of every row `[N]`, whether its class is in the training rows of that fold, and the number of folds."""
+
+    fold_of: Any
+    scored: Any
+    number: int
+
+
+class _Result(NamedTuple):
+    path: Path
+    refit_converged: Any = None
+
+
+def _grouped(penalties: Array, problem: _arguments.Problem, folds: int) -> tuple[Any, path.Groups]:
+    """The order of the penalties from the largest to the smallest, and their groups."""
+    rows, classes = problem.x.shape[0], problem.num_classes
+    if is_traced(penalties):
+        return jnp.argsort(-penalties), path.one_by_one(penalties.shape[0])
+    order = np.argsort(-np.asarray(penalties), kind="stable")
+    most = path.group_size(rows, classes, folds, problem.x.dtype.itemsize)
+    return order, path.grouped(np.asarray(penalties)[order], most)
 
 
 def _penalties(l2s: Numbers) -> Array:
-    penalties = as_float("l2s", _validate.numbers("l2s", l2s))
+    penalties = as_float("l2s", _arguments.numbers("l2s", l2s))
     if penalties.ndim != 1 or not penalties.size:
         raise ValueError(f"fit_path(): `l2s` has shape {penalties.shape}, expected [L], at least one penalty")
     if not is_traced(penalties):
@@ -139,10 +166,10 @@ def _penalties(l2s: Numbers) -> Array:
     return penalties
 
 
-def _folds(folds: Numbers | None, key: Array | None, problem: _validate.Problem) -> tuple[Array, int]:
+def _folds(folds: Numbers | None, key: Array | None, problem: _arguments.Problem) -> _Folds:
     """The fold of every row and the number of folds, 0 without folds."""
     if folds is None:
-        return jnp.zeros((0,), jnp.int32), 0
+        return _Folds(np.zeros((0,), np.int32), np.zeros((0,), bool), 0)
     labels = problem.data.targets
     if is_traced(folds) or is_traced(labels):
         raise ValueError("fit_path(): under jit or vmap the folds and labels are not known; call it outside")
@@ -157,20 +184,36 @@ def _folds(folds: Numbers | None, key: Array | None, problem: _validate.Problem)
     count = int(rows.max()) + 1
     if rows.min() < 0 or count < 2:
         raise ValueError(f"fit_path(): `folds` runs from {rows.min()} to {rows.max()}, expected ids 0 to F - 1, F >= 2")
-    weighed = np.asarray(problem.data.weights) > 0
+    return _Folds(rows.astype(np.int32), _scored(rows, count, ids, np.asarray(problem.data.weights) > 0), count)
+
+
+def _scored(
+    rows: NDArray[Any], count: int, ids: Int[np.ndarray, " n"], weighed: Bool[np.ndarray, " n"]
+) -> Bool[np.ndarray, " n"]:
+    """The rows whose class is among the training rows of their fold; a warning for those that are not."""
+    scored = np.ones(len(ids), bool)
     for fold in range(count):
-        held = rows == fold
-        if not (held & weighed).any():
+        held = (rows == fold) & weighed
+        if not held.any():
             raise ValueError(
                 f"fit_path(): fold {fold} of {count} holds no row out: number the folds from 0 without gaps"
             )
-        lost = np.setdiff1d(ids[held & weighed], ids[~held & weighed])
-        if lost.size:
+        scored[held] = np.isin(ids[held], ids[weighed & (rows != fold)])
+        if not scored[held].any():
             raise ValueError(
-                f"fit_path(): fold {fold} holds out every row of class {lost[0]}: without it the class has no finite "
-                f"bias; give fewer folds, or folds=F with key=, which stratifies"
+                f"fit_path(): fold {fold} holds out every row of each of its classes, so that none of its rows can be "
+                f"scored; give folds=F with key=, which stratifies"
             )
-    return jnp.asarray(rows, jnp.int32), count
+    lost = weighed & ~scored
+    if lost.any():
+        classes = ", ".join(map(str, np.unique(ids[lost])[:5]))
+        warnings.warn(
+            f"fit_path(): {int(lost.sum())} rows are not scored, because no training row of their fold has their class "
+            f"({classes}); the score of a fold is the mean of its other rows",
+            RareClassWarning,
+            stacklevel=4,
+        )
+    return scored
 
 
 def _drawn(count: int, key: Array | None, ids: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
@@ -186,30 +229,39 @@ def _drawn(count: int, key: Array | None, ids: Int[np.ndarray, " n"]) -> Int[np.
     return rows
 
 
-def _in_order(solved: _paths.Solved, refit: _paths.Refit, order: Array, folds: int) -> Path:
-    """The solutions in the caller's order of penalties, with weights as `[D, K]`."""
-    back = jnp.argsort(order)
-    solved = jax.tree.map(lambda a: a[back] if folds else a[back, 0], solved)
-    params = Params(jnp.swapaxes(solved.point.weights, -1, -2), solved.point.bias)
-    rest = (solved.objective, solved.norm, solved.steps, solved.converged)
+def _in_order(solved: tuple[path.Solved, path.Refit], order: Any, folds: int) -> _Result:
+    """The solutions in the caller's order of penalties."""
+    lanes, refit = solved
+    back = jnp.argsort(order) if is_traced(order) else np.argsort(order)
+    lanes = path.Solved(*(a[back] if folds else a[back, 0] for a in lanes))
+    params = Params(jnp.swapaxes(lanes.weights, -1, -2), lanes.bias)
+    rest = (lanes.objective, lanes.norm, lanes.steps, lanes.converged)
     if not folds:
-        return Path(params, *rest, None, None, None)
-    again = Params(refit.point.weights.T, refit.point.bias)
-    return Path(params, *rest, solved.score, order[refit.best].astype(jnp.int32), again)
+        return _Result(Path(params, *rest, None, None, None))
+    again = Params(refit.weights.T, refit.bias)
+    best = jnp.asarray(order)[refit.best].astype(jnp.int32)
+    return _Result(Path(params, *rest, lanes.score, best, again), refit.converged)
 
 
-def _report(path: Path, l2s: Any, max_steps: int) -> None:
+def _report(result: _Result, l2s: Any, max_steps: int) -> None:
     """Warn if a fit has not converged."""
-    converged = np.asarray(path.converged)
+    fits = result.path
+    converged = np.asarray(fits.converged)
     if not converged.all():
         lane = np.argwhere(~converged)[0]
-        made = int(np.asarray(path.num_steps)[tuple(lane)])
+        made = int(np.asarray(fits.num_steps)[tuple(lane)])
         rounded = "give rows of every class, scale the features, compute in float64, raise tolerance"
         advice = "raise max_steps" if made >= max_steps else rounded
         warnings.warn(
             f"fit_path(): {int((~converged).sum())} of {converged.size} fits have not converged, the first at "
             f"l2={l2s[lane[0]]:g} after {made} steps with the largest gradient entry "
-            f"{float(np.asarray(path.grad_norm)[tuple(lane)]):.3g}: {advice} or leave out the smallest penalties",
+            f"{float(np.asarray(fits.grad_norm)[tuple(lane)]):.3g}: {advice} or leave out the smallest penalties",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    if fits.best is not None and not bool(result.refit_converged):
+        warnings.warn(
+            f"fit_path(): the refit at l2={float(l2s[int(fits.best)]):g} has not converged: raise max_steps",
             ConvergenceWarning,
             stacklevel=3,
         )

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from jxent import logits, regression
-from jxent.regression._loop import permissive
+from jxent.regression.solvers.optimizer import permissive
 from jxent.sklearn import _inputs, _options
 
 _ADAM = permissive(optax.adam(1e-2))

@@ -213,6 +213,9 @@ class Survey(NamedTuple):
         largest: largest absolute value of a feature.
         longest: rows of the longest batch of the source.
         batches: number of batches of the source.
+        mean: of each feature, by weight, `[D]`, float64.
+        variance: of each feature, by weight, `[D]`, float64.
+        seen: the classes with a row of positive weight, `[K]`.
     """
 
     rows: int
@@ -222,13 +225,44 @@ class Survey(NamedTuple):
     largest: float
     longest: int
     batches: int
+    mean: NDArray[Any]
+    variance: NDArray[Any]
+    seen: NDArray[Any]
+
+
+class Moments:
+    """Weighted mean and variance of each feature, merged batch by batch.
+
+    T. F. Chan, G. H. Golub and R. J. LeVeque, The American Statistician 37 (1983).
+    """
+
+    def __init__(self) -> None:
+        self.weight, self.mean, self.squares = 0.0, np.zeros(()), np.zeros(())
+
+    def add(self, batch: Chunk) -> None:
+        """Merge a batch."""
+        weights = batch.weights.astype(np.float64)
+        weight = float(weights.sum())
+        if not weight:
+            self.mean, self.squares = (a + np.zeros(batch.x.shape[1]) for a in (self.mean, self.squares))
+            return
+        x = batch.x.astype(np.float64)
+        mean = weights @ x / weight
+        apart, total = mean - self.mean, self.weight + weight
+        squares = weights @ np.square(x - mean)
+        self.squares = self.squares + squares + np.square(apart) * (self.weight * weight / total)
+        self.mean, self.weight = self.mean + apart * (weight / total), total
+
+    def variance(self) -> NDArray[Any]:
+        """The variance of each feature."""
+        return self.squares / max(self.weight, np.finfo(np.float64).tiny)
 
 
 def survey(source: Source, classes: int, add: Any = None) -> Survey:
     """Read every row once, raise an error for invalid rows, and pass each batch to `add`."""
     rows, weight, largest, longest, count = 0, 0.0, 0.0, 0, 0
     shape: tuple[int, ...] | None = None
-    soft = False
+    soft, seen, moments = False, np.zeros(classes, bool), Moments()
     for batch in source.batches():
         here = (batch.x.shape[1], *batch.targets.shape[1:])
         if shape is None:
@@ -246,6 +280,9 @@ def survey(source: Source, classes: int, add: Any = None) -> Survey:
             raise ValueError(f"fit(): the weight of row {rows + row} is {batch.weights[row]}, expected a number >= 0")
         if add is not None:
             add(batch)
+        weighed = batch.targets[batch.weights > 0]
+        seen |= (weighed > 0).any(axis=0) if soft else np.bincount(weighed, minlength=classes) > 0
+        moments.add(batch)
         rows, longest, count = rows + len(batch.x), max(longest, len(batch.x)), count + 1
         weight += float(np.sum(batch.weights, dtype=np.float64))
         largest = max(largest, float(np.max(np.abs(batch.x), initial=0)))
@@ -253,7 +290,7 @@ def survey(source: Source, classes: int, add: Any = None) -> Survey:
         raise ValueError("fit(): the source has no rows or no features to learn from")
     if not weight:
         raise ValueError("fit(): the weights of all rows of the source are 0")
-    return Survey(rows, shape[0], soft, weight, largest, longest, count)
+    return Survey(rows, shape[0], soft, weight, largest, longest, count, moments.mean, moments.variance(), seen)
 
 
 def _check_targets(batch: Chunk, classes: int, before: int, *, soft: bool) -> None:

@@ -1,24 +1,36 @@
-"""Reading of a source: one pass that checks all rows, then prefetched chunks on the device."""
+"""Reading of a source: one pass that checks all rows, then chunks on the device.
+
+A thread reads the next chunk and sends it to the device while the device computes on the last one.
+"""
 
 import functools
 import hashlib
-from collections.abc import Generator, Iterable
-from typing import Any, NamedTuple
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from jxent.regression import _identity, _sources, _validate
-from jxent.regression._ahead import read_ahead
+from jxent.regression import _arguments, _checkpoint
 from jxent.regression._mesh import Layout
 from jxent.regression._model import Params
-from jxent.regression._programs import Data
-from jxent.regression._sources import Chunk, Source, Survey
+from jxent.regression.solvers import Data
+from jxent.regression.solvers import objective as ob
+from jxent.regression.solvers.objective import Coordinates
+from jxent.regression.stream import sources
+from jxent.regression.stream.sources import Chunk, Source, Survey
+
+T = TypeVar("T")
+S = TypeVar("S")
 
 # Bytes of the sample of rows for the preconditioner.
 SAMPLE = 32 << 20
+# Chunks in the queue; one more is being read, and one is in use.
+WAITING = 1
 
 
 class Reader(NamedTuple):
@@ -59,6 +71,11 @@ class Reader(NamedTuple):
         data = Data(*map(np.ascontiguousarray, (x, targets, weights.astype(self.dtype, copy=False))))
         return jax.device_put(data) if self.layout is None else self.layout.placed(data)
 
+    def coordinates(self, *, standardize: bool) -> Coordinates:
+        """Centre and scale of the features."""
+        mean, variance = (jnp.asarray(a, self.dtype) for a in (self.survey.mean, self.survey.variance))
+        return ob.extended(mean, ob.deviation(variance) if standardize else None)
+
     def sample(self) -> Data:
         """Rows at equal distances in the source, or the first rows of a source that can only be read in order."""
         d = self.survey.features
@@ -73,11 +90,11 @@ class Reader(NamedTuple):
         return data._replace(x=data.x.astype(self.dtype))
 
 
-def reader(
+def read(
     x: Any,
     labels: Any,
     sample_weight: Any,
-    class_weight: _validate.ClassWeight,
+    class_weight: _arguments.ClassWeight,
     *,
     num_classes: int | None,
     chunk_size: int | None,
@@ -86,15 +103,15 @@ def reader(
     digested: bool,
 ) -> Reader:
     """The reader of a source, after one pass over all rows."""
-    dtype = _sources.dtype_of(x, params)
+    dtype = sources.dtype_of(x, params)
     if num_classes is not None:
-        _validate.integer("num_classes", num_classes, 2, None)
+        _arguments.integer("num_classes", num_classes, 2, None)
     if chunk_size is not None:
-        _validate.integer("chunk_size", chunk_size, 1, None)
+        _arguments.integer("chunk_size", chunk_size, 1, None)
     in_memory = None
     if labels is not None:
         shape = (_rows(x), 1)
-        data, classes = _validate.labels_and_weights(shape, labels, sample_weight, num_classes, class_weight, dtype)
+        data, classes = _arguments.labels_and_weights(shape, labels, sample_weight, num_classes, class_weight, dtype)
         in_memory = (np.asarray(data[0]), np.asarray(data[1]))
     elif sample_weight is not None or class_weight is not None:
         raise ValueError("fit(): sample_weight= and class_weight= need `labels` beside the source")
@@ -103,15 +120,15 @@ def reader(
     else:
         classes = num_classes
     features = x.shape[1] if len(getattr(x, "shape", ())) == 2 else 1024
-    size = chunk_size or _sources.chunk_rows(features, classes, jnp.dtype(dtype).itemsize)
-    source = _sources.source(x, in_memory, size)
+    size = chunk_size or sources.chunk_rows(features, classes, jnp.dtype(dtype).itemsize)
+    source = sources.source(x, in_memory, size)
     hashes = [hashlib.sha256() for _ in Chunk._fields]
 
     def add(chunk: Chunk) -> None:
         for sha, part in zip(hashes, chunk, strict=True):
-            _identity.add_bytes(sha, part)
+            _checkpoint.add_bytes(sha, part)
 
-    survey = _sources.survey(source, classes, add if digested else None)
+    survey = sources.survey(source, classes, add if digested else None)
     if layout is not None:
         shards = layout.size("rows")
         size = -(-size // shards) * shards
@@ -132,3 +149,44 @@ def _rows(x: Any) -> int:
             "fit(): `labels` and `sample_weight` come with the batches of a source, give neither beside it"
         )
     return len(x)
+
+
+def read_ahead(items: Iterable[T], send: Callable[[T], S]) -> Generator[S]:
+    """`send(item)` of every item in order, computed ahead of its use in another thread."""
+    ready: queue.Queue[tuple[bool, Any]] = queue.Queue(WAITING)
+    stopped = threading.Event()
+    # `jax.enable_x64` holds for one thread: pass its value on.
+    wide = jnp.zeros(()).dtype == jnp.float64
+
+    def offer(last: bool, value: Any) -> bool:  # noqa: FBT001
+        while not stopped.is_set():
+            try:
+                ready.put((last, value), timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def work() -> None:
+        try:
+            with jax.enable_x64(wide):
+                for item in items:
+                    if not offer(False, send(item)):  # noqa: FBT003
+                        return
+            offer(True, None)  # noqa: FBT003
+        except BaseException as error:
+            offer(True, error)  # noqa: FBT003
+
+    thread = threading.Thread(target=work, name="jxent-read-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            last, value = ready.get()
+            if last:
+                if value is not None:
+                    raise value
+                return
+            yield value
+    finally:
+        stopped.set()
+        thread.join()

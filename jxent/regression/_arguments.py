@@ -12,7 +12,7 @@ from jaxtyping import Array
 from jxent._checks import Numbers, as_float, is_traced
 from jxent.regression._mesh import automatic
 from jxent.regression._model import Params
-from jxent.regression._programs import Data
+from jxent.regression.solvers import Data
 
 ClassWeight = Numbers | Literal["balanced"] | None
 
@@ -65,7 +65,8 @@ def labels_and_weights(
 ) -> tuple[tuple[Array, Array], int]:
     """Check labels and weights against the shape and dtype of the features."""
     array = automatic(numbers("labels", labels))
-    weights = jnp.ones(shape[0], dtype)
+    # By numpy: `jnp.ones` compiles a program.
+    weights = jnp.asarray(np.ones(shape[0], dtype))
     if sample_weight is not None:
         weights = _row_weights(sample_weight, shape[0], dtype)
     if array.ndim == 1:
@@ -264,6 +265,13 @@ def _number(name: str, value: Any) -> None:
         raise ValueError(f"fit(): `{name}` has shape {number.shape}, expected a scalar")
     if not 0 <= float(number) < float("inf"):
         raise ValueError(f"fit(): {name}={float(number):g} must be a number >= 0")
+
+
+def largest(x: Array) -> Any:
+    """The largest absolute value of a feature."""
+    if is_traced(x) or not x.is_fully_addressable:
+        return jnp.max(jnp.abs(x))
+    return np.max(np.abs(np.asarray(x)))
 
 
 def integer(name: str, value: Any, low: int, high: int | None) -> None:

@@ -1,0 +1,222 @@
+"""The search directions of the built-in solvers: L-BFGS and truncated Newton."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array
+
+from jxent.regression.solvers import objective as ob
+from jxent.regression.solvers.descent import (
+    Answer,
+    LaneState,
+    Method,
+    Tolerance,
+    chosen,
+    conditioned,
+    directed,
+    renewed,
+    tried,
+)
+from jxent.regression.solvers.objective import LaneObjective
+
+
+class Pairs(NamedTuple):
+    """Curvature pairs: step s and change of the gradient y, `[PAIRS, L, K, D + 1]`, and rho = 1/⟨s, y⟩, `[PAIRS, L]`.
+
+    The pair of turn t is at t modulo PAIRS. rho is 0 for lanes without an accepted step in that turn.
+    """
+
+    s: Array
+    y: Array
+    rho: Array
+
+
+class Lbfgs(Method):
+    """D. C. Liu and J. Nocedal, Mathematical Programming 45 (1989), algorithm 2.1 with the two-loop recursion.
+
+    It differs from the paper in:
+    1. The initial inverse Hessian is a preconditioner, not a multiple of the identity.
+    2. Many lanes take their steps at once, each with its own pairs.
+    3. A lane whose line search fails drops its pairs.
+    """
+
+    PAIRS = 10
+    # Turns after which the preconditioner is computed anew, doubled each time.
+    RENEW = 10
+
+    def start(self, point: Array) -> Pairs:
+        """No pairs."""
+        none = jnp.zeros((self.PAIRS, *point.shape), point.dtype)
+        return Pairs(none, none, jnp.zeros((self.PAIRS, point.shape[0]), point.dtype))
+
+    def ask(self, state: LaneState) -> tuple[Array, None]:
+        """The trial points."""
+        return state.point + ob.times(state.line.step, state.direction), None
+
+    def tell(
+        self,
+        objective: LaneObjective,
+        state: LaneState,
+        at: Array,
+        answer: Answer,
+        tolerance: Tolerance,
+        max_steps: int,
+    ) -> LaneState:
+        """The state after a trial; lanes whose step is accepted get a new pair and a new direction."""
+        trying = state.convergence.is_active(tolerance, max_steps)
+        slope = ob.dot(answer.gradient, state.direction)
+        success, failed, after = tried(objective, state, at, answer, trying, slope)
+        waited = after.turn - after.renewed >= jnp.maximum(after.renewed, self.RENEW)
+        after = renewed(objective, after, (state.turn == 0) | (waited & jnp.any(success)))
+        pairs = self._learned(state, at, answer, slope, success, failed)
+        direction = -self._two_loops(objective, after, pairs)
+        return directed(after._replace(memory=pairs), success | failed, direction)
+
+    def _learned(
+        self, state: LaneState, at: Array, answer: Answer, slope: Array, success: Array, failed: Array
+    ) -> Pairs:
+        """The pairs with that of an accepted step."""
+        pairs: Pairs = state.memory
+        s, y = at - state.point, answer.gradient - state.gradient
+        product = state.line.step * (slope - state.line.slope)
+        useful = success & (product > 0) & (state.turn > 0)
+        rho = jnp.where(useful, 1.0 / jnp.where(useful, product, 1.0), 0.0)
+
+        def stored(old: Array, new: Array) -> Array:
+            return lax.dynamic_update_index_in_dim(old, new, state.turn % self.PAIRS, 0)
+
+        return Pairs(stored(pairs.s, s), stored(pairs.y, y), jnp.where(failed[None], 0.0, stored(pairs.rho, rho)))
+
+    def _two_loops(self, objective: LaneObjective, state: LaneState, pairs: Pairs) -> Array:
+        """The inverse Hessian times the gradient. As loops: unrolled, they take as long to compile as all the rest."""
+        # The turn was counted after its pair was stored.
+        newest = state.turn - 1
+
+        def pair(i: Array) -> Pairs:
+            at = (newest - i) % self.PAIRS
+            return Pairs(*(lax.dynamic_index_in_dim(a, at, keepdims=False) for a in pairs))
+
+        def newest_first(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+            (s, y, rho), (q, alphas) = pair(i), carry
+            alpha = rho * ob.dot(s, q)
+            return q - ob.times(alpha, y), lax.dynamic_update_index_in_dim(alphas, alpha, i, 0)
+
+        def oldest_first(j: Array, r: Array) -> Array:
+            i = self.PAIRS - 1 - j
+            s, y, rho = pair(i)
+            alpha = lax.dynamic_index_in_dim(alphas, i, keepdims=False)
+            return r + ob.times(alpha - rho * ob.dot(y, r), s)
+
+        q, alphas = lax.fori_loop(0, self.PAIRS, newest_first, (state.gradient, jnp.zeros_like(pairs.rho)))
+        return lax.fori_loop(0, self.PAIRS, oldest_first, conditioned(objective, state, q))
+
+
+class Conjugate(NamedTuple):
+    """Conjugate gradients for the Newton equation H·d = −g; the direction d is that of the state.
+
+    Attributes:
+        p: conjugate direction, `[L, K, D + 1]`.
+        r: residual −g − H·d.
+        square: ⟨r, M·r⟩ with the preconditioner M, `[L]`.
+        enough: `square` to stop at.
+        length: squared length of p in the norm of M⁻¹.
+        first: `square` at the start of the fit.
+        products: Hessian-vector products of the latest direction, the present one included.
+        waiting: whether the lane waits for a product.
+    """
+
+    p: Array
+    r: Array
+    square: Array
+    enough: Array
+    length: Array
+    first: Array
+    products: Array
+    waiting: Array
+
+
+class Newton(Method):
+    """S. G. Nash, A survey of truncated-Newton methods, J. Computational and Applied Mathematics 124 (2000).
+
+    It differs from the paper in:
+    1. The forcing term is min(½, (‖g‖/‖g₀‖)^½) in the norm of the preconditioner: superlinear convergence (R. S. Dembo,
+       S. C. Eisenstat and T. Steihaug, SIAM J. Numerical Analysis 19 (1982)).
+    2. A conjugate step is at most RADIUS long in the norm of the inverse preconditioner, and the last one if it is cut,
+       as in T. Steihaug, SIAM J. Numerical Analysis 20 (1983), but with a line search instead of a trust region.
+    3. Many lanes are solved at once: some take a product while others try a step.
+    """
+
+    # The largest number of Hessian-vector products for one direction.
+    PRODUCTS = 500
+    # The preconditioner is computed anew after a direction that took more products than this, and so many turns.
+    RENEW = 8
+    RADIUS = 10.0
+
+    def start(self, point: Array) -> Conjugate:
+        """No direction."""
+        zero = jnp.zeros(point.shape[:1], point.dtype)
+        none = jnp.zeros(zero.shape, jnp.int32)
+        return Conjugate(jnp.zeros_like(point), jnp.zeros_like(point), zero, zero, zero, zero, none, zero > 0)
+
+    def ask(self, state: LaneState) -> tuple[Array, Array]:
+        """The trial points, or the conjugate directions of lanes that wait for a product."""
+        conjugate: Conjugate = state.memory
+        trial = state.point + ob.times(state.line.step, state.direction)
+        return chosen(conjugate.waiting, conjugate.p, trial), conjugate.waiting
+
+    def tell(
+        self,
+        objective: LaneObjective,
+        state: LaneState,
+        at: Array,
+        answer: Answer,
+        tolerance: Tolerance,
+        max_steps: int,
+    ) -> LaneState:
+        """The state after a trial or a step of conjugate gradients."""
+        was: Conjugate = state.memory
+        waiting, first = was.waiting, state.turn == 0
+        along = ob.dot(answer.gradient, chosen(waiting, was.p, state.direction))
+        trying = state.convergence.is_active(tolerance, max_steps) & ~waiting
+        success, failed, after = tried(objective, state, at, answer, trying, along)
+        alpha, cut = self._alpha(was, along)
+        direction = state.direction + ob.times(alpha, was.p)
+        active = after.convergence.is_active(tolerance, max_steps)
+        costly = jnp.any(active & (was.products > self.RENEW)) & (after.turn - after.renewed > self.RENEW)
+        due = first | (costly & jnp.any(success & active))
+        after = renewed(objective, after, due)
+        # With another preconditioner the directions of a lane are no longer conjugate: it starts again.
+        anew = success | failed | (waiting & due)
+        direction = chosen(anew, jnp.zeros_like(direction), direction)
+        r = chosen(anew, -after.gradient, was.r - ob.times(alpha, answer.gradient))
+        conjugate = self._advanced(was, r, conditioned(objective, after, r), anew, first=first)
+        ended = waiting & ~anew & (cut | (conjugate.square <= was.enough) | (was.products >= self.PRODUCTS))
+        conjugate = conjugate._replace(waiting=(anew & active) | (waiting & ~ended))
+        return directed(after._replace(memory=conjugate, direction=direction), ended, direction)
+
+    def _alpha(self, was: Conjugate, curvature: Array) -> tuple[Array, Array]:
+        """The step along p, and whether it was cut; where the curvature is rounding it may be negative."""
+        longest = self.RADIUS * lax.rsqrt(jnp.where(was.length > 0, was.length, 1.0))
+        full = jnp.where(curvature > 0, was.square / jnp.where(curvature > 0, curvature, 1.0), longest)
+        return jnp.where(was.waiting, jnp.minimum(full, longest), 0.0), full >= longest
+
+    def _advanced(self, was: Conjugate, r: Array, z: Array, anew: Array, *, first: Array) -> Conjugate:
+        """The next conjugate direction from the residual r and z = M·r."""
+        square = ob.dot(r, z)
+        beta = jnp.where(anew, 0.0, square / jnp.where(was.square > 0, was.square, 1.0))
+        first_square = jnp.where(first, square, was.first)
+        forcing = jnp.minimum(0.25, jnp.sqrt(square / jnp.where(first_square > 0, first_square, 1.0)))
+        return Conjugate(
+            p=z + ob.times(beta, was.p),
+            r=r,
+            square=square,
+            enough=jnp.where(anew, forcing * square, was.enough),
+            length=square + jnp.square(beta) * was.length,
+            first=first_square,
+            products=jnp.where(anew, 1, was.products + was.waiting.astype(jnp.int32)),
+            waiting=was.waiting,
+        )
+
+
+METHODS: dict[str, type[Method]] = {"lbfgs": Lbfgs, "newton": Newton}
