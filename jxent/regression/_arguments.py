@@ -13,6 +13,7 @@ from jxent._checks import Numbers, as_float, is_traced
 from jxent.regression._mesh import automatic
 from jxent.regression._model import Params
 from jxent.regression.solvers import Data
+from jxent.regression.solvers import objective as ob
 
 ClassWeight = Numbers | Literal["balanced"] | None
 
@@ -39,7 +40,7 @@ def problem(
     """Check features, labels and weights; checks of values are skipped under a caller's trace."""
     if num_classes is not None:
         integer("num_classes", num_classes, 2, None)
-    features = as_float("x", automatic(numbers("x", x)))
+    features = as_float("x", placed(automatic(numbers("x", x))))
     if features.ndim != 2:
         raise ValueError(
             f"fit(): `x` has shape {features.shape}, expected [N, D], one row per example; images are flattened with "
@@ -65,8 +66,7 @@ def labels_and_weights(
 ) -> tuple[tuple[Array, Array], int]:
     """Check labels and weights against the shape and dtype of the features."""
     array = automatic(numbers("labels", labels))
-    # By numpy: `jnp.ones` compiles a program.
-    weights = jnp.asarray(np.ones(shape[0], dtype))
+    weights = jax.device_put(np.ones(shape[0], dtype))
     if sample_weight is not None:
         weights = _row_weights(sample_weight, shape[0], dtype)
     if array.ndim == 1:
@@ -91,6 +91,11 @@ def numbers(name: str, value: Any) -> Any:
         hint = "; turn names into ids with np.unique(labels, return_inverse=True)" if name == "labels" else ""
         raise TypeError(f"fit(): `{name}` has dtype {array.dtype}, expected numbers{hint}")
     return array
+
+
+def placed(array: Any) -> Any:
+    """An array of numpy in float32 or float64 on the device: `jnp.asarray` compiles a program for every shape of it."""
+    return jax.device_put(array) if isinstance(array, np.ndarray) and array.dtype in (np.float32, np.float64) else array
 
 
 def _refuse_non_finite(name: str, array: Array) -> None:
@@ -132,7 +137,7 @@ def _class_ids(ids: Any, rows: int, num_classes: int | None) -> tuple[Array, int
         raise ValueError(
             "fit(): `labels` holds one class, 0, only; expected two or more, or num_classes= if some are missing"
         )
-    return jnp.asarray(ids, jnp.int32), count
+    return jax.device_put(values.astype(np.int32)), count
 
 
 def _distributions(
@@ -164,7 +169,7 @@ def _distributions(
 
 
 def _row_weights(sample_weight: Numbers, rows: int, dtype: DTypeLike) -> Array:
-    weights = as_float("sample_weight", automatic(numbers("sample_weight", sample_weight))).astype(dtype)
+    weights = as_float("sample_weight", placed(automatic(numbers("sample_weight", sample_weight)))).astype(dtype)
     if weights.shape != (rows,):
         raise ValueError(f"fit(): `sample_weight` has shape {weights.shape}, expected [{rows}], one per row")
     if not is_traced(weights):
@@ -176,7 +181,7 @@ def _row_weights(sample_weight: Numbers, rows: int, dtype: DTypeLike) -> Array:
                 f"entries >= 0 and a positive sum"
             )
         # Only the ratios matter. Scaling by a power of 2 is exact and keeps the sum in the range of the dtype.
-        return jnp.asarray(np.ldexp(values, -np.frexp(values.max())[1]))
+        return jax.device_put(np.ldexp(values, -np.frexp(values.max())[1]))
     return weights
 
 
@@ -265,6 +270,15 @@ def _number(name: str, value: Any) -> None:
         raise ValueError(f"fit(): `{name}` has shape {number.shape}, expected a scalar")
     if not 0 <= float(number) < float("inf"):
         raise ValueError(f"fit(): {name}={float(number):g} must be a number >= 0")
+
+
+def seen(data: Data, classes: int) -> Any:
+    """The classes with a row of positive weight, `[K]`."""
+    targets, weights = data.targets, data.weights
+    if is_traced(targets, weights) or not targets.is_fully_addressable:
+        return ob.seen(targets, weights, classes)
+    weighed = np.asarray(targets)[np.asarray(weights) > 0]
+    return (weighed > 0).any(axis=0) if weighed.ndim == 2 else np.bincount(weighed, minlength=classes) > 0
 
 
 def largest(x: Array) -> Any:

@@ -138,7 +138,8 @@ def fit(
     if checkpoint_every is not None:
         _arguments.integer("checkpoint_every", checkpoint_every, 1, None)
     _arguments.options(solver, max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2)
-    options = FitOptions(solver, max_steps, batch_size, progress, standardize, layout)
+    penalised = not is_traced(l2) and float(np.asarray(l2)) > 0
+    options = FitOptions(solver, max_steps, batch_size, progress, standardize, layout, penalised=penalised)
     given = Given(x, labels, sample_weight, class_weight, num_classes, params)
     if sources.is_source(x):
         problem = _of_source(options, given, chunk_size, digested=checkpoint is not None)
@@ -149,7 +150,7 @@ def fit(
     limit = descent.tolerance(tolerance, problem.largest, problem.start.bias.dtype)
     penalty = descent.scalar(l2, problem.start.bias.dtype)
     with _progress.progress_bar(max_steps, enabled=progress) as bar:
-        inputs = SolverInputs(problem.start, problem.data, penalty, limit, key, bar)
+        inputs = SolverInputs(problem.start, problem.data, problem.seen, penalty, limit, key, bar)
         if problem.data is None:
             inputs = jax.tree.map(jnp.asarray, inputs)
         if checkpoint is not None:
@@ -178,6 +179,7 @@ class FitOptions(NamedTuple):
     progress: bool
     standardize: bool
     layout: _mesh.Layout | None
+    penalised: bool
 
 
 class Given(NamedTuple):
@@ -192,10 +194,15 @@ class Given(NamedTuple):
 
 
 class FitProblem(NamedTuple):
-    """A fit ready to run: `data` is None for a source, `largest` the largest absolute value of a feature."""
+    """A fit ready to run.
+
+    `data` is None for a source, `seen` are the classes with a row of positive weight, and `largest` is the largest
+    absolute value of a feature.
+    """
 
     start: Params
     data: Data | None
+    seen: Any
     largest: Any
     solver: Solver
     digest: Callable[[], str]
@@ -221,14 +228,19 @@ def _of_arrays(options: FitOptions, given: Given) -> FitProblem:
     start = _start(given.params, features, classes, problem.x.dtype, layout)
     placed = data if layout is None else layout.placed(data)
     solver = (
-        solvers.Descent(options.optimizer, options.max_steps, options.progress, options.standardize)
+        solvers.Descent(options.optimizer, options.max_steps, options.progress, options.standardize, options.penalised)
         if isinstance(options.optimizer, str)
         else Optimizer(
             options.optimizer, options.max_steps, options.batch_size, rows, options.progress, options.standardize
         )
     )
     return FitProblem(
-        start, placed, _arguments.largest(placed.x), solver, lambda: _mesh.agreed_digest(_checkpoint.digest(data))
+        start,
+        placed,
+        _arguments.seen(placed, classes),
+        _arguments.largest(placed.x),
+        solver,
+        lambda: _mesh.agreed_digest(_checkpoint.digest(data)),
     )
 
 
@@ -272,13 +284,13 @@ def _of_source(options: FitOptions, given: Given, chunk_size: int | None, *, dig
                 raise ValueError("fit(): the batches of this source are the minibatches; leave batch_size= out")
             _arguments.integer("batch_size", options.batch_size, 1, survey.rows)
         solver = stream.Optimizer(options.optimizer, options.max_steps, options.batch_size, reader, **common)
-    return FitProblem(start, None, survey.largest, solver, lambda: reader.digest)
+    return FitProblem(start, None, survey.seen, survey.largest, solver, lambda: reader.digest)
 
 
 def _start(params: Params | None, features: int, classes: int, dtype: DTypeLike, layout: _mesh.Layout | None) -> Params:
     """The starting parameters; zeros made by numpy, which compile nothing."""
     if params is None:
-        start = Params(*(jnp.asarray(np.zeros(shape, dtype)) for shape in ((features, classes), (classes,))))
+        start = Params(*(jax.device_put(np.zeros(shape, dtype)) for shape in ((features, classes), (classes,))))
     else:
         start = _arguments.start(params, features, classes, dtype)
     return start if layout is None else layout.start(start)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
@@ -110,7 +111,7 @@ def fit_path(
     if optimizer not in _arguments.SOLVERS:
         raise ValueError(f"fit_path(): optimizer={optimizer!r} is not known; expected 'newton' or 'lbfgs'")
     _arguments.options(optimizer, max_steps=max_steps, tolerance=tolerance, batch_size=None, key=key, l2=0.0)
-    penalties = _penalties(l2s).astype(problem.x.dtype)
+    penalties = _penalties(l2s, problem.x.dtype)
     chosen = _folds(folds, key, problem)
     order, groups = _grouped(penalties, problem, max(chosen.number, 1))
     inputs = path.PathInputs(
@@ -118,13 +119,15 @@ def fit_path(
         chosen.fold_of,
         chosen.scored,
         penalties[order],
+        order,
         groups,
         descent.tolerance(tolerance, _arguments.largest(problem.x), problem.x.dtype),
     )
     options = path.PathOptions(
         optimizer, max_steps, chosen.number, problem.num_classes, groups.size, standardize=standardize
     )
-    result = _in_order(path.run(options, inputs), order, chosen.number)
+    solved, refit = path.run(options, inputs)
+    result = _of_solutions(solved, refit, chosen.number)
     if not is_traced(result.path.objective):
         _report(result, np.asarray(penalties), max_steps)
     return result.path
@@ -143,26 +146,26 @@ class _Result(NamedTuple):
     refit_converged: Any = None
 
 
-def _grouped(penalties: Array, problem: _arguments.Problem, folds: int) -> tuple[Any, path.Groups]:
+def _grouped(penalties: Any, problem: _arguments.Problem, folds: int) -> tuple[Any, path.Groups]:
     """The order of the penalties from the largest to the smallest, and their groups."""
     rows, classes = problem.x.shape[0], problem.num_classes
     if is_traced(penalties):
-        return jnp.argsort(-penalties), path.one_by_one(penalties.shape[0])
-    order = np.argsort(-np.asarray(penalties), kind="stable")
-    most = path.group_size(rows, classes, folds, problem.x.dtype.itemsize)
-    return order, path.grouped(np.asarray(penalties)[order], most)
+        return jnp.argsort(-penalties).astype(jnp.int32), path.one_by_one(penalties.shape[0])
+    order = np.argsort(-penalties, kind="stable").astype(np.int32)
+    return order, path.grouped(penalties[order], path.group_size(rows, classes, folds, problem.x.dtype.itemsize))
 
 
-def _penalties(l2s: Numbers) -> Array:
-    penalties = as_float("l2s", _arguments.numbers("l2s", l2s))
+def _penalties(l2s: Numbers, dtype: DTypeLike) -> Any:
+    """The penalties, in numpy unless they are traced."""
+    penalties = as_float("l2s", l2s) if is_traced(l2s) else np.asarray(_arguments.numbers("l2s", l2s), dtype)
     if penalties.ndim != 1 or not penalties.size:
         raise ValueError(f"fit_path(): `l2s` has shape {penalties.shape}, expected [L], at least one penalty")
-    if not is_traced(penalties):
-        values = np.asarray(penalties)
-        wrong = ~(np.isfinite(values) & (values >= 0))
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            raise ValueError(f"fit_path(): `l2s[{i}]` is {values[i]:g}, expected a finite number >= 0")
+    if is_traced(penalties):
+        return penalties.astype(dtype)
+    wrong = ~(np.isfinite(penalties) & (penalties >= 0))
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise ValueError(f"fit_path(): `l2s[{i}]` is {penalties[i]:g}, expected a finite number >= 0")
     return penalties
 
 
@@ -222,25 +225,21 @@ def _drawn(count: int, key: Array | None, ids: Int[np.ndarray, " n"]) -> Int[np.
         raise ValueError(f"fit_path(): folds={count} must be at least 2 and at most {len(ids)}, the number of rows")
     if key is None:
         raise ValueError("fit_path(): folds= as a number needs key=jax.random.key(seed) to draw them")
-    shuffled = np.asarray(jax.random.permutation(key, len(ids)))
+    # By numpy, seeded with the key: `jax.random.permutation` takes longer to compile than a fold to fit.
+    shuffled = np.random.default_rng(np.asarray(jax.random.key_data(key))).permutation(len(ids))
     by_class = shuffled[np.argsort(ids[shuffled], kind="stable")]
     rows = np.empty(len(ids), np.int32)
     rows[by_class] = np.arange(len(ids)) % count
     return rows
 
 
-def _in_order(solved: tuple[path.Solved, path.Refit], order: Any, folds: int) -> _Result:
-    """The solutions in the caller's order of penalties."""
-    lanes, refit = solved
-    back = jnp.argsort(order) if is_traced(order) else np.argsort(order)
-    lanes = path.Solved(*(a[back] if folds else a[back, 0] for a in lanes))
-    params = Params(jnp.swapaxes(lanes.weights, -1, -2), lanes.bias)
-    rest = (lanes.objective, lanes.norm, lanes.steps, lanes.converged)
+def _of_solutions(solved: path.Solved, refit: path.Refit, folds: int) -> _Result:
+    """The result in the form of `Path`."""
+    params = Params(solved.weights, solved.bias)
+    rest = (solved.objective, solved.norm, solved.steps, solved.converged)
     if not folds:
         return _Result(Path(params, *rest, None, None, None))
-    again = Params(refit.weights.T, refit.bias)
-    best = jnp.asarray(order)[refit.best].astype(jnp.int32)
-    return _Result(Path(params, *rest, lanes.score, best, again), refit.converged)
+    return _Result(Path(params, *rest, solved.score, refit.best, Params(refit.weights, refit.bias)), refit.converged)
 
 
 def _report(result: _Result, l2s: Any, max_steps: int) -> None:

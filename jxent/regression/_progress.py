@@ -6,7 +6,7 @@ from collections.abc import Generator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array
 
@@ -33,7 +33,7 @@ def progress_bar(max_steps: int, *, enabled: bool) -> Generator[Array]:
     """A bar with a number, by which the compiled loop addresses it: a new bar compiles nothing."""
     number = next(_bar_ids)
     if not enabled:
-        yield jnp.asarray(number, jnp.int32)
+        yield jax.device_put(np.int32(number))
         return
     try:
         from tqdm.auto import tqdm
@@ -42,7 +42,7 @@ def progress_bar(max_steps: int, *, enabled: bool) -> Generator[Array]:
     with tqdm(total=max_steps, unit="step") as bar:
         _bars[number] = bar
         try:
-            yield jnp.asarray(number, jnp.int32)
+            yield jax.device_put(np.int32(number))
             jax.effects_barrier()
         finally:
             del _bars[number]

@@ -31,10 +31,15 @@ class Data(NamedTuple):
 
 
 class SolverInputs(NamedTuple):
-    """The arrays that a solver reads; `key` is None without minibatches, `bar` the number of the progress bar."""
+    """The arrays that a solver reads.
+
+    `seen` are the classes with a row of positive weight, `[K]`, `key` is None without minibatches, and `bar` is the
+    number of the progress bar.
+    """
 
     start: Params
     data: Any
+    seen: Any
     l2: Array
     tolerance: Tolerance
     key: Any
@@ -124,6 +129,7 @@ class Descent(Solver):
     max_steps: int
     progress: bool
     standardize: bool = False
+    penalised: bool = False  # l2 > 0, so that a minimum exists whether or not the classes are separated
 
     @compiled
     def prepare(self, inputs: SolverInputs) -> LaneObjective:
@@ -138,12 +144,12 @@ class Descent(Solver):
     @compiled
     def begin(self, inputs: SolverInputs, prepared: LaneObjective) -> Progress:
         """The state before the first step."""
-        return self._paused(inputs, self._started(inputs, prepared))
+        return paused(inputs, self._started(inputs, prepared), self.max_steps)
 
     @compiled
     def advance(self, inputs: SolverInputs, prepared: LaneObjective, at: Progress, stop: Array | int) -> Progress:
         """Descend up to step number `stop`."""
-        return self._paused(inputs, self._minimised(inputs, prepared, _resumed(prepared, at), stop))
+        return paused(inputs, self._minimised(inputs, prepared, _resumed(prepared, at), stop), self.max_steps)
 
     @compiled
     def finish(self, inputs: SolverInputs, prepared: LaneObjective, at: Progress) -> Outcome:
@@ -178,12 +184,11 @@ class Descent(Solver):
         )
 
     def _outcome(self, inputs: SolverInputs, prepared: LaneObjective, state: LaneState) -> Outcome:
-        slopes = jnp.zeros(()) if state.slopes is None else state.slopes
-        right, seen = ob.all_right(prepared, slopes), ob.seen(prepared, state.point.shape[1])
-        return outcome(inputs, prepared, state, state.history, ob.minimum(inputs.l2[None], right, seen))
-
-    def _paused(self, inputs: SolverInputs, state: LaneState) -> Progress:
-        return paused(inputs, state, self.max_steps)
+        right = jnp.zeros((1,), bool)
+        if not self.penalised and state.slopes is not None:
+            right = ob.all_right(prepared, state.slopes)
+        minimum = ob.minimum(inputs.l2[None], right, inputs.seen[None])
+        return outcome(inputs, prepared, state, state.history, minimum)
 
 
 def paused(inputs: SolverInputs, state: LaneState, max_steps: int) -> Progress:

@@ -289,12 +289,11 @@ def all_right(objective: LaneObjective, slope: Array) -> Array:
     return right & jnp.all(certain[None] | ~weighed[:, 0], axis=1)
 
 
-def seen(objective: LaneObjective, classes: int) -> Array:
-    """The classes with mass in a row of positive weight, `[L, K]`."""
-    target = (
-        is_anchor(objective, classes)[0].astype(objective.share.dtype) if objective.soft is None else objective.soft
-    )
-    return jnp.matmul(objective.share, target.T) > 0
+def seen(targets: Array, weights: Array, classes: int) -> Array:
+    """The classes with mass in a row of positive weight, `[..., K]`, for weights `[..., N]`."""
+    if targets.ndim == 1:
+        targets = (targets[:, None] == jnp.arange(classes, dtype=targets.dtype)[None, :]).astype(weights.dtype)
+    return jnp.matmul(weights, (targets > 0).astype(weights.dtype)) > 0
 
 
 def minimum(l2: Array, right: Array, seen: Array) -> Minimum:

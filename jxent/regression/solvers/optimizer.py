@@ -101,7 +101,7 @@ class Optimizer(Solver):
         x = jnp.concatenate([data.x, jnp.ones((data.x.shape[0], 1), data.x.dtype)], axis=1)
         rows = ob.lane_objective(x, prepared.coordinates, data.targets, share, inputs.l2[None])
         _, slopes = ob.losses(rows, ob.scores(x, as_point(last.params)))
-        minimum = ob.minimum(inputs.l2[None], ob.all_right(rows, slopes), ob.seen(rows, slopes.shape[1]))
+        minimum = ob.minimum(inputs.l2[None], ob.all_right(rows, slopes), inputs.seen[None])
         return outcome(inputs, prepared.coordinates, last, at.history, value, grad, minimum)
 
     def _is_going(self, inputs: SolverInputs, prepared: Prepared, carry: Carry) -> Array:

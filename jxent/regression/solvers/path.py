@@ -45,12 +45,13 @@ class Groups(NamedTuple):
 
 
 class PathInputs(NamedTuple):
-    """The arrays of a path; `l2s` are sorted from the largest to the smallest."""
+    """The arrays of a path; `l2s` are sorted from the largest to the smallest, by `order`."""
 
     data: Data
     fold_of: Any
     scored: Any
     l2s: Any
+    order: Any
     groups: Groups
     tolerance: Tolerance
 
@@ -67,7 +68,7 @@ class PathOptions(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """The solutions of all lanes, `[penalties, folds, ...]`, from the largest penalty to the smallest."""
+    """The solutions of all lanes in the caller's order, `[penalties, folds, ...]`, without folds `[penalties, ...]`."""
 
     weights: Array
     bias: Array
@@ -157,11 +158,15 @@ def run(options: PathOptions, inputs: PathInputs) -> tuple[Solved, Refit]:
     empty = _empty(count + size - 1, folds, options.classes, x.shape[1], x.dtype)
     nothing = _empty(size, folds, options.classes, x.shape[1], x.dtype)
     solved, last = lax.fori_loop(0, groups + int(options.folds > 0), group, (empty, nothing))
-    solved = Lanes(*(a[:count] for a in solved))
-    again = ob.from_point(last.point[0, 0], at)
-    return Solved(*ob.from_point(solved.point, at), *solved[1:]), Refit(
-        _best(solved, count), *again, last.converged[0, 0]
-    )
+    best = _best(solved, count)
+    back = jnp.argsort(inputs.order)
+    lanes = Lanes(*(jnp.take(a[:count], back, axis=0) for a in solved))
+    if not options.folds:
+        lanes = Lanes(*(a[:, 0] for a in lanes))
+    weights, bias = ob.from_point(lanes.point, at)
+    again, bias_again = ob.from_point(last.point[0, 0], at)
+    refit = Refit(jnp.take(inputs.order, best), again.T, bias_again, last.converged[0, 0])
+    return Solved(jnp.swapaxes(weights, -1, -2), bias, *lanes[1:]), refit
 
 
 def _solve(options: PathOptions, inputs: PathInputs, objective: LaneObjective, start: Array) -> LaneState:
@@ -175,9 +180,8 @@ def _lanes(
 ) -> Lanes:
     """The solutions of one group; with `every_class` a class without rows means that there is no minimum."""
     convergence = state.convergence
-    slopes = jnp.zeros(()) if state.slopes is None else state.slopes
-    losses, _ = ob.losses(objective, ob.scores(objective.x, state.point))
-    seen = ob.seen(objective, slopes.shape[1]) | ~every_class
+    losses, slopes = ob.losses(objective, ob.scores(objective.x, state.point))
+    seen = ob.seen(inputs.data.targets, objective.share, slopes.shape[1]) | ~every_class
     exists = ob.minimum(objective.penalty[:, 0], ob.all_right(objective, slopes), seen).exists
     converged = convergence.is_converged(inputs.tolerance) & exists
     score = jnp.sum(held_out * losses, axis=1)

@@ -101,13 +101,13 @@ class Rows(NamedTuple):
         _, product = _penalised(self.totals.l2, direction, self.totals.l2, sums.total)
         return Answer(state.convergence.value, product, None)
 
-    def minimum(self, point: Array) -> Minimum:
+    def minimum(self, point: Array, seen: Array) -> Minimum:
         """Whether the objective has a minimum; without a penalty this takes a pass."""
         right = jnp.ones((1,), bool)
         if float(self.totals.l2[0]) == 0:
             for data in self.reader.chunks():
                 right = _all_right(point, self.totals, data, right)
-        return ob.minimum(self.totals.l2, right, jnp.asarray(self.reader.survey.seen)[None])
+        return ob.minimum(self.totals.l2, right, seen[None])
 
 
 def _nothing(like: Any) -> Sums:
@@ -172,7 +172,7 @@ class Descent(Solver):
     def finish(self, inputs: SolverInputs, prepared: Prepared, at: Progress) -> Outcome:
         """The parameters, and whether the objective has a minimum."""
         state: LaneState = at.state
-        minimum = prepared.rows.minimum(state.point)
+        minimum = prepared.rows.minimum(state.point, inputs.seen)
         return outcome_of_lane(inputs, prepared.sample, state, at.history, minimum)
 
 
@@ -277,7 +277,7 @@ class Optimizer(Solver):
         """The parameters, and the gradient of the objective over all rows."""
         last: Carry = at.state
         value, grad = _value_and_grad(prepared, last.params)
-        minimum = prepared.minimum(optimizer.as_point(last.params))
+        minimum = prepared.minimum(optimizer.as_point(last.params), inputs.seen)
         return optimizer.outcome(inputs, prepared.totals.coordinates, last, at.history, value, grad, minimum)
 
     def _is_going(self, inputs: SolverInputs, prepared: Rows, carry: Carry) -> Array:
