@@ -315,3 +315,24 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(capsys, monke
     monkeypatch.setattr(Path, "mkdir", refuse)
     status, out, err = call(capsys, "train", "--data", "digits", "--out", tmp_path / "run")
     assert (status, out, err) == (1, "", f"jxent: error: {tmp_path}: Permission denied\n")
+
+
+def test_compiled_programs_are_kept_in_the_cache_folder_of_the_user(tmp_path):
+    """By the second command nothing is compiled anew; --no-cache keeps nothing."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")} | {"XDG_CACHE_HOME": str(tmp_path)}
+
+    def measured(*options):
+        words = [sys.executable, "-m", "jxent", "measure", "entropy", "0.5", "0.5", *options]
+        done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    folder = tmp_path / "jxent" / "programs"
+    first = measured("--no-cache")
+    assert not folder.exists()
+    assert measured() == first
+    kept = sorted(p.name for p in folder.iterdir())
+    assert kept
+    assert measured() == first
+    assert sorted(p.name for p in folder.iterdir() if not p.name.endswith("-atime")) == [
+        name for name in kept if not name.endswith("-atime")
+    ]

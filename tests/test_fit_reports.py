@@ -12,7 +12,7 @@ import pytest
 from jxent import losses, regression
 from jxent.regression import ConvergenceWarning, solvers
 from jxent.regression.solvers import objective as ob
-from tests.test_fit import ADAM, EXPLODING, STANDING, STEPS, assert_same, quiet, rows, separable, some_steps
+from tests.test_fit import ADAM, EXPLODING, STANDING, STEPS, quiet, rows, separable, some_steps
 from tests.test_regression import numpy_objective
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

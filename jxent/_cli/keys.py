@@ -33,6 +33,7 @@ METRICS = {
     "grad_norm": "largest absolute gradient entry of the objective at the end, in nats",
     "objective_nats": "the objective at the end",
     "fit_seconds": "wall time of the fit, compilation included",
+    "compile_seconds": "of which compilation",
     "train_cross_entropy_nats": "cross-entropy of the training rows at the end",
     "train_accuracy": "share of training rows whose most probable class is right",
     "test_label_entropy_bits": "entropy of the class frequencies of the held-out rows",

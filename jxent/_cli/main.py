@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from jxent import __version__
-from jxent._cli import parsers
+from jxent._cli import compilation, parsers
 from jxent._cli.problems import UsageError, one_line
 
 OK, FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
@@ -57,6 +57,8 @@ def _dispatch(argv: list[str]) -> int:
         args = parsers.COMMANDS[command](rest)
     except SystemExit as done:  # argparse raises this after --help.
         return int(done.code or OK)
+    if not args.no_cache:
+        compilation.keep()
     # Imported late, so that help and usage errors do not wait for the import of JAX.
     return int(importlib.import_module(f"jxent._cli.{command}").run(args))
 

@@ -68,7 +68,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(command: str, description: str, epilog: str, usage: str | None = None) -> _Parser:
-    return _Parser(
+    parser = _Parser(
         prog=f"python -m jxent {command}",
         usage=usage,
         description=textwrap.fill(description, 78),
@@ -76,6 +76,10 @@ def _parser(command: str, description: str, epilog: str, usage: str | None = Non
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.add_argument(
+        "--no-cache", action="store_true", help="compile anew, and keep nothing in the user's cache folder"
+    )
+    return parser
 
 
 def _number(text: str) -> float:

@@ -18,7 +18,7 @@ import optax
 from numpy.typing import NDArray
 
 from jxent import data, regression
-from jxent._cli import inputs, model, parsers, pictures, report, store
+from jxent._cli import compilation, inputs, model, parsers, pictures, report, store
 from jxent._cli.problems import UsageError, bad_input
 from jxent._cli.score import Score, label_entropy, score
 from jxent.data._lazy import LazyRows
@@ -212,7 +212,7 @@ def _fit(args: argparse.Namespace, task: _Task, say: Say) -> tuple[Fit, dict[str
     say(f"\nTraining by {_NAMES[args.optimizer]}")
     say(f"  l2 {chosen.l2:.4g}, at most {args.max_steps} steps, tolerance {tolerance:g}")
     started = time.perf_counter()
-    with _warned(), _bad_fit():
+    with _warned(), _bad_fit(), compilation.timed() as compiling:
         fit = regression.fit(
             task.x,
             task.labels,
@@ -220,7 +220,7 @@ def _fit(args: argparse.Namespace, task: _Task, say: Say) -> tuple[Fit, dict[str
             optimizer=_optimizer(args),
             l2=chosen.l2,
             max_steps=args.max_steps,
-            tolerance=tolerance,
+            tolerance=args.tolerance,
             batch_size=args.batch_size,
             key=None if args.batch_size is None else jax.random.key(args.seed),
             mesh=_mesh(args),
@@ -230,7 +230,8 @@ def _fit(args: argparse.Namespace, task: _Task, say: Say) -> tuple[Fit, dict[str
         )
     seconds = time.perf_counter() - started
     steps, norm, converged = int(fit.num_steps), float(fit.grad_norm), bool(fit.converged)
-    say(f"  {steps} steps in {seconds:.1f} s, {'converged' if converged else 'not converged'}")
+    say(f"  {steps} steps in {max(seconds - compiling.total, 0.0):.2f} s, after {compiling.total:.1f} s of compiling")
+    say(f"  {'converged' if converged else 'not converged'}")
     say(f"  largest gradient entry {norm:.2e} nats")
     say(f"  objective {float(fit.history[0]):.4f} nats before, {float(fit.history[-1]):.4f} after")
     return fit, {
@@ -247,6 +248,7 @@ def _fit(args: argparse.Namespace, task: _Task, say: Say) -> tuple[Fit, dict[str
         "grad_norm": norm,
         "objective_nats": float(fit.history[-1]),
         "fit_seconds": seconds,
+        "compile_seconds": compiling.total,
     }
 
 

@@ -261,6 +261,33 @@ def options(
         raise TypeError(f"fit(): `key` is {type(key).__name__}, expected one typed key, jax.random.key(seed)")
 
 
+def sparse(solver: str | optax.GradientTransformation, l1: Numbers, name: str = "l1") -> None:
+    """Check `l1` or `l1_ratio`, which need Newton's method."""
+    _number(name, l1)
+    if name == "l1_ratio" and not is_traced(l1) and float(np.asarray(l1)) > 1:
+        raise ValueError(f"fit_path(): l1_ratio={l1} must be in [0, 1]")
+    if may_be_positive(l1) and solver != "newton":
+        raise ValueError(f"fit(): {name}={l1} needs optimizer='newton', found {solver!r}")
+
+
+def may_be_positive(penalty: Numbers) -> bool:
+    """Whether a penalty is or may be above 0."""
+    return is_traced(penalty) or is_positive(penalty)
+
+
+def is_positive(penalty: Numbers) -> bool:
+    """Whether a penalty is known to be above 0."""
+    return not is_traced(penalty) and float(np.asarray(penalty)) > 0
+
+
+def without_bias(solver: str | optax.GradientTransformation, params: Params | None) -> None:
+    """Check that a fit without an intercept can be made from these parameters."""
+    if not isinstance(solver, str):
+        raise ValueError("fit(): fit_intercept=False is for optimizer='lbfgs' or 'newton'")
+    if params is not None and not is_traced(params.bias) and np.asarray(params.bias).any():
+        raise ValueError("fit(): fit_intercept=False, and the bias of `params` is not 0")
+
+
 def _number(name: str, value: Any) -> None:
     """Check for a finite scalar >= 0."""
     if is_traced(value):

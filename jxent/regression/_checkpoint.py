@@ -345,8 +345,6 @@ def identity(
     optimizer: str | optax.GradientTransformation,
     batch_size: int | None,
     data: str,
-    *,
-    standardize: bool,
 ) -> dict[str, str]:
     """The table of objective, start and optimizer; `data` is the digest of features, labels and weights."""
     d, k = inputs.start.weights.shape
@@ -360,7 +358,7 @@ def identity(
         "batch size": "all rows" if batch_size is None else str(batch_size),
         "key": "none" if batch_size is None else digest([jax.random.key_data(inputs.key)])[:16],
         "start": digest(inputs.start)[:16],
-        "standardize": str(standardize),
+        "l1": "0.0" if inputs.l1 is None else repr(float(inputs.l1)),
     }
 
 

@@ -53,6 +53,8 @@ def fit(
     *,
     optimizer: str | optax.GradientTransformation = "lbfgs",
     l2: Numbers = 0.0,
+    l1: Numbers = 0.0,
+    fit_intercept: bool = True,
     sample_weight: Numbers | None = None,
     class_weight: ClassWeight = None,
     num_classes: int | None = None,
@@ -68,7 +70,7 @@ def fit(
     checkpoint_every: int | None = None,
     progress: bool = False,
 ) -> Fit:
-    """Fit a softmax regression: minimise mean cross-entropy + l2/2·‖weights‖², in nats.
+    """Fit a softmax regression: minimise mean cross-entropy + l2/2·‖weights‖² + l1·Σ|weights|, in nats.
 
     A fit of arrays is one call of one compiled program; a second fit with the same shapes, dtypes and optimizer
     compiles nothing. It runs on the device of the data: CPU, GPU or TPU. Data larger than memory are read from a source
@@ -84,6 +86,9 @@ def fit(
         optimizer: "lbfgs"; "newton", conjugate gradients on Hessian-vector products, for tight tolerances; or any
             `optax.GradientTransformation` (reuse one object: a new object compiles again).
         l2: penalty on the weights, traced; the bias is not penalised. scikit-learn's C is 1/(l2·N).
+        l1: penalty on the absolute values of the weights, traced, for optimizer="newton" and arrays: some weights are
+            then exactly 0.
+        fit_intercept: False keeps the bias at 0; for the built-in optimizers and arrays.
         sample_weight: non-negative weights `[N]` of the rows in the mean; None is 1 for each.
         class_weight: non-negative weights of the classes, `[K]`, which multiply the weights of their rows, or
             "balanced", N/(K·rows of the class); for class ids only. None is 1 for each.
@@ -116,11 +121,11 @@ def fit(
             with the checkpoint of another problem, or without a readable one; no file in it is then changed.
         FloatingPointError: if the objective becomes infinite or NaN; the message has the step.
 
-    Edge cases: a fit warns with `ConvergenceWarning`, and `converged` is False, if it stops at `max_steps` or where
-    rounding allows no further step, or if l2 = 0 on separable data, which has no minimum. If a checkpoint is damaged,
-    the fit resumes from an older one with a `CheckpointWarning`. Under a caller's `jit` or `vmap` values are not
-    checked and nothing is warned or raised: read `converged`; `history` then has length `max_steps + 1`, NaN after the
-    last step, and `num_classes` is required.
+    Edge cases: l1 and l2 together are the elastic net. A fit warns with `ConvergenceWarning`, and `converged` is False,
+    if it stops at `max_steps` or where rounding allows no further step, or if l2 = 0 on separable data, which has no
+    minimum. If a checkpoint is damaged, the fit resumes from an older one with a `CheckpointWarning`. Under a caller's
+    `jit` or `vmap` values are not checked and nothing is warned or raised: read `converged`; `history` then has length
+    `max_steps + 1`, NaN after the last step, and `num_classes` is required.
 
     Gradient: none is promised through the loop.
 
@@ -138,8 +143,18 @@ def fit(
     if checkpoint_every is not None:
         _arguments.integer("checkpoint_every", checkpoint_every, 1, None)
     _arguments.options(solver, max_steps=max_steps, tolerance=tolerance, batch_size=batch_size, key=key, l2=l2)
-    penalised = not is_traced(l2) and float(np.asarray(l2)) > 0
-    options = FitOptions(solver, max_steps, batch_size, progress, standardize, layout, penalised=penalised)
+    _arguments.sparse(solver, l1)
+    options = FitOptions(
+        solver,
+        max_steps,
+        batch_size,
+        progress,
+        standardize,
+        layout,
+        fit_intercept,
+        sparse=_arguments.may_be_positive(l1),
+        penalised=_arguments.is_positive(l1) or _arguments.is_positive(l2),
+    )
     given = Given(x, labels, sample_weight, class_weight, num_classes, params)
     if sources.is_source(x):
         problem = _of_source(options, given, chunk_size, digested=checkpoint is not None)
@@ -148,13 +163,15 @@ def fit(
     else:
         problem = _of_arrays(options, given)
     limit = descent.tolerance(tolerance, problem.largest, problem.start.bias.dtype)
-    penalty = descent.scalar(l2, problem.start.bias.dtype)
+    penalty, absolute = (descent.scalar(a, problem.start.bias.dtype) for a in (l2, l1))
+    absolute = absolute if options.sparse else None
     with _progress.progress_bar(max_steps, enabled=progress) as bar:
-        inputs = SolverInputs(problem.start, problem.data, problem.seen, penalty, limit, key, bar)
+        inputs = SolverInputs(problem.start, problem.data, problem.seen, penalty, absolute, limit, key, bar)
         if problem.data is None:
             inputs = jax.tree.map(jnp.asarray, inputs)
         if checkpoint is not None:
-            identity = _checkpoint.identity(inputs, optimizer, batch_size, problem.digest(), standardize=standardize)
+            identity = _checkpoint.identity(inputs, optimizer, batch_size, problem.digest())
+            identity |= {"standardize": str(standardize), "intercept": str(fit_intercept)}
             every = checkpoint_every or _checkpoint.EVERY
             outcome = _checkpoint.run(problem.solver, inputs, checkpoint, identity, every, layout)
         else:
@@ -179,6 +196,8 @@ class FitOptions(NamedTuple):
     progress: bool
     standardize: bool
     layout: _mesh.Layout | None
+    intercept: bool
+    sparse: bool
     penalised: bool
 
 
@@ -226,14 +245,20 @@ def _of_arrays(options: FitOptions, given: Given) -> FitProblem:
         _arguments.integer("batch_size", options.batch_size, 1, rows)
     classes = problem.num_classes if layout is None else _mesh.agreed(problem.num_classes)
     start = _start(given.params, features, classes, problem.x.dtype, layout)
+    if not options.intercept:
+        _arguments.without_bias(options.optimizer, given.params)
     placed = data if layout is None else layout.placed(data)
-    solver = (
-        solvers.Descent(options.optimizer, options.max_steps, options.progress, options.standardize, options.penalised)
-        if isinstance(options.optimizer, str)
-        else Optimizer(
-            options.optimizer, options.max_steps, options.batch_size, rows, options.progress, options.standardize
-        )
-    )
+    common: dict[str, Any] = {
+        "max_steps": options.max_steps,
+        "progress": options.progress,
+        "standardize": options.standardize,
+    }
+    if isinstance(options.optimizer, str):
+        name = "sparse newton" if options.sparse else options.optimizer
+        common |= {"intercept": options.intercept, "penalised": options.penalised}
+        solver: Solver = solvers.Descent(name, options.max_steps, **common)
+    else:
+        solver = Optimizer(options.optimizer, options.max_steps, options.batch_size, rows, **common)
     return FitProblem(
         start,
         placed,
@@ -260,6 +285,8 @@ def _refuse_in_processes(options: FitOptions, class_weight: ClassWeight) -> None
 
 def _of_source(options: FitOptions, given: Given, chunk_size: int | None, *, digested: bool) -> FitProblem:
     """The problem of a fit to a source, after one pass over it."""
+    if not options.intercept or options.sparse:
+        raise ValueError("fit(): l1= and fit_intercept=False are for arrays in memory, and `x` is a source")
     if jax.process_count() > 1:
         raise ValueError("fit(): a source is read by one process; in several give each the rows it holds as arrays")
     reader = read(

@@ -54,6 +54,8 @@ def fit_path(
     folds: Numbers | None = None,
     key: Array | None = None,
     optimizer: str = "newton",
+    l1_ratio: Numbers = 0.0,
+    fit_intercept: bool = True,
     sample_weight: Numbers | None = None,
     class_weight: ClassWeight = None,
     num_classes: int | None = None,
@@ -76,6 +78,9 @@ def fit_path(
             drawn with `key`, of equal sizes and stratified by class.
         key: a `jax.random.key` for drawing folds.
         optimizer: "newton" or "lbfgs".
+        l1_ratio: the share of each penalty l that is on the absolute values of the weights, in [0, 1]:
+            (1 − l1_ratio)·l/2·‖weights‖² + l1_ratio·l·Σ|weights|; above 0 for "newton" only.
+        fit_intercept: False keeps the bias at 0.
         sample_weight: non-negative weights `[N]` of the rows, in training and in the scores; None is 1 for each.
         class_weight: as in `fit`.
         num_classes: K; None takes the largest class id + 1.
@@ -111,6 +116,8 @@ def fit_path(
     if optimizer not in _arguments.SOLVERS:
         raise ValueError(f"fit_path(): optimizer={optimizer!r} is not known; expected 'newton' or 'lbfgs'")
     _arguments.options(optimizer, max_steps=max_steps, tolerance=tolerance, batch_size=None, key=key, l2=0.0)
+    _arguments.sparse(optimizer, l1_ratio, "l1_ratio")
+    is_sparse = _arguments.may_be_positive(l1_ratio)
     penalties = _penalties(l2s, problem.x.dtype)
     chosen = _folds(folds, key, problem)
     order, groups = _grouped(penalties, problem, max(chosen.number, 1))
@@ -119,12 +126,19 @@ def fit_path(
         chosen.fold_of,
         chosen.scored,
         penalties[order],
+        descent.scalar(l1_ratio, problem.x.dtype) if is_sparse else None,
         order,
         groups,
         descent.tolerance(tolerance, _arguments.largest(problem.x), problem.x.dtype),
     )
     options = path.PathOptions(
-        optimizer, max_steps, chosen.number, problem.num_classes, groups.size, standardize=standardize
+        "sparse newton" if is_sparse else optimizer,
+        max_steps,
+        chosen.number,
+        problem.num_classes,
+        groups.size,
+        standardize,
+        fit_intercept,
     )
     solved, refit = path.run(options, inputs)
     result = _of_solutions(solved, refit, chosen.number)
@@ -212,7 +226,7 @@ def _scored(
         classes = ", ".join(map(str, np.unique(ids[lost])[:5]))
         warnings.warn(
             f"fit_path(): {int(lost.sum())} rows are not scored, because no training row of their fold has their class "
-            f"({classes}); the score of a fold is the mean of its other rows",
+            f"({classes}); the score of a fold is the mean over its other rows",
             RareClassWarning,
             stacklevel=4,
         )

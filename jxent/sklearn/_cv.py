@@ -23,7 +23,8 @@ class SoftmaxRegressionCV(Linear):
         cv: number of stratified folds, or a splitter that holds every row out exactly once.
         max_iter: largest number of updates of every fit.
         tol: as in `SoftmaxRegression`.
-        optimizer: "newton" or "lbfgs".
+        optimizer: "newton" or "lbfgs"; an l1 penalty takes Newton's method.
+        penalty, l1_ratio, fit_intercept, standardize: as in `SoftmaxRegression`.
         class_weight: None, "balanced" or {class: weight}.
 
     Attributes:
@@ -34,7 +35,8 @@ class SoftmaxRegressionCV(Linear):
         coef_, intercept_, classes_, n_features_in_: as of `SoftmaxRegression` at `C_`.
         n_iter_: updates made, `[Cs, folds]`.
 
-    Edge cases: as of `SoftmaxRegression`; a fold that holds out every row of a class is an error.
+    Edge cases: as of `SoftmaxRegression`; the rows of a class that has no training row in their fold are not
+    scored, with a warning that counts them.
 
     Example:
         >>> from jxent.sklearn import SoftmaxRegressionCV
@@ -51,6 +53,10 @@ class SoftmaxRegressionCV(Linear):
         max_iter: int = 1000,
         tol: float | None = None,
         optimizer: str = "newton",
+        penalty: str = "l2",
+        l1_ratio: float = 0.5,
+        fit_intercept: bool = True,
+        standardize: bool = False,
         class_weight: Any = None,
     ) -> None:
         self.Cs = Cs
@@ -58,6 +64,10 @@ class SoftmaxRegressionCV(Linear):
         self.max_iter = max_iter
         self.tol = tol
         self.optimizer = optimizer
+        self.penalty = penalty
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.standardize = standardize
         self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
@@ -66,7 +76,7 @@ class SoftmaxRegressionCV(Linear):
         data = _inputs.weighted(_inputs.training(self, X, y, sample_weight), self.class_weight)
         self.Cs_, l2s = _options.penalties(self.Cs, data.weights.sum(dtype=np.float64), data.weights.dtype)
         folds = _fold_ids(self.cv, data)
-        padded = _inputs.padded(data)
+        padded, ratio = _inputs.padded(data), _options.share_of_l1(self)
         with _inputs.precision(padded.x), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             path = regression.fit_path(
@@ -76,14 +86,18 @@ class SoftmaxRegressionCV(Linear):
                 folds=_inputs.extended(folds, len(padded.ids)),
                 sample_weight=padded.weights,
                 num_classes=len(padded.classes),
-                optimizer=self.optimizer,
+                optimizer=_options.solver(self, ratio),
+                l1_ratio=ratio,
+                fit_intercept=self.fit_intercept,
+                standardize=self.standardize,
                 max_steps=self.max_iter,
                 tolerance=self.tol,
             )
         lost = int(np.sum(~np.asarray(path.converged)))
         warn_again(caught, f"{lost} of {path.converged.size} fits have not converged", stacklevel=3)
         assert path.refit is not None and path.best is not None  # noqa: PT018, S101
-        self._keep(path.refit, data.classes, on_device=isinstance(data.x, jax.Array))
+        sparse = self.penalty != "l2"
+        self._keep(path.refit, data.classes, on_device=isinstance(data.x, jax.Array), sparse=sparse)
         self.C_ = self.Cs_[int(path.best)]
         self.scores_, self.n_iter_ = np.asarray(path.scores), np.asarray(path.num_steps)
         return self

@@ -73,14 +73,16 @@ class Linear(ClassifierMixin, BaseEstimator):  # pyright: ignore[reportUnsafeMul
             values = function(_inputs.extended(scores, size, scores.shape[1]))[:rows]
             return values if on_device else np.asarray(values)
 
-    def _keep(self, params: regression.Params, classes: Any, *, on_device: bool) -> None:
+    def _keep(self, params: regression.Params, classes: Any, *, on_device: bool, sparse: bool = False) -> None:
         """Set the attributes in scikit-learn's layout: one row per class, or for two classes their difference."""
         d = self.n_features_in_
         self.classes_ = classes
         with _inputs.precision(params.weights):
             weights, bias = (jnp.asarray(a) if on_device else np.asarray(a) for a in params)
-            # The mean over the classes changes no probability: remove it.
-            weights = weights[:d] - weights[:d].mean(axis=1, keepdims=True)
+            weights = weights[:d]
+            if not sparse:
+                # The mean over the classes changes no probability: remove it. Of sparse weights it would remove zeros.
+                weights = weights - weights.mean(axis=1, keepdims=True)
             bias = bias - bias.mean()
             if len(classes) == 2:
                 self.coef_, self.intercept_ = (weights[:, 1] - weights[:, 0])[None, :], (bias[1] - bias[0])[None]
@@ -97,23 +99,30 @@ class Linear(ClassifierMixin, BaseEstimator):  # pyright: ignore[reportUnsafeMul
 
 
 class SoftmaxRegression(Linear):
-    """Multinomial logistic regression with an L2 penalty, trained by `jxent.regression.fit`.
+    """Multinomial logistic regression with a penalty, trained by `jxent.regression.fit`.
 
     Minimises the mean cross-entropy + l2/2·‖W‖² with l2 = 1/(C·Σ weights), as `LogisticRegression` does for three
-    classes and more. Two classes are also a softmax with a penalty on both rows, which equals
-    `LogisticRegression(C=2*C)`.
+    classes and more; with l1 = 1/(C·Σ weights) the penalty is l1·Σ|W|, and an elastic net has l1_ratio of it in l1 and
+    the rest in l2. Two classes are also a softmax with a penalty on both rows: with l2 this equals
+    `LogisticRegression(C=2*C)`, with l1 `LogisticRegression(C=C)`.
 
     Args:
         C: inverse strength of the penalty, > 0; inf is no penalty.
         max_iter: largest number of updates.
         tol: largest gradient entry of the mean objective that counts as converged; None is 1e-10 for float64 data and
             1e-6 for float32, or less where the objective is nearly 0.
-        optimizer: "lbfgs" or "newton".
+        optimizer: "lbfgs" or "newton"; an l1 penalty takes Newton's method.
+        penalty: "l2", "l1" or "elasticnet".
+        l1_ratio: the share of l1 in an elastic net.
+        fit_intercept: False keeps `intercept_` at 0.
+        standardize: fit (x − mean)/deviation of each feature, with the penalty on the weights of those; the attributes
+            are for the features as they came in.
         class_weight: None, "balanced" or {class: weight}.
         warm_start: start from the attributes of the last fit.
 
     Attributes:
-        coef_: `[K, D]`, centred over the classes; for two classes `[1, D]`, the second row minus the first.
+        coef_: `[K, D]`, centred over the classes unless there is an l1 penalty; for two classes `[1, D]`, the second
+            row minus the first.
         intercept_: `[K]` or `[1]`, likewise; not penalised.
         classes_: the labels in order.
         n_iter_: updates made, `[1]`.
@@ -140,6 +149,10 @@ class SoftmaxRegression(Linear):
         max_iter: int = 1000,
         tol: float | None = None,
         optimizer: str = "lbfgs",
+        penalty: str = "l2",
+        l1_ratio: float = 0.5,
+        fit_intercept: bool = True,
+        standardize: bool = False,
         class_weight: Any = None,
         warm_start: bool = False,
     ) -> None:
@@ -147,6 +160,10 @@ class SoftmaxRegression(Linear):
         self.max_iter = max_iter
         self.tol = tol
         self.optimizer = optimizer
+        self.penalty = penalty
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.standardize = standardize
         self.class_weight = class_weight
         self.warm_start = warm_start
 
@@ -159,22 +176,27 @@ class SoftmaxRegression(Linear):
             needed = (self.coef_.shape[0], data.x.shape[1])
             raise ValueError(f"warm_start from coef_ of shape {self.coef_.shape}, but the data need shape {needed}")
         result = self._run(data, warm=warm)
-        self._keep(result.params, data.classes, on_device=isinstance(data.x, jax.Array))
+        sparse = self.penalty != "l2"
+        self._keep(result.params, data.classes, on_device=isinstance(data.x, jax.Array), sparse=sparse)
         self.n_iter_ = np.asarray(result.num_steps, np.int32)[None]
         self._state = None
         return self
 
     def _run(self, data: _inputs.Training, *, warm: bool) -> regression.Fit:
-        padded = _inputs.padded(data)
+        padded, ratio = _inputs.padded(data), _options.share_of_l1(self)
+        strength = _options.penalty(self.C, data.weights.sum(dtype=np.float64), data.weights.dtype)
         with _inputs.precision(padded.x), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             result = regression.fit(
                 padded.x,
                 padded.ids,
-                l2=_options.penalty(self.C, data.weights.sum(dtype=np.float64), data.weights.dtype),
+                l2=(1 - ratio) * strength,
+                l1=ratio * strength,
+                fit_intercept=self.fit_intercept,
+                standardize=self.standardize,
                 sample_weight=padded.weights,
                 num_classes=len(padded.classes),
-                optimizer=self.optimizer,
+                optimizer=_options.solver(self, ratio),
                 params=self._kept(padded.x.shape[1], padded.x.dtype) if warm else None,
                 max_steps=self.max_iter,
                 tolerance=self.tol,
@@ -184,13 +206,15 @@ class SoftmaxRegression(Linear):
         return result
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
-        """One step of Adam, of size 0.01, on a batch; `classes` lists all labels.
+        """One step of Adam, of size 0.01, on a batch; `classes` lists all labels. For an l2 penalty only.
 
         The first call needs `classes`; later calls may repeat them. The penalty is 1/(C·Σ weights seen so far).
         """
         _options.check_loop(self)
         if isinstance(self.class_weight, str):
             raise ValueError("class_weight='balanced' needs all rows at once: give partial_fit {class: weight}")
+        if self.penalty != "l2" or not self.fit_intercept or self.standardize:
+            raise ValueError("partial_fit needs penalty='l2', fit_intercept=True and standardize=False")
         first = not hasattr(self, "classes_")
         labels = self._class_labels(classes)
         data = _inputs.weighted(_inputs.training(self, X, y, sample_weight, labels, reset=first), self.class_weight)

@@ -14,6 +14,23 @@ def check_loop(estimator: Any) -> None:
         raise ValueError(f"tol={tolerance!r} must be None or a number of at least 0")
 
 
+def share_of_l1(estimator: Any) -> float:
+    """The share of the penalty that is on the absolute values, from `penalty` and `l1_ratio`."""
+    name, ratio = estimator.penalty, estimator.l1_ratio
+    if name not in ("l2", "l1", "elasticnet"):
+        raise ValueError(f"penalty={name!r} must be 'l2', 'l1' or 'elasticnet'; no penalty is C=np.inf")
+    if name != "elasticnet":
+        return float(name == "l1")
+    if not (_is_number(ratio) and 0 <= float(ratio) <= 1):
+        raise ValueError(f"l1_ratio={ratio!r} must be a number in [0, 1] with penalty='elasticnet'")
+    return float(ratio)
+
+
+def solver(estimator: Any, l1: float) -> str:
+    """The optimizer: Newton's method where weights may be exactly 0."""
+    return "newton" if l1 and estimator.optimizer == "lbfgs" else estimator.optimizer
+
+
 def penalty(C: Any, weight: Any, dtype: Any) -> Any:
     """1/(C·Σ weights), for data of this total weight and dtype."""
     if not _is_number(C):

@@ -41,6 +41,7 @@ class SolverInputs(NamedTuple):
     data: Any
     seen: Any
     l2: Array
+    l1: Array | None
     tolerance: Tolerance
     key: Any
     bar: Array
@@ -129,17 +130,19 @@ class Descent(Solver):
     max_steps: int
     progress: bool
     standardize: bool = False
-    penalised: bool = False  # l2 > 0, so that a minimum exists whether or not the classes are separated
+    intercept: bool = True
+    penalised: bool = False  # l1 or l2 > 0, so that a minimum exists whether or not the classes are separated
 
     @compiled
     def prepare(self, inputs: SolverInputs) -> LaneObjective:
         """The objective of the lane; of many features also the principal directions."""
         x, targets, weights = inputs.data
-        at = ob.coordinates(x, weights, standardize=self.standardize)
-        x = ob.transformed(x, at)
+        at = ob.coordinates(x, weights, intercept=self.intercept, standardize=self.standardize)
+        x = ob.transformed(x, at, intercept=self.intercept)
         share = (weights / jnp.sum(weights))[None]
         basis = preconditioner.basis(x, inputs.start.bias.shape[0])
-        return ob.lane_objective(x, at, targets, share, inputs.l2[None], basis)
+        l1 = None if inputs.l1 is None else inputs.l1[None]
+        return ob.lane_objective(x, at, targets, share, inputs.l2[None], basis, l1=l1)
 
     @compiled
     def begin(self, inputs: SolverInputs, prepared: LaneObjective) -> Progress:

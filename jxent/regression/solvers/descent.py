@@ -93,6 +93,7 @@ class Convergence(NamedTuple):
         fall: decrease of the last step.
         steps: updates made.
         stalled: steps and failed line searches in a row without progress.
+        lowest: smallest objective so far.
         least: smallest norm so far.
     """
 
@@ -102,6 +103,7 @@ class Convergence(NamedTuple):
     fall: Array
     steps: Array
     stalled: Array
+    lowest: Array
     least: Array
 
     def is_small(self, tolerance: Tolerance) -> Array:
@@ -215,7 +217,7 @@ class Method(abc.ABC):
         """The memory before the first turn; any pytree."""
 
     @abc.abstractmethod
-    def ask(self, state: LaneState) -> tuple[Array, Array | None]:
+    def ask(self, objective: LaneObjective, state: LaneState) -> tuple[Array, Array | None]:
         """The point of every lane, and the lanes that need a Hessian-vector product along it; None for none ever."""
 
     @abc.abstractmethod
@@ -244,7 +246,7 @@ def begin(method: Method, objective: LaneObjective, point: Array, kept: int, *, 
         gradient=jnp.zeros_like(point),
         direction=jnp.zeros_like(point),
         slopes=slopes if in_memory else None,
-        convergence=Convergence(zero, large, large, large, none, none, large),
+        convergence=Convergence(zero, large, large, large, none, none, large, large),
         line=opened(zero),
         memory=method.start(point),
         inverse=inverse,
@@ -267,7 +269,7 @@ def minimise(
     """Descend until no lane is active; pause at step number `stop`."""
 
     def body(state: LaneState) -> LaneState:
-        at, along = method.ask(state)
+        at, along = method.ask(objective, state)
         after = method.tell(objective, state, at, answered(objective, state, at, along), tolerance, max_steps)
         if report is not None:
             report(after)
@@ -317,30 +319,30 @@ def tried(
     at: Array,
     answer: Answer,
     trying: Array,
-    slope: Array,
+    verdict: tuple[Array, Line],
 ) -> Trial:
-    """The state after a trial of the lanes `trying`; `slope` is that of the objective at the trial point.
+    """The state after a trial of the lanes `trying`, with the verdict of the line search.
 
     In the first turn the trial point is the start, which is accepted and is no step.
     """
     first = state.turn == 0
     was = state.convergence
-    accepted, line = judged(state.line, was.value, answer.value, slope)
+    accepted, line = verdict
     success = first | (accepted & trying)
-    narrow = line.low >= (1 - 4 * jnp.finfo(slope.dtype).eps) * line.high
+    narrow = line.low >= (1 - 4 * jnp.finfo(at.dtype).eps) * line.high
     failed = trying & ~success & (narrow | (line.trials >= TRIALS))
-    norm = ob.largest(objective.coordinates, answer.gradient)
-    fall = was.value - answer.value
-    fell = fall > jnp.finfo(fall.dtype).eps * jnp.abs(was.value)
+    norm = ob.largest(objective.coordinates, ob.steepest(objective, at, answer.gradient))
+    fell = answer.value < was.lowest - jnp.finfo(at.dtype).eps * jnp.abs(was.lowest)
     progress = first | (success & (fell | (norm < 0.9 * was.least)))
     steps = was.steps + (success & ~first).astype(jnp.int32)
     convergence = Convergence(
         value=jnp.where(success, answer.value, was.value),
         norm=jnp.where(success, norm, was.norm),
         gap=was.gap,
-        fall=jnp.where(success & ~first, fall, was.fall),
+        fall=jnp.where(success & ~first, was.value - answer.value, was.fall),
         steps=steps,
         stalled=jnp.where(progress, 0, was.stalled + jnp.where(failed, FAILED, success.astype(jnp.int32))),
+        lowest=jnp.where(success, jnp.minimum(answer.value, was.lowest), was.lowest),
         least=jnp.where(progress, jnp.minimum(norm, was.least), was.least),
     )
     history = state.history
@@ -351,7 +353,7 @@ def tried(
         gradient=chosen(success, answer.gradient, state.gradient),
         slopes=None if state.slopes is None else chosen(success, answer.slopes, state.slopes),
         convergence=convergence,
-        line=Line(*(jnp.where(trying, new, old) for new, old in zip(line, state.line, strict=True))),
+        line=line,
         turn=state.turn + 1,
         history=history,
     )
@@ -377,9 +379,9 @@ def conditioned(objective: LaneObjective, state: LaneState, gradient: Array) -> 
     return preconditioner.applied(inverse, objective.penalty, gradient)
 
 
-def directed(state: LaneState, which: Array, direction: Array) -> LaneState:
+def directed(objective: LaneObjective, state: LaneState, which: Array, direction: Array) -> LaneState:
     """The state with a new direction in the lanes `which`, and its estimate of the gap."""
-    slope = ob.dot(state.gradient, direction)
+    slope = ob.dot(ob.steepest(objective, state.point, state.gradient), direction)
     gap = jnp.maximum(-0.5 * slope, state.convergence.fall)
     return state._replace(
         direction=chosen(which, direction, state.direction),

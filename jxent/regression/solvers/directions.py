@@ -7,14 +7,18 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent.regression.solvers import objective as ob
+from jxent.regression.solvers import preconditioner
 from jxent.regression.solvers.descent import (
+    FALL,
     Answer,
     LaneState,
+    Line,
     Method,
     Tolerance,
     chosen,
     conditioned,
     directed,
+    judged,
     renewed,
     tried,
 )
@@ -50,8 +54,9 @@ class Lbfgs(Method):
         none = jnp.zeros((self.PAIRS, *point.shape), point.dtype)
         return Pairs(none, none, jnp.zeros((self.PAIRS, point.shape[0]), point.dtype))
 
-    def ask(self, state: LaneState) -> tuple[Array, None]:
+    def ask(self, objective: LaneObjective, state: LaneState) -> tuple[Array, None]:
         """The trial points."""
+        del objective
         return state.point + ob.times(state.line.step, state.direction), None
 
     def tell(
@@ -66,12 +71,13 @@ class Lbfgs(Method):
         """The state after a trial; lanes whose step is accepted get a new pair and a new direction."""
         trying = state.convergence.is_active(tolerance, max_steps)
         slope = ob.dot(answer.gradient, state.direction)
-        success, failed, after = tried(objective, state, at, answer, trying, slope)
+        verdict = judged(state.line, state.convergence.value, answer.value, slope)
+        success, failed, after = tried(objective, state, at, answer, trying, verdict)
         waited = after.turn - after.renewed >= jnp.maximum(after.renewed, self.RENEW)
         after = renewed(objective, after, (state.turn == 0) | (waited & jnp.any(success)))
         pairs = self._learned(state, at, answer, slope, success, failed)
         direction = -self._two_loops(objective, after, pairs)
-        return directed(after._replace(memory=pairs), success | failed, direction)
+        return directed(objective, after._replace(memory=pairs), success | failed, direction)
 
     def _learned(
         self, state: LaneState, at: Array, answer: Answer, slope: Array, success: Array, failed: Array
@@ -159,11 +165,30 @@ class Newton(Method):
         none = jnp.zeros(zero.shape, jnp.int32)
         return Conjugate(jnp.zeros_like(point), jnp.zeros_like(point), zero, zero, zero, zero, none, zero > 0)
 
-    def ask(self, state: LaneState) -> tuple[Array, Array]:
+    def ask(self, objective: LaneObjective, state: LaneState) -> tuple[Array, Array]:
         """The trial points, or the conjugate directions of lanes that wait for a product."""
         conjugate: Conjugate = state.memory
-        trial = state.point + ob.times(state.line.step, state.direction)
-        return chosen(conjugate.waiting, conjugate.p, trial), conjugate.waiting
+        return chosen(conjugate.waiting, conjugate.p, self.trial(objective, state)), conjugate.waiting
+
+    def trial(self, objective: LaneObjective, state: LaneState) -> Array:
+        """The point that the line search tries."""
+        del objective
+        return state.point + ob.times(state.line.step, state.direction)
+
+    def verdict(self, objective: LaneObjective, state: LaneState, at: Array, answer: Answer) -> tuple[Array, Line]:
+        """Whether the trial point is accepted, and the line search after it."""
+        del at, objective
+        slope = ob.dot(answer.gradient, state.direction)
+        return judged(state.line, state.convergence.value, answer.value, slope)
+
+    def free(self, objective: LaneObjective, state: LaneState, vector: Array) -> Array:
+        """The entries that may move; all of them."""
+        del objective, state
+        return vector
+
+    def conditioned(self, objective: LaneObjective, state: LaneState, residual: Array) -> Array:
+        """The preconditioner times a residual."""
+        return conditioned(objective, state, residual)
 
     def tell(
         self,
@@ -177,10 +202,11 @@ class Newton(Method):
         """The state after a trial or a step of conjugate gradients."""
         was: Conjugate = state.memory
         waiting, first = was.waiting, state.turn == 0
-        along = ob.dot(answer.gradient, chosen(waiting, was.p, state.direction))
         trying = state.convergence.is_active(tolerance, max_steps) & ~waiting
-        success, failed, after = tried(objective, state, at, answer, trying, along)
-        alpha, cut = self._alpha(was, along)
+        verdict = self.verdict(objective, state, at, answer)
+        success, failed, after = tried(objective, state, at, answer, trying, verdict)
+        product = self.free(objective, state, answer.gradient)
+        alpha, cut = self._alpha(was, ob.dot(product, was.p))
         direction = state.direction + ob.times(alpha, was.p)
         active = after.convergence.is_active(tolerance, max_steps)
         costly = jnp.any(active & (was.products > self.RENEW)) & (after.turn - after.renewed > self.RENEW)
@@ -189,11 +215,13 @@ class Newton(Method):
         # With another preconditioner the directions of a lane are no longer conjugate: it starts again.
         anew = success | failed | (waiting & due)
         direction = chosen(anew, jnp.zeros_like(direction), direction)
-        r = chosen(anew, -after.gradient, was.r - ob.times(alpha, answer.gradient))
-        conjugate = self._advanced(was, r, conditioned(objective, after, r), anew, first=first)
+        steepest = ob.steepest(objective, after.point, after.gradient)
+        r = chosen(anew, -steepest, was.r - ob.times(alpha, product))
+        z = self.free(objective, after, self.conditioned(objective, after, r))
+        conjugate = self._advanced(was, r, z, anew, first=first)
         ended = waiting & ~anew & (cut | (conjugate.square <= was.enough) | (was.products >= self.PRODUCTS))
         conjugate = conjugate._replace(waiting=(anew & active) | (waiting & ~ended))
-        return directed(after._replace(memory=conjugate, direction=direction), ended, direction)
+        return directed(objective, after._replace(memory=conjugate, direction=direction), ended, direction)
 
     def _alpha(self, was: Conjugate, curvature: Array) -> tuple[Array, Array]:
         """The step along p, and whether it was cut; where the curvature is rounding it may be negative."""
@@ -219,4 +247,40 @@ class Newton(Method):
         )
 
 
-METHODS: dict[str, type[Method]] = {"lbfgs": Lbfgs, "newton": Newton}
+class SparseNewton(Newton):
+    """Newton's method with an l1 penalty, on the weights that are not 0 or whose gradient is beyond the penalty.
+
+    R. H. Byrd, G. M. Chin, J. Nocedal and F. Oztoprak, A family of second-order methods for convex l1-regularized
+    optimization, Mathematical Programming 159 (2016). The other weights stay 0 for a step. In the orthant of the point
+    the objective is smooth; weights that would leave it become 0. The line search halves the step until the value falls
+    by FALL times the slope towards the trial point.
+    """
+
+    def trial(self, objective: LaneObjective, state: LaneState) -> Array:
+        """The point that the line search tries, in the orthant of the point and of the direction of descent."""
+        trial = super().trial(objective, state)
+        if objective.l1 is None:
+            return trial
+        steepest = ob.steepest(objective, state.point, state.gradient)
+        orthant = jnp.where(state.point == 0, -jnp.sign(steepest), jnp.sign(state.point))
+        return jnp.where((jnp.sign(trial) == orthant) | (objective.l1[:, None, :] == 0), trial, 0.0)
+
+    def verdict(self, objective: LaneObjective, state: LaneState, at: Array, answer: Answer) -> tuple[Array, Line]:
+        """Armijo's condition on the way to the trial point."""
+        line, start = state.line, state.convergence.value
+        slope = ob.dot(ob.steepest(objective, state.point, state.gradient), at - state.point)
+        flat = 8 * jnp.finfo(start.dtype).eps * jnp.abs(start)
+        accepted = answer.value <= start + FALL * slope + flat
+        return accepted, line._replace(step=0.5 * line.step, trials=line.trials + 1)
+
+    def free(self, objective: LaneObjective, state: LaneState, vector: Array) -> Array:
+        """The entries of weights that are not 0, or whose gradient is beyond the penalty."""
+        steepest = ob.steepest(objective, state.point, state.gradient)
+        return jnp.where((state.point != 0) | (steepest != 0), vector, 0.0)
+
+    def conditioned(self, objective: LaneObjective, state: LaneState, residual: Array) -> Array:
+        """The inverse blocks; without a smooth penalty the mean over the classes has a curvature here."""
+        return preconditioner.of_blocks(state.inverse._replace(basis=objective.basis), residual)
+
+
+METHODS: dict[str, type[Method]] = {"lbfgs": Lbfgs, "newton": Newton, "sparse newton": SparseNewton}

@@ -51,7 +51,7 @@ class Basis(NamedTuple):
 
 
 class LaneObjective(NamedTuple):
-    """The objective of every lane: Σ share·loss + Σ penalty/2·point².
+    """The objective of every lane: Σ share·loss + Σ (penalty/2·point² + l1·|point|).
 
     Attributes:
         x: features in `coordinates`, `[N, D + 1]`; the last column is 1, or 0 without an intercept.
@@ -61,6 +61,7 @@ class LaneObjective(NamedTuple):
         soft: targets `[K, N]`, or None where the anchor is the label.
         share: weight of each row divided by the sum of the weights, `[L, N]`.
         penalty: l2 of each column of a point, `[L, D + 1]`, 0 for the bias.
+        l1: the same of the absolute values, or None.
         basis: principal directions of many features, or None.
     """
 
@@ -70,6 +71,7 @@ class LaneObjective(NamedTuple):
     soft: Array | None
     share: Array
     penalty: Array
+    l1: Array | None
     basis: Basis | None
 
 
@@ -125,13 +127,22 @@ def _along(row: Array, point: Array) -> Array:
 
 
 def lane_objective(
-    x: Array, at: Coordinates, targets: Array, share: Array, l2: Array, basis: Basis | None = None
+    x: Array,
+    at: Coordinates,
+    targets: Array,
+    share: Array,
+    l2: Array,
+    basis: Basis | None = None,
+    *,
+    l1: Array | None = None,
 ) -> LaneObjective:
-    """The objective of transformed features and class ids `[N]` or distributions `[N, K]`; l2 is `[L]`."""
+    """The objective of transformed features and class ids `[N]` or distributions `[N, K]`; l2 and l1 are `[L]`."""
     is_weight = (jnp.arange(x.shape[1]) < x.shape[1] - 1).astype(x.dtype)
     soft = None if targets.ndim == 1 else targets.T.astype(x.dtype)
     anchor = targets if targets.ndim == 1 else jnp.argmax(targets, axis=1)
-    return LaneObjective(x, at, anchor.astype(x.dtype), soft, share, l2[:, None] * is_weight[None, :], basis)
+    absolute = None if l1 is None else l1[:, None] * is_weight[None, :]
+    anchor = anchor.astype(x.dtype)
+    return LaneObjective(x, at, anchor, soft, share, l2[:, None] * is_weight[None, :], absolute, basis)
 
 
 def scores(x: Array, point: Array) -> Array:
@@ -226,8 +237,18 @@ def balanced(data: Array) -> Array:
 
 
 def penalty(objective: LaneObjective, point: Array) -> Array:
-    """Σ penalty/2·point², `[L]`."""
-    return 0.5 * dot(objective.penalty[:, None, :] * point, point)
+    """Σ (penalty/2·point² + l1·|point|), `[L]`."""
+    smooth = 0.5 * dot(objective.penalty[:, None, :] * point, point)
+    return smooth if objective.l1 is None else smooth + dot(objective.l1[:, None, :], jnp.abs(point))
+
+
+def steepest(objective: LaneObjective, point: Array, gradient: Array) -> Array:
+    """The gradient, with l1 the subgradient of least size: minus it is the direction of steepest descent."""
+    if objective.l1 is None:
+        return gradient
+    l1 = objective.l1[:, None, :]
+    at_zero = jnp.sign(gradient) * jnp.maximum(jnp.abs(gradient) - l1, 0.0)
+    return jnp.where(point == 0, at_zero, gradient + l1 * jnp.sign(point))
 
 
 def probabilities(objective: LaneObjective, slope: Array) -> Array:

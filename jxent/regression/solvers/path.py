@@ -45,12 +45,16 @@ class Groups(NamedTuple):
 
 
 class PathInputs(NamedTuple):
-    """The arrays of a path; `l2s` are sorted from the largest to the smallest, by `order`."""
+    """The arrays of a path; `l2s` are sorted from the largest to the smallest, by `order`.
+
+    With `l1_ratio` that share of each penalty is on the absolute values; None is no such penalty.
+    """
 
     data: Data
     fold_of: Any
     scored: Any
     l2s: Any
+    l1_ratio: Any
     order: Any
     groups: Groups
     tolerance: Tolerance
@@ -65,6 +69,7 @@ class PathOptions(NamedTuple):
     classes: int
     size: int
     standardize: bool
+    intercept: bool
 
 
 class Solved(NamedTuple):
@@ -127,8 +132,8 @@ def run(options: PathOptions, inputs: PathInputs) -> tuple[Solved, Refit]:
     """Solve all penalties and all folds, then all rows at the best penalty."""
     size, folds = options.size, max(options.folds, 1)
     x, targets, weights = inputs.data
-    at = ob.coordinates(x, weights, standardize=options.standardize)
-    x = ob.transformed(x, at)
+    at = ob.coordinates(x, weights, intercept=options.intercept, standardize=options.standardize)
+    x = ob.transformed(x, at, intercept=options.intercept)
     basis = preconditioner.basis(x, options.classes)
     training, held_out = _shares(inputs, options.folds)
     count, groups = inputs.l2s.shape[0], inputs.groups.number
@@ -144,9 +149,15 @@ def run(options: PathOptions, inputs: PathInputs) -> tuple[Solved, Refit]:
         best = _best(solved, count)
         chosen = jnp.where(refit, best, chosen)
         share = jnp.where(refit, (weights / jnp.sum(weights))[None], jnp.tile(training, (size, 1)))
-        objective = ob.lane_objective(x, at, targets, share, jnp.repeat(jnp.take(l2s, chosen), folds), basis)
+        l2, l1 = _split(jnp.repeat(jnp.take(l2s, chosen), folds), inputs.l1_ratio)
+        objective = ob.lane_objective(x, at, targets, share, l2, basis, l1=l1)
         middle = jnp.mean(lax.dynamic_index_in_dim(solved.point, best, keepdims=False), axis=0)
-        start = jnp.where(refit, middle[None], _extrapolated(solved.point, l2s, first, size))
+        start = (
+            _before(solved.point, first, size)
+            if inputs.l1_ratio is not None
+            else _extrapolated(solved.point, l2s, first, size)
+        )
+        start = jnp.where(refit, middle[None], start)
         state = _solve(options, inputs, objective, start)
         lanes = _lanes(inputs, objective, state, jnp.tile(held_out, (size, 1)), refit | jnp.asarray(options.folds == 0))
         lanes = Lanes(*(a.reshape(size, folds, *a.shape[1:]) for a in lanes))
@@ -169,6 +180,11 @@ def run(options: PathOptions, inputs: PathInputs) -> tuple[Solved, Refit]:
     return Solved(jnp.swapaxes(weights, -1, -2), bias, *lanes[1:]), refit
 
 
+def _split(penalties: Array, l1_ratio: Array | None) -> tuple[Array, Array | None]:
+    """The penalties on the squares and on the absolute values."""
+    return (penalties, None) if l1_ratio is None else (penalties * (1 - l1_ratio), penalties * l1_ratio)
+
+
 def _solve(options: PathOptions, inputs: PathInputs, objective: LaneObjective, start: Array) -> LaneState:
     method = METHODS[options.solver]()
     state = descent.begin(method, objective, start, 0)
@@ -182,7 +198,8 @@ def _lanes(
     convergence = state.convergence
     losses, slopes = ob.losses(objective, ob.scores(objective.x, state.point))
     seen = ob.seen(inputs.data.targets, objective.share, slopes.shape[1]) | ~every_class
-    exists = ob.minimum(objective.penalty[:, 0], ob.all_right(objective, slopes), seen).exists
+    penalised = objective.penalty[:, 0] if objective.l1 is None else objective.penalty[:, 0] + objective.l1[:, 0]
+    exists = ob.minimum(penalised, ob.all_right(objective, slopes), seen).exists
     converged = convergence.is_converged(inputs.tolerance) & exists
     score = jnp.sum(held_out * losses, axis=1)
     return Lanes(state.point, convergence.value, convergence.norm, convergence.steps, converged, score)
@@ -208,6 +225,13 @@ def _empty(count: int, folds: int, classes: int, columns: int, dtype: DTypeLike)
     none = jnp.zeros((count, folds), dtype)
     point = jnp.zeros((count, folds, classes, columns), dtype)
     return Lanes(point, none, none, none.astype(jnp.int32), none.astype(bool), none)
+
+
+def _before(points: Array, first: Array, size: int) -> Array:
+    """The warm start of sparse weights: the solution before the group at `first`, or zeros."""
+    last = lax.dynamic_index_in_dim(points, jnp.maximum(first - 1, 0), keepdims=False)
+    last = jnp.where(first > 0, last, 0.0)
+    return jnp.tile(last, (size, 1, 1))
 
 
 def _extrapolated(points: Array, l2s: Array, first: Array, size: int) -> Array:

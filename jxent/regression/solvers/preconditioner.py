@@ -107,20 +107,23 @@ def _inverted(blocks: Array, diagonal: Array) -> Array:
     return jnp.where(jnp.isfinite(halves[:, :1, :1]), inverted, guess)
 
 
+def of_blocks(inverse: Inverse, gradient: Array) -> Array:
+    """The inverse blocks times a gradient `[L, K, D + 1]`."""
+    if inverse.blocks is None:
+        return inverse.rest[None] * gradient
+    if inverse.basis is None:
+        return jnp.einsum("kde,lke->lkd", inverse.blocks, gradient, precision=HIGHEST)
+    return _applied_along(inverse, inverse.blocks, inverse.basis.vectors, gradient)
+
+
 def applied(inverse: Inverse, penalty: Array, gradient: Array) -> Array:
-    """The inverse blocks times a gradient `[L, K, D + 1]`; its mean over the classes is divided by the penalty.
+    """The inverse blocks times a gradient; its mean over the classes is divided by the penalty.
 
     Adding one vector to the weights of every class changes no probability. Along that vector the curvature is exactly
     l2, which the block of a single class does not contain.
     """
     common = jnp.mean(gradient, axis=1, keepdims=True)
-    turned = gradient - common
-    if inverse.blocks is None:
-        solved = inverse.rest[None] * turned
-    elif inverse.basis is None:
-        solved = jnp.einsum("kde,lke->lkd", inverse.blocks, turned, precision=HIGHEST)
-    else:
-        solved = _applied_along(inverse, inverse.blocks, inverse.basis.vectors, turned)
+    solved = of_blocks(inverse, gradient - common)
     l2 = penalty[:, None, :]
     # For l2 below eps the mean over classes is rounding; dividing it by l2 would make it large.
     penalised = l2 > jnp.finfo(l2.dtype).eps

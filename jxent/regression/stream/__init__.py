@@ -157,7 +157,7 @@ class Descent(Solver):
         history = np.array(at.history)
         state: LaneState = at.state
         while bool(_is_going(self.max_steps, state, inputs.tolerance, stop)):
-            point, along = _asked(self.name, state)
+            point, along = _asked(self.name, prepared.sample, state)
             if along is not None and bool(along[0]):
                 answer = prepared.rows.product(state, point)
             else:
@@ -197,8 +197,8 @@ def _is_going(max_steps: int, state: LaneState, tolerance: Tolerance, stop: Arra
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _asked(name: str, state: LaneState) -> tuple[Array, Array | None]:
-    return METHODS[name]().ask(state)
+def _asked(name: str, sample: LaneObjective, state: LaneState) -> tuple[Array, Array | None]:
+    return METHODS[name]().ask(sample, state)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
