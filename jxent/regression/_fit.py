@@ -248,11 +248,7 @@ def _of_arrays(options: FitOptions, given: Given) -> FitProblem:
     if not options.intercept:
         _arguments.without_bias(options.optimizer, given.params)
     placed = data if layout is None else layout.placed(data)
-    common: dict[str, Any] = {
-        "max_steps": options.max_steps,
-        "progress": options.progress,
-        "standardize": options.standardize,
-    }
+    common: dict[str, Any] = {"progress": options.progress, "standardize": options.standardize}
     if isinstance(options.optimizer, str):
         name = "sparse newton" if options.sparse else options.optimizer
         common |= {"intercept": options.intercept, "penalised": options.penalised}
