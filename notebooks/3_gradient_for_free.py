@@ -147,9 +147,10 @@ plt.show()
 # further off than a few roundings of the largest entry, and some are equal to the last bit. The white columns are
 # pixels that are white in all images.
 #
-# Two gradients from one formula would prove little. `regression.compare_gradients` takes three that were not made from
-# each other: `jax.grad` of the plain definition, without any rule of this package; `jax.grad` of the package's own
-# composition; and the closed form. A mistake in any one is named. Here is the most popular one, planted.
+# Two gradients from one formula would prove little. `regression.compare_gradients` takes five that were not made from
+# each other: `jax.grad` of the plain definition, without any rule of this package; `jax.grad` of two compositions of
+# this package; the closed form; and the gradient that the solvers follow. A mistake in any one is named. Here is the
+# most popular one, planted.
 
 # %%
 print(regression.compare_gradients(params, x, labels))

@@ -295,3 +295,89 @@ def test_other_bad_penalties_are_refused():
         SoftmaxRegression(penalty="elasticnet", l1_ratio=2).fit(X, Y)
     with pytest.raises(ValueError, match="partial_fit needs penalty='l2'"):
         SoftmaxRegression(penalty="l1").partial_fit(X, Y, classes=[0, 1, 2])
+
+
+# What a reader found
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("standardize", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_feature_gets_no_weight_from_rounding(standardize, dtype):
+    x, y = rows()
+    x = np.column_stack([x, np.full(len(x), 0.1), np.full(len(x), 1e6)]).astype(dtype)
+    result = regression.fit(x, y, standardize=standardize)
+    assert result.converged
+    assert not np.asarray(result.params.weights[-2:]).any()
+    without = regression.fit(x[:, :-2], y, standardize=standardize)
+    np.testing.assert_allclose(result.params.weights[:-2], without.params.weights, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1e-25, 1e18])
+def test_features_of_any_size_are_standardised(size):
+    x, y = rows()
+    scaled = x * np.float32(size)
+    found, plain = (regression.fit(a, y, l2=0.1, standardize=True) for a in (scaled, x))
+    np.testing.assert_allclose(found.params.weights * size, plain.params.weights, rtol=1e-3, atol=1e-4)
+
+
+def test_without_an_intercept_an_unseen_class_has_a_minimum():
+    x, y = rows()
+    result = regression.fit(x, y, num_classes=4, l2=0.1, fit_intercept=False)
+    assert result.converged
+    path = regression.fit_path(x, y, [0.1], num_classes=4, fit_intercept=False)
+    assert path.converged.all()
+
+
+def test_penalties_and_labels_under_a_trace():
+    x, y = np.asarray([[-1.0], [-2.0], [1.0], [2.0]], np.float32), np.asarray([0, 0, 1, 1], np.uint8)
+    fit = functools.partial(regression.fit, num_classes=256, optimizer="newton", l2=0.1)
+    assert np.isfinite(jax.jit(lambda y: fit(x, y).history[0])(y))
+    sparse = jax.jit(lambda l1: regression.fit(x, y, num_classes=2, optimizer="newton", l1=l1).converged)
+    assert sparse(0.05)
+    start = Params(np.zeros((1, 2), np.float32), np.asarray([3, 0], np.float32))
+    bare = jax.jit(lambda params: regression.fit(x, y, num_classes=2, l2=0.1, fit_intercept=False, params=params))
+    assert not np.asarray(bare(start).params.bias).any()
+
+
+def test_every_array_of_numpy_goes_in():
+    x, y = rows()
+    plain = regression.fit(x, y, l2=0.1).params.weights
+    for other in (x.astype(">f4"), x.astype(np.longdouble), x.tolist()):
+        np.testing.assert_allclose(regression.fit(other, y, l2=0.1).params.weights, plain, atol=1e-6)
+    large = np.asarray([[3_000_000_000], [0], [1], [2]])
+    assert np.isfinite(regression.fit(large, [0, 1, 0, 1], l2=0.1, standardize=True).history[-1])
+    with pytest.raises(TypeError, match="its mask would be lost"):
+        regression.fit(np.ma.masked_array(x, x > 1), y)
+    heavy = regression.fit(x, y, l2=0.1, class_weight=[1e38, 1e38, 1e38])
+    np.testing.assert_allclose(heavy.params.weights, plain, atol=1e-6)
+
+
+class Shrinking:
+    """A source with fewer batches each time."""
+
+    left = 4
+
+    def __iter__(self):
+        x, y = rows()
+        Shrinking.left -= 1
+        yield from [(x[i::4], y[i::4]) for i in range(self.left + 1)]
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", pytest.param("adam", marks=pytest.mark.slow)])
+def test_a_source_that_changes_between_passes_is_refused(optimizer):
+    import optax
+
+    Shrinking.left = 4
+    options = {"num_classes": 3, "l2": 0.1, "optimizer": optax.adam(0.1) if optimizer == "adam" else optimizer}
+    with pytest.raises(ValueError, match=r"`x` gave \d+ rows in a pass and 60 in the first"):
+        regression.fit(Shrinking(), **options)
+
+
+def test_estimators_refuse_folds_that_leave_rows_out_and_start_warm_without_intercept():
+    x, y = rows()
+    splits = [(np.arange(20, 60), np.arange(10)), (np.arange(0, 10), np.arange(10, 60))]
+    with pytest.raises(ValueError, match="leaves rows out of both parts of fold 0"):
+        SoftmaxRegressionCV(Cs=[1.0], cv=splits).fit(x, y)
+    model = SoftmaxRegression(warm_start=True).fit(x, y)
+    assert not model.set_params(fit_intercept=False).fit(x, y).intercept_.any()

@@ -139,7 +139,7 @@ REFUSED = {
     "float folds": ({"folds": np.zeros(60)}, TypeError, "`folds` has dtype float64, expected integers"),
     "folds of another length": ({"folds": np.zeros(59, int)}, ValueError, r"shape \(59,\), expected \[60\]"),
     "one fold": ({"folds": np.zeros(60, int)}, ValueError, "runs from 0 to 0, expected ids 0 to F - 1, F >= 2"),
-    "a gap": ({"folds": 2 * (np.arange(60) % 2)}, ValueError, "fold 1 of 3 holds no row out"),
+    "a gap": ({"folds": 2 * (np.arange(60) % 2)}, ValueError, "fold 1 of 3 holds no row of positive weight out"),
     "no key": ({"folds": 5}, ValueError, r"folds= as a number needs key=jax.random.key\(seed\)"),
     "too many folds": ({"folds": 61, "key": KEY}, ValueError, "folds=61 must be at least 2 and at most 60"),
     "only a class of its own": (

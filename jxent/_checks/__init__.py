@@ -58,7 +58,7 @@ from jxent._checks.domains import (
     Variables,
     Weights,
 )
-from jxent._checks.inputs import Numbers, is_traced
+from jxent._checks.inputs import Numbers, is_traced, of_native_type, refuse_masked
 
 __all__ = [
     "AnyNumber",
@@ -107,10 +107,12 @@ __all__ = [
     "margin_axes",
     "match_ranks",
     "match_rows",
+    "of_native_type",
     "parameter",
     "participation",
     "per_class",
     "public",
+    "refuse_masked",
     "row_pairs",
     "rows_beside",
     "table_variables",

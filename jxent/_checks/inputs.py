@@ -29,11 +29,11 @@ def as_operand(function: str, argument: str, value: Any, *, ids: bool = False) -
         ids: whether it holds class ids; ids beyond 32 bits then stay out of range.
     """
     if value is None or isinstance(value, (jax.Array, Tracer, bool, int, float, np.number, np.bool_)):
-        return _of_native_type(value) if isinstance(value, np.generic) else value
+        return of_native_type(value) if isinstance(value, np.generic) else value
     subject = f"{function}(): `{argument}` is a {type(value).__name__}"
     if isinstance(value, (str, bytes, dict, set)):
         raise TypeError(f"{subject}, expected an array or numbers")
-    _refuse_masked(subject, value)
+    refuse_masked(subject, value)
     if isinstance(value, (list, tuple, range)):
         value = _of_sequence(subject, cast("Sequence[Any]", value))
     elif not isinstance(value, np.ndarray):
@@ -46,10 +46,10 @@ def as_operand(function: str, argument: str, value: Any, *, ids: bool = False) -
     if isinstance(value, jax.Array):
         return value
     _refuse_words(subject, argument, value)
-    return _of_native_type(_saturated(value) if ids else value)
+    return of_native_type(_saturated(value) if ids else value)
 
 
-def _refuse_masked(subject: str, value: Any) -> None:
+def refuse_masked(subject: str, value: Any) -> None:
     masked = isinstance(value, np.ma.MaskedArray)
     inside = isinstance(value, (list, tuple)) and any(
         isinstance(x, np.ma.MaskedArray) for x in jax.tree.leaves(cast("Any", value))
@@ -84,7 +84,7 @@ def _refuse_words(subject: str, argument: str, array: Any) -> None:
     raise TypeError(f"{subject} of dtype {array.dtype}, expected real numbers; {fix}")
 
 
-def _of_native_type(array: Any) -> Any:
+def of_native_type(array: Any) -> Any:
     """The byte order of the machine, no float above 64 bits, and integers as floats where JAX would wrap them."""
     array = np.asarray(array)
     if array.dtype.kind in "iuf" and array.dtype != array.dtype.newbyteorder("="):

@@ -11,10 +11,10 @@ def keep() -> None:
     """Keep compiled programs in the user's cache folder, unless JAX has a folder already or is imported."""
     if "jax" in sys.modules or "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
-    folder = user_cache() / "jxent" / "programs"
     try:
+        folder = user_cache() / "jxent" / "programs"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # a folder that cannot be written, or no home
         return
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     # Small programs too: there are many of them.

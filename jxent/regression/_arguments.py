@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.typing import DTypeLike
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
-from jxent._checks import Numbers, as_float, is_traced
+from jxent._checks import Numbers, as_float, is_traced, of_native_type, refuse_masked
 from jxent.regression._mesh import automatic
 from jxent.regression._model import Params
 from jxent.regression.solvers import Data
@@ -72,7 +72,7 @@ def labels_and_weights(
     if array.ndim == 1:
         targets, num_classes = _class_ids(array, shape[0], num_classes)
         if is_traced(array):
-            weights = jnp.where((array >= 0) & (array < num_classes), weights, jnp.nan)
+            weights = jnp.where((targets >= 0) & (targets < num_classes), weights, jnp.nan)
     else:
         targets, num_classes = _distributions(jnp.asarray(array), shape, dtype, num_classes)
     if class_weight is not None:
@@ -86,11 +86,12 @@ def numbers(name: str, value: Any) -> Any:
     """An array of numbers, or a `TypeError`."""
     if isinstance(value, jax.Array):
         return value
+    refuse_masked(f"fit(): `{name}` is a {type(value).__name__}", value)
     array = np.asarray(value)
     if array.dtype.kind not in "biufV":
         hint = "; turn names into ids with np.unique(labels, return_inverse=True)" if name == "labels" else ""
         raise TypeError(f"fit(): `{name}` has dtype {array.dtype}, expected numbers{hint}")
-    return array
+    return array if name == "labels" else of_native_type(array)
 
 
 def placed(array: Any) -> Any:
@@ -180,9 +181,14 @@ def _row_weights(sample_weight: Numbers, rows: int, dtype: DTypeLike) -> Array:
                 f"fit(): `sample_weight` has least entry {values.min():.6g} and sum {values.sum():.6g}, expected "
                 f"entries >= 0 and a positive sum"
             )
-        # Only the ratios matter. Scaling by a power of 2 is exact and keeps the sum in the range of the dtype.
-        return jax.device_put(np.ldexp(values, -np.frexp(values.max())[1]))
+        # Several processes would scale their rows by different factors.
+        return weights if jax.process_count() > 1 else jax.device_put(_below_one(values))
     return weights
+
+
+def _below_one(weights: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
+    """Weights scaled by a power of 2, which is exact, so that their sum stays in range: only the ratios matter."""
+    return np.ldexp(weights, -np.frexp(weights.max())[1])
 
 
 def _of_classes(class_weight: Numbers | str, ids: Array, weights: Array, num_classes: int) -> Array:
@@ -209,6 +215,8 @@ def _of_classes(class_weight: Numbers | str, ids: Array, weights: Array, num_cla
         _refuse_non_finite("class_weight", per_class)
         if float(np.asarray(per_class).min()) < 0:
             raise ValueError(f"fit(): `class_weight` has least entry {np.asarray(per_class).min():.6g}, expected >= 0")
+        if jax.process_count() == 1:
+            per_class = jax.device_put(_below_one(np.asarray(per_class)))
     return jnp.take(per_class, ids)
 
 

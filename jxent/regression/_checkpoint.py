@@ -49,7 +49,7 @@ def run(
     ends bit by bit as a fit without interruption.
     """
     store = Store(folder, problem)
-    limits = {"max_steps": solver.max_steps, "tolerance": float(inputs.tolerance.absolute)}
+    limits = {"max_steps": solver.max_steps, "tolerance": [float(t) for t in inputs.tolerance]}
     try:
         prepared = solver.prepare(inputs)
         newest = store.latest(jax.eval_shape(lambda inputs: solver.begin(inputs, prepared), inputs))

@@ -95,15 +95,16 @@ def fit(
         num_classes: K; None takes the largest class id + 1.
         params: the starting point, such as the result of an earlier fit; None is zeros.
         max_steps: largest number of parameter updates.
-        tolerance: largest absolute gradient entry that counts as converged; None is 1e-6 in float32 and
-            1e-10 in float64, or 5e-6·max(1, max|x|) times the objective where that is less, or for the built-in
-            solvers an estimated distance to the minimum of 1e-9 of the objective.
+        tolerance: largest absolute gradient entry that counts as converged. None is the smaller of 1e-6 in float32 and
+            1e-10 in float64, and 5e-6·max(1, max|x|) times the objective. With None the built-in solvers also count as
+            converged where their estimate of the distance to the minimum is 1e-9 of the objective, or 1e-6 where
+            rounding allows no further step.
         batch_size: rows per step, drawn without replacement within an epoch, for an optax optimizer; None is all rows,
             or the batches of a source of batches.
         key: a `jax.random.key` for the order of the minibatches; needed with `batch_size`.
         chunk_size: rows of a source per read; None takes about 32 MB.
-        standardize: fit (x − mean)/deviation of each feature, so that the penalty is on the weights of those; the
-            parameters are returned for the features as they came in.
+        standardize: fit (x − mean)/deviation of each feature, so that the penalty is on the weights of those; without
+            an intercept x over its root mean square. The parameters are returned for the features as they came in.
         mesh: devices for the fit, `jax.make_mesh` with the axes "rows", "classes" or both: rows, padded with rows of
             weight 0, are split over the first, classes over the second. With several processes each passes its own
             rows.
@@ -175,7 +176,7 @@ def fit(
             every = checkpoint_every or _checkpoint.EVERY
             outcome = _checkpoint.run(problem.solver, inputs, checkpoint, identity, every, layout)
         else:
-            outcome = (problem.solver.solve if problem.data is None else _in_memory(problem.solver))(inputs)
+            outcome = problem.solver.solve(inputs) if problem.data is None else solvers.run(problem.solver, inputs)
         if layout is not None:
             outcome = layout.replicated(outcome)
         if not is_traced(outcome.num_steps):
@@ -227,17 +228,13 @@ class FitProblem(NamedTuple):
     digest: Callable[[], str]
 
 
-def _in_memory(solver: Solver) -> Callable[[SolverInputs], Outcome]:
-    return lambda inputs: solvers.run(solver, inputs)
-
-
 def _of_arrays(options: FitOptions, given: Given) -> FitProblem:
     """The problem of a fit to arrays: checked, and placed on the devices."""
     layout = options.layout
     if given.labels is None:
         raise ValueError("fit(): `labels` are missing; only a source may hold them itself")
     if layout is not None and jax.process_count() > 1:
-        _refuse_in_processes(options, given.class_weight)
+        _refuse_in_processes(options, given.class_weight, given.num_classes)
     with _mesh.on_host(layout):
         problem = _arguments.problem(given.x, given.labels, given.sample_weight, given.num_classes, given.class_weight)
     data, rows, features = problem.data, *problem.x.shape
@@ -265,7 +262,7 @@ def _of_arrays(options: FitOptions, given: Given) -> FitProblem:
     )
 
 
-def _refuse_in_processes(options: FitOptions, class_weight: ClassWeight) -> None:
+def _refuse_in_processes(options: FitOptions, class_weight: ClassWeight, num_classes: int | None) -> None:
     """Refuse options that need the rows of all processes."""
     if options.batch_size is not None:
         raise ValueError(
@@ -277,6 +274,8 @@ def _refuse_in_processes(options: FitOptions, class_weight: ClassWeight) -> None
             "fit(): class_weight='balanced' counts all rows, of which each of several processes holds some; give the K "
             "weights as numbers"
         )
+    if class_weight is not None and num_classes is None:
+        raise ValueError("fit(): class_weight= in several processes needs num_classes=: each sees its own labels only")
 
 
 def _of_source(options: FitOptions, given: Given, chunk_size: int | None, *, digested: bool) -> FitProblem:

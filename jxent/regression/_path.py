@@ -65,7 +65,7 @@ def fit_path(
 ) -> Path:
     """Fit a softmax regression for every penalty, and for every fold of a cross-validation, in one compiled call.
 
-    Each minimises mean cross-entropy + l2/2·‖weights‖², as `fit` does.
+    Each minimises mean cross-entropy + l2/2·‖weights‖², as `fit` does, or with `l1_ratio` an elastic net.
 
     Penalties are solved in groups, from the largest to the smallest; those of a group differ by a factor of at most 4.
     A group shares its products with the features, and starts from the solutions of the groups before it.
@@ -213,7 +213,8 @@ def _scored(
         held = (rows == fold) & weighed
         if not held.any():
             raise ValueError(
-                f"fit_path(): fold {fold} of {count} holds no row out: number the folds from 0 without gaps"
+                f"fit_path(): fold {fold} of {count} holds no row of positive weight out: number the folds from 0 "
+                f"without gaps"
             )
         scored[held] = np.isin(ids[held], ids[weighed & (rows != fold)])
         if not scored[held].any():

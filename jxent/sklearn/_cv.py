@@ -93,9 +93,14 @@ class SoftmaxRegressionCV(Linear):
                 max_steps=self.max_iter,
                 tolerance=self.tol,
             )
-        lost = int(np.sum(~np.asarray(path.converged)))
-        warn_again(caught, f"{lost} of {path.converged.size} fits have not converged", stacklevel=3)
         assert path.refit is not None and path.best is not None  # noqa: PT018, S101
+        lost = int(np.sum(~np.asarray(path.converged)))
+        fits = (
+            f"{lost} of {path.converged.size} fits have"
+            if lost
+            else f"the fit to all rows at C={self.Cs_[int(path.best)]:g} has"
+        )
+        warn_again(caught, f"{fits} not converged", stacklevel=3)
         sparse = self.penalty != "l2"
         self._keep(path.refit, data.classes, on_device=isinstance(data.x, jax.Array), sparse=sparse)
         self.C_ = self.Cs_[int(path.best)]
@@ -109,7 +114,11 @@ def _fold_ids(cv: Any, data: _inputs.Training) -> np.ndarray[Any, Any]:
     splitter: Any = check_cv(cv, labels, classifier=True)
     splits = splitter.split(np.zeros(len(labels)), labels)
     ids = np.full(len(labels), -1)
-    for fold, (_, held) in enumerate(splits):
+    for fold, (inside, held) in enumerate(splits):
+        if len(inside) + len(held) < len(labels):
+            raise ValueError(
+                f"cv={cv!r} leaves rows out of both parts of fold {fold}: give folds that train on all rows but theirs"
+            )
         if (ids[held] >= 0).any():
             raise ValueError(f"cv={cv!r} holds a row out more than once: give folds that share no rows")
         ids[held] = fold

@@ -187,6 +187,9 @@ class SoftmaxRegression(Linear):
         strength = _options.penalty(self.C, data.weights.sum(dtype=np.float64), data.weights.dtype)
         with _inputs.precision(padded.x), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            start = self._kept(padded.x.shape[1], padded.x.dtype) if warm else None
+            if start is not None and not self.fit_intercept:
+                start = start._replace(bias=jnp.zeros_like(start.bias))
             result = regression.fit(
                 padded.x,
                 padded.ids,
@@ -197,7 +200,7 @@ class SoftmaxRegression(Linear):
                 sample_weight=padded.weights,
                 num_classes=len(padded.classes),
                 optimizer=_options.solver(self, ratio),
-                params=self._kept(padded.x.shape[1], padded.x.dtype) if warm else None,
+                params=start,
                 max_steps=self.max_iter,
                 tolerance=self.tol,
             )

@@ -160,13 +160,15 @@ class Descent(Solver):
         return self._outcome(inputs, prepared, _resumed(prepared, at))
 
     def solve(self, inputs: SolverInputs) -> Outcome:
-        """A complete fit, without the way from state to state."""
+        """A complete fit, without the forms of the state that are saved."""
         prepared = self.prepare(inputs)
         last = self._minimised(inputs, prepared, self._started(inputs, prepared), None)
         return self._outcome(inputs, prepared, last)
 
     def _started(self, inputs: SolverInputs, prepared: LaneObjective) -> LaneState:
         point = ob.to_point(inputs.start, prepared.coordinates)
+        if not self.intercept:
+            point = point.at[:, :, -1].set(0.0)
         return descent.begin(METHODS[self.name](), prepared, point, self.max_steps + 1)
 
     def _minimised(
@@ -187,10 +189,13 @@ class Descent(Solver):
         )
 
     def _outcome(self, inputs: SolverInputs, prepared: LaneObjective, state: LaneState) -> Outcome:
-        right = jnp.zeros((1,), bool)
-        if not self.penalised and state.slopes is not None:
-            right = ob.all_right(prepared, state.slopes)
-        minimum = ob.minimum(inputs.l2[None], right, inputs.seen[None])
+        right, seen = jnp.zeros((1,), bool), inputs.seen[None]
+        if not self.penalised:
+            right = ob.all_right(prepared, cast("Array", state.slopes))
+        elif not self.intercept:
+            seen = jnp.ones_like(seen)  # no bias falls for ever
+        total = inputs.l2 if inputs.l1 is None else inputs.l2 + inputs.l1
+        minimum = ob.minimum(total[None], right, seen)
         return outcome(inputs, prepared, state, state.history, minimum)
 
 

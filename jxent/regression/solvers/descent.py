@@ -41,8 +41,8 @@ class Tolerance(NamedTuple):
         absolute: largest gradient entry.
         relative: the same, as a share of the objective; the smaller of the two counts.
         gap: or estimated distance to the minimum, as a share of the objective.
-        gap_at_rest: the same where rounding allows no further step.
-        negligible: the same at which a lane ends, in float32; in float64 the gradient decides.
+        gap_at_rest: the same for a lane at rest.
+        negligible: estimated distance at which a lane ends whatever its gradient; 0 in float64.
     """
 
     absolute: Any
@@ -218,7 +218,10 @@ class Method(abc.ABC):
 
     @abc.abstractmethod
     def ask(self, objective: LaneObjective, state: LaneState) -> tuple[Array, Array | None]:
-        """The point of every lane, and the lanes that need a Hessian-vector product along it; None for none ever."""
+        """The point of every lane, and which lanes ask for a Hessian-vector product along it instead of a trial.
+
+        The second is None for a method that never needs products.
+        """
 
     @abc.abstractmethod
     def tell(

@@ -1,6 +1,6 @@
 """The search directions of the built-in solvers: L-BFGS and truncated Newton."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax.numpy as jnp
 from jax import lax
@@ -257,13 +257,14 @@ class SparseNewton(Newton):
     """
 
     def trial(self, objective: LaneObjective, state: LaneState) -> Array:
-        """The point that the line search tries, in the orthant of the point and of the direction of descent."""
-        trial = super().trial(objective, state)
-        if objective.l1 is None:
-            return trial
+        """The point that the line search tries: a weight that would change its sign becomes 0.
+
+        The sign of a weight of 0 is that of its step of steepest descent.
+        """
+        trial, l1 = super().trial(objective, state), cast("Array", objective.l1)
         steepest = ob.steepest(objective, state.point, state.gradient)
         orthant = jnp.where(state.point == 0, -jnp.sign(steepest), jnp.sign(state.point))
-        return jnp.where((jnp.sign(trial) == orthant) | (objective.l1[:, None, :] == 0), trial, 0.0)
+        return jnp.where((jnp.sign(trial) == orthant) | (l1[:, None, :] == 0), trial, 0.0)
 
     def verdict(self, objective: LaneObjective, state: LaneState, at: Array, answer: Answer) -> tuple[Array, Line]:
         """Armijo's condition on the way to the trial point."""
@@ -279,7 +280,7 @@ class SparseNewton(Newton):
         return jnp.where((state.point != 0) | (steepest != 0), vector, 0.0)
 
     def conditioned(self, objective: LaneObjective, state: LaneState, residual: Array) -> Array:
-        """The inverse blocks; without a smooth penalty the mean over the classes has a curvature here."""
+        """The inverse blocks, without the split into the mean over the classes and the rest: l1 acts on both."""
         return preconditioner.of_blocks(state.inverse._replace(basis=objective.basis), residual)
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from jxent.regression._model import Params
@@ -30,10 +31,12 @@ class Coordinates(NamedTuple):
     Attributes:
         centre: `[D + 1]`, 0 for the bias; 0 without an intercept.
         scale: `[D + 1]`, 1 for the bias; None is 1 for each.
+        varies: `[D]`, False for features that are constant up to rounding: the solvers see 0 there.
     """
 
     centre: Array
     scale: Array | None
+    varies: Array
 
 
 class Basis(NamedTuple):
@@ -75,29 +78,41 @@ class LaneObjective(NamedTuple):
     basis: Basis | None
 
 
+# A feature is constant if it differs from its mean by at most this many roundings of its largest value.
+ROUNDINGS = 16
+
+
 def coordinates(x: Array, weights: Array, *, intercept: bool = True, standardize: bool = False) -> Coordinates:
-    """Centre and scale of the features: their weighted mean and standard deviation."""
+    """Centre and scale of the features: their weighted mean and standard deviation, without an intercept 0 and the root
+    mean square.
+    """
     share = weights / jnp.sum(weights)
     centre = jnp.matmul(share, x, precision=HIGHEST) if intercept else jnp.zeros(x.shape[1], x.dtype)
-    scale = None
-    if standardize:
-        scale = deviation(jnp.matmul(share, jnp.square(x - centre[None, :]), precision=HIGHEST))
-    return extended(centre, scale)
+    # Rows of weight 0 may hold anything.
+    apart = jnp.max(jnp.where(weights[:, None] > 0, jnp.abs(x - centre[None, :]), 0.0), axis=0)
+    varies = differs(apart, centre, x.dtype)
+    if not standardize:
+        return extended(centre, None, varies)
+    # Relative to the largest: a square may be out of range.
+    size = jnp.where(varies, apart, 1.0)
+    variance = jnp.matmul(share, jnp.square((x - centre[None, :]) / size[None, :]), precision=HIGHEST)
+    return extended(centre, jnp.where(varies, size * jnp.sqrt(variance), 1.0), varies)
 
 
-def deviation(variance: Array) -> Array:
-    """The root of a variance, 1 for a constant feature."""
-    return jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1.0)), 1.0)
+def differs(apart: Array, centre: Array, dtype: DTypeLike) -> Array:
+    """Whether features that lie this far from their mean are more than rounding."""
+    return apart > ROUNDINGS * float(jnp.finfo(dtype).eps) * jnp.abs(centre)
 
 
-def extended(centre: Array, scale: Array | None) -> Coordinates:
+def extended(centre: Array, scale: Array | None, varies: Array | None = None) -> Coordinates:
     """The coordinates with an entry for the bias."""
-    return Coordinates(jnp.append(centre, 0.0), None if scale is None else jnp.append(scale, 1.0))
+    varies = jnp.ones(centre.shape, bool) if varies is None else varies
+    return Coordinates(jnp.append(centre, 0.0), None if scale is None else jnp.append(scale, 1.0), varies)
 
 
 def transformed(x: Array, at: Coordinates, *, intercept: bool = True) -> Array:
     """Features in the coordinates, with the column of the bias."""
-    shifted = x - at.centre[None, :-1]
+    shifted = jnp.where(at.varies[None, :], x - at.centre[None, :-1], 0.0)
     if at.scale is not None:
         shifted = shifted / at.scale[None, :-1]
     return jnp.concatenate([shifted, jnp.full((x.shape[0], 1), float(intercept), x.dtype)], axis=1)

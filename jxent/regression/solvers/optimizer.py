@@ -129,7 +129,7 @@ class Optimizer(Solver):
 
 def as_given(features: int, dtype: Any) -> Coordinates:
     """The coordinates of features as they came in."""
-    return Coordinates(jnp.zeros((features + 1,), dtype), None)
+    return ob.extended(jnp.zeros((features,), dtype), None)
 
 
 def as_point(params: Params) -> Array:

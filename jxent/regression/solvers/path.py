@@ -159,7 +159,13 @@ def run(options: PathOptions, inputs: PathInputs) -> tuple[Solved, Refit]:
         )
         start = jnp.where(refit, middle[None], start)
         state = _solve(options, inputs, objective, start)
-        lanes = _lanes(inputs, objective, state, jnp.tile(held_out, (size, 1)), refit | jnp.asarray(options.folds == 0))
+        lanes = _lanes(
+            inputs,
+            objective,
+            state,
+            jnp.tile(held_out, (size, 1)),
+            options.intercept & (refit | jnp.asarray(options.folds == 0)),
+        )
         lanes = Lanes(*(a.reshape(size, folds, *a.shape[1:]) for a in lanes))
         stored = Lanes(
             *(lax.dynamic_update_slice_in_dim(old, new, first, 0) for old, new in zip(solved, lanes, strict=True))
@@ -194,7 +200,7 @@ def _solve(options: PathOptions, inputs: PathInputs, objective: LaneObjective, s
 def _lanes(
     inputs: PathInputs, objective: LaneObjective, state: LaneState, held_out: Array, every_class: Array
 ) -> Lanes:
-    """The solutions of one group; with `every_class` a class without rows means that there is no minimum."""
+    """The solutions of one group; `every_class` says whether a minimum needs rows of every class."""
     convergence = state.convergence
     losses, slopes = ob.losses(objective, ob.scores(objective.x, state.point))
     seen = ob.seen(inputs.data.targets, objective.share, slopes.shape[1]) | ~every_class

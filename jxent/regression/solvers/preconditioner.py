@@ -30,7 +30,8 @@ class Inverse(NamedTuple):
     Attributes:
         blocks: inverse over the first R directions and the bias, which is last, `[K, R + 1, R + 1]`; None for a
             diagonal.
-        rest: inverse of the curvature along each of the other directions, `[K, D - R]`, of a diagonal `[K, D + 1]`.
+        rest: inverse of the curvature along each of the other directions, `[K, D - R]`; with `blocks` None the whole
+            diagonal, `[K, D + 1]`.
         basis: the principal directions, or None where the blocks cover all features.
     """
 

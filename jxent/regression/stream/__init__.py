@@ -276,7 +276,9 @@ class Optimizer(Solver):
     def finish(self, inputs: SolverInputs, prepared: Rows, at: Progress) -> Outcome:
         """The parameters, and the gradient of the objective over all rows."""
         last: Carry = at.state
-        value, grad = _value_and_grad(prepared, last.params)
+        value, grad = last.value, last.grad
+        if self.batch_size is not None:
+            value, grad = _value_and_grad(prepared, last.params)
         minimum = prepared.minimum(optimizer.as_point(last.params), inputs.seen)
         return optimizer.outcome(inputs, prepared.totals.coordinates, last, at.history, value, grad, minimum)
 
@@ -292,7 +294,7 @@ class Optimizer(Solver):
         """The batches of steps `step` to `stop`: shuffled rows, or the batches of the source in its order."""
         source, survey = self.reader.source, self.reader.survey
         if source.ordered:
-            epochs = itertools.chain.from_iterable(source.batches() for _ in itertools.count())
+            epochs = itertools.chain.from_iterable(self.reader.complete(source.batches()) for _ in itertools.count())
             yield from itertools.islice(epochs, step % survey.batches, step % survey.batches + stop - step)
             return
         size = cast("int", self.batch_size)

@@ -56,7 +56,19 @@ class Reader(NamedTuple):
 
     def chunks(self) -> Generator[Data]:
         """All rows in order, in prefetched chunks."""
-        return self.ahead(self.source.chunks(self.size), self.size)
+        return self.ahead(self.complete(self.source.chunks(self.size)), self.size)
+
+    def complete(self, chunks: Iterable[Chunk]) -> Generator[Chunk]:
+        """The chunks of a pass, and an error at its end if it had not as many rows as the first."""
+        rows = 0
+        for chunk in chunks:
+            rows += len(chunk.x)
+            yield chunk
+        if rows != self.survey.rows:
+            raise ValueError(
+                f"fit(): `x` gave {rows} rows in a pass and {self.survey.rows} in the first; give a source that starts "
+                f"again and holds the same rows each time it is read"
+            )
 
     def ahead(self, chunks: Iterable[Chunk], size: int) -> Generator[Data]:
         """The chunks on the device, prefetched and padded to `size` rows."""
@@ -66,15 +78,17 @@ class Reader(NamedTuple):
         """A chunk on the device, padded to `size` rows."""
         x, targets, weights = chunk.filled(size)
         # Integers are sent unconverted, which takes fewer bytes; the device converts them.
-        x = x if x.dtype.kind in "iub" else x.astype(self.dtype, copy=False)
+        x = x if x.dtype.kind in "iub" and x.dtype.itemsize <= 4 else x.astype(self.dtype, copy=False)
         targets = targets.astype(np.int32 if targets.ndim == 1 else self.dtype, copy=False)
         data = Data(*map(np.ascontiguousarray, (x, targets, weights.astype(self.dtype, copy=False))))
         return jax.device_put(data) if self.layout is None else self.layout.placed(data)
 
     def coordinates(self, *, standardize: bool) -> Coordinates:
         """Centre and scale of the features."""
-        mean, variance = (jnp.asarray(a, self.dtype) for a in (self.survey.mean, self.survey.variance))
-        return ob.extended(mean, ob.deviation(variance) if standardize else None)
+        mean, deviation = self.survey.mean, np.sqrt(self.survey.variance)
+        varies = deviation > ob.ROUNDINGS * float(jnp.finfo(self.dtype).eps) * np.abs(mean)
+        scale = jnp.asarray(np.where(varies, deviation, 1.0), self.dtype) if standardize else None
+        return ob.extended(jnp.asarray(mean, self.dtype), scale, jnp.asarray(varies))
 
     def sample(self) -> Data:
         """Rows at equal distances in the source, or the first rows of a source that can only be read in order."""

@@ -40,9 +40,8 @@ class Chunk(NamedTuple):
 
 
 class Source(abc.ABC):
-    """Rows that can be read in order any number of times; `rows` is their number, None without a length."""
+    """Rows that can be read in order any number of times."""
 
-    rows: int | None
     ordered: bool  # whether rows can only be read in the order of the source
 
     @abc.abstractmethod
@@ -75,7 +74,6 @@ class Rows(Source):
 
     def __init__(self, x: Any, targets: NDArray[Any], weights: NDArray[Any], size: int) -> None:
         self.x, self.targets, self.weights, self.size = x, targets, weights, size
-        self.rows = len(targets)
 
     def batches(self) -> Iterator[Chunk]:
         """Slices of the chunk size."""
@@ -100,7 +98,6 @@ class Records(Source):
 
     def __init__(self, x: Any, in_memory: tuple[NDArray[Any], NDArray[Any]] | None, size: int) -> None:
         self.x, self.in_memory, self.size = x, in_memory, size
-        self.rows = len(x)
 
     def batches(self) -> Iterator[Chunk]:
         """Batches of the chunk size."""
@@ -126,7 +123,6 @@ class Batches(Source):
 
     def __init__(self, x: Any) -> None:
         self.x = x
-        self.rows = None
 
     def batches(self) -> Iterator[Chunk]:
         """The batches of the object."""
