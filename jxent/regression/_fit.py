@@ -156,13 +156,13 @@ def fit(
         sparse=_arguments.may_be_positive(l1),
         penalised=_arguments.is_positive(l1) or _arguments.is_positive(l2),
     )
-    given = Given(x, labels, sample_weight, class_weight, num_classes, params)
+    raw = RawData(x, labels, sample_weight, class_weight, num_classes, params)
     if sources.is_source(x):
-        problem = _of_source(options, given, chunk_size, digested=checkpoint is not None)
+        problem = _of_source(options, raw, chunk_size, digested=checkpoint is not None)
     elif chunk_size is not None:
         raise ValueError("fit(): chunk_size= is for rows read from a source; `x` is an array in memory")
     else:
-        problem = _of_arrays(options, given)
+        problem = _of_arrays(options, raw)
     limit = descent.tolerance(tolerance, problem.largest, problem.start.bias.dtype)
     penalty, absolute = (descent.scalar(a, problem.start.bias.dtype) for a in (l2, l1))
     absolute = absolute if options.sparse else None
@@ -202,7 +202,7 @@ class FitOptions(NamedTuple):
     penalised: bool
 
 
-class Given(NamedTuple):
+class RawData(NamedTuple):
     """The data of a fit as they came in."""
 
     x: Any
@@ -228,22 +228,22 @@ class FitProblem(NamedTuple):
     digest: Callable[[], str]
 
 
-def _of_arrays(options: FitOptions, given: Given) -> FitProblem:
+def _of_arrays(options: FitOptions, raw: RawData) -> FitProblem:
     """The problem of a fit to arrays: checked, and placed on the devices."""
     layout = options.layout
-    if given.labels is None:
+    if raw.labels is None:
         raise ValueError("fit(): `labels` are missing; only a source may hold them itself")
     if layout is not None and jax.process_count() > 1:
-        _refuse_in_processes(options, given.class_weight, given.num_classes)
+        _refuse_in_processes(options, raw.class_weight, raw.num_classes)
     with _mesh.on_host(layout):
-        problem = _arguments.problem(given.x, given.labels, given.sample_weight, given.num_classes, given.class_weight)
+        problem = _arguments.problem(raw.x, raw.labels, raw.sample_weight, raw.num_classes, raw.class_weight)
     data, rows, features = problem.data, *problem.x.shape
     if options.batch_size is not None:
         _arguments.integer("batch_size", options.batch_size, 1, rows)
     classes = problem.num_classes if layout is None else _mesh.agreed(problem.num_classes)
-    start = _start(given.params, features, classes, problem.x.dtype, layout)
+    start = _start(raw.params, features, classes, problem.x.dtype, layout)
     if not options.intercept:
-        _arguments.without_bias(options.optimizer, given.params)
+        _arguments.without_bias(options.optimizer, raw.params)
     placed = data if layout is None else layout.placed(data)
     common: dict[str, Any] = {"progress": options.progress, "standardize": options.standardize}
     if isinstance(options.optimizer, str):
@@ -278,25 +278,25 @@ def _refuse_in_processes(options: FitOptions, class_weight: ClassWeight, num_cla
         raise ValueError("fit(): class_weight= in several processes needs num_classes=: each sees its own labels only")
 
 
-def _of_source(options: FitOptions, given: Given, chunk_size: int | None, *, digested: bool) -> FitProblem:
+def _of_source(options: FitOptions, raw: RawData, chunk_size: int | None, *, digested: bool) -> FitProblem:
     """The problem of a fit to a source, after one pass over it."""
     if not options.intercept or options.sparse:
         raise ValueError("fit(): l1= and fit_intercept=False are for arrays in memory, and `x` is a source")
     if jax.process_count() > 1:
         raise ValueError("fit(): a source is read by one process; in several give each the rows it holds as arrays")
     reader = read(
-        given.x,
-        given.labels,
-        given.sample_weight,
-        given.class_weight,
-        num_classes=given.num_classes,
+        raw.x,
+        raw.labels,
+        raw.sample_weight,
+        raw.class_weight,
+        num_classes=raw.num_classes,
         chunk_size=chunk_size,
-        params=given.params,
+        params=raw.params,
         layout=options.layout,
         digested=digested,
     )
     survey = reader.survey
-    start = _start(given.params, survey.features, reader.classes, reader.dtype, options.layout)
+    start = _start(raw.params, survey.features, reader.classes, reader.dtype, options.layout)
     common = {"progress": options.progress, "standardize": options.standardize}
     if isinstance(options.optimizer, str):
         solver: Solver = stream.Descent(options.optimizer, options.max_steps, reader, **common)

@@ -51,7 +51,7 @@ def compare_gradients(
     l2: Numbers = 0.0,
     sample_weight: Numbers | None = None,
 ) -> GradientAgreement:
-    """Compare autodiff with the closed form, pairwise, in the dtype given.
+    """Compare autodiff with the closed form, pairwise, in the dtype of the arguments.
 
     Five gradients are compared. One is of the definition −Σ t·log softmax(xW + b) in plain primitives, without
     derivative rules of this package. Two are of compositions of this package: `probs.cross_entropy` of the

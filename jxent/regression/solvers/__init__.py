@@ -137,7 +137,8 @@ class Descent(Solver):
     def prepare(self, inputs: SolverInputs) -> LaneObjective:
         """The objective of the lane; of many features also the principal directions."""
         x, targets, weights = inputs.data
-        at = ob.coordinates(x, weights, intercept=self.intercept, standardize=self.standardize)
+        options = {"intercept": self.intercept, "standardize": self.standardize, "penalised": self.penalised}
+        at = ob.coordinates(x, weights, **options)
         x = ob.transformed(x, at, intercept=self.intercept)
         share = (weights / jnp.sum(weights))[None]
         basis = preconditioner.basis(x, inputs.start.bias.shape[0])

@@ -89,7 +89,7 @@ class Convergence(NamedTuple):
     Attributes:
         value: objective.
         norm: largest entry of its gradient.
-        gap: estimated distance to the minimum, −½·slope of the direction, or the last decrease if that is larger.
+        gap: estimated distance to the minimum, −½·slope of the direction.
         fall: decrease of the last step.
         steps: updates made.
         stalled: steps and failed line searches in a row without progress.
@@ -112,7 +112,8 @@ class Convergence(NamedTuple):
 
     def is_converged(self, tolerance: Tolerance) -> Array:
         """Lanes within a tolerance, of which that of lanes at rest is looser."""
-        at_rest = (self.stalled >= STALLED) & self._is_near(tolerance.gap_at_rest)
+        # The decrease of a step at rest is rounding.
+        at_rest = (self.stalled >= STALLED) & (self.gap <= tolerance.gap_at_rest * jnp.abs(self.value))
         return (self.is_small(tolerance) | self._is_near(tolerance.gap) | at_rest) & jnp.isfinite(self.value)
 
     def is_active(self, tolerance: Tolerance, max_steps: int) -> Array:
@@ -121,7 +122,7 @@ class Convergence(NamedTuple):
         return ~self.is_small(tolerance) & moving & jnp.isfinite(self.value)
 
     def _is_near(self, share: Any) -> Array:
-        return self.gap <= share * jnp.abs(self.value)
+        return jnp.maximum(self.gap, self.fall) <= share * jnp.abs(self.value)
 
 
 class Line(NamedTuple):
@@ -183,8 +184,8 @@ class LaneState(NamedTuple):
         line: the line search.
         memory: of the method.
         inverse: the preconditioner.
+        inverse_turn: the turn in which it was computed.
         turn: turns of the loop.
-        renewed: the turn in which the preconditioner was computed.
         history: objective after every step of a single lane; of length 0 if it is not kept.
     """
 
@@ -196,8 +197,8 @@ class LaneState(NamedTuple):
     line: Line
     memory: Any
     inverse: preconditioner.Inverse
+    inverse_turn: Array
     turn: Array
-    renewed: Array
     history: Array
 
 
@@ -254,7 +255,7 @@ def begin(method: Method, objective: LaneObjective, point: Array, kept: int, *, 
         memory=method.start(point),
         inverse=inverse,
         turn=jnp.zeros((), jnp.int32),
-        renewed=jnp.zeros((), jnp.int32),
+        inverse_turn=jnp.zeros((), jnp.int32),
         history=jnp.zeros((kept,), point.dtype),
     )
 
@@ -373,7 +374,7 @@ def renewed(objective: LaneObjective, state: LaneState, due: Array) -> LaneState
         return preconditioner.inverse(objective, slopes)._replace(basis=None)
 
     inverse = lax.cond(due, computed, lambda: state.inverse)
-    return state._replace(inverse=inverse, renewed=jnp.where(due, state.turn, state.renewed))
+    return state._replace(inverse=inverse, inverse_turn=jnp.where(due, state.turn, state.inverse_turn))
 
 
 def conditioned(objective: LaneObjective, state: LaneState, gradient: Array) -> Array:
@@ -385,7 +386,7 @@ def conditioned(objective: LaneObjective, state: LaneState, gradient: Array) -> 
 def directed(objective: LaneObjective, state: LaneState, which: Array, direction: Array) -> LaneState:
     """The state with a new direction in the lanes `which`, and its estimate of the gap."""
     slope = ob.dot(ob.steepest(objective, state.point, state.gradient), direction)
-    gap = jnp.maximum(-0.5 * slope, state.convergence.fall)
+    gap = -0.5 * slope
     return state._replace(
         direction=chosen(which, direction, state.direction),
         line=chosen(which, opened(slope), state.line),

@@ -73,7 +73,7 @@ class Lbfgs(Method):
         slope = ob.dot(answer.gradient, state.direction)
         verdict = judged(state.line, state.convergence.value, answer.value, slope)
         success, failed, after = tried(objective, state, at, answer, trying, verdict)
-        waited = after.turn - after.renewed >= jnp.maximum(after.renewed, self.RENEW)
+        waited = after.turn - after.inverse_turn >= jnp.maximum(after.inverse_turn, self.RENEW)
         after = renewed(objective, after, (state.turn == 0) | (waited & jnp.any(success)))
         pairs = self._learned(state, at, answer, slope, success, failed)
         direction = -self._two_loops(objective, after, pairs)
@@ -209,7 +209,7 @@ class Newton(Method):
         alpha, cut = self._alpha(was, ob.dot(product, was.p))
         direction = state.direction + ob.times(alpha, was.p)
         active = after.convergence.is_active(tolerance, max_steps)
-        costly = jnp.any(active & (was.products > self.RENEW)) & (after.turn - after.renewed > self.RENEW)
+        costly = jnp.any(active & (was.products > self.RENEW)) & (after.turn - after.inverse_turn > self.RENEW)
         due = first | (costly & jnp.any(success & active))
         after = renewed(objective, after, due)
         # With another preconditioner the directions of a lane are no longer conjugate: it starts again.

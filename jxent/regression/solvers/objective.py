@@ -31,12 +31,13 @@ class Coordinates(NamedTuple):
     Attributes:
         centre: `[D + 1]`, 0 for the bias; 0 without an intercept.
         scale: `[D + 1]`, 1 for the bias; None is 1 for each.
-        varies: `[D]`, False for features that are constant up to rounding: the solvers see 0 there.
+        varies: `[D]`, False for features that are constant up to rounding: the solvers see 0 there. None where a
+            penalty keeps the weights of rounding small.
     """
 
     centre: Array
     scale: Array | None
-    varies: Array
+    varies: Array | None
 
 
 class Basis(NamedTuple):
@@ -82,12 +83,17 @@ class LaneObjective(NamedTuple):
 ROUNDINGS = 16
 
 
-def coordinates(x: Array, weights: Array, *, intercept: bool = True, standardize: bool = False) -> Coordinates:
-    """Centre and scale of the features: their weighted mean and standard deviation, without an intercept 0 and the root
-    mean square.
+def coordinates(
+    x: Array, weights: Array, *, intercept: bool = True, standardize: bool = False, penalised: bool = False
+) -> Coordinates:
+    """Centre and scale of the features: mean and standard deviation, by weight.
+
+    Without an intercept they are 0 and the root mean square.
     """
     share = weights / jnp.sum(weights)
     centre = jnp.matmul(share, x, precision=HIGHEST) if intercept else jnp.zeros(x.shape[1], x.dtype)
+    if penalised and not standardize:
+        return extended(centre, None)
     # Rows of weight 0 may hold anything.
     apart = jnp.max(jnp.where(weights[:, None] > 0, jnp.abs(x - centre[None, :]), 0.0), axis=0)
     varies = differs(apart, centre, x.dtype)
@@ -106,13 +112,14 @@ def differs(apart: Array, centre: Array, dtype: DTypeLike) -> Array:
 
 def extended(centre: Array, scale: Array | None, varies: Array | None = None) -> Coordinates:
     """The coordinates with an entry for the bias."""
-    varies = jnp.ones(centre.shape, bool) if varies is None else varies
     return Coordinates(jnp.append(centre, 0.0), None if scale is None else jnp.append(scale, 1.0), varies)
 
 
 def transformed(x: Array, at: Coordinates, *, intercept: bool = True) -> Array:
     """Features in the coordinates, with the column of the bias."""
-    shifted = jnp.where(at.varies[None, :], x - at.centre[None, :-1], 0.0)
+    shifted = x - at.centre[None, :-1]
+    if at.varies is not None:
+        shifted = jnp.where(at.varies[None, :], shifted, 0.0)
     if at.scale is not None:
         shifted = shifted / at.scale[None, :-1]
     return jnp.concatenate([shifted, jnp.full((x.shape[0], 1), float(intercept), x.dtype)], axis=1)

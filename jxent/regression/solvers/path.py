@@ -145,11 +145,11 @@ def run(options: PathOptions, inputs: PathInputs) -> tuple[Solved, Refit]:
         refit = g == groups
         first = jnp.take(inputs.groups.first, jnp.minimum(g, groups - 1))
         last = jnp.take(inputs.groups.sizes, jnp.minimum(g, groups - 1)) - 1
-        chosen = first + jnp.minimum(jnp.arange(size, dtype=jnp.int32), last)
+        members = first + jnp.minimum(jnp.arange(size, dtype=jnp.int32), last)
         best = _best(solved, count)
-        chosen = jnp.where(refit, best, chosen)
+        members = jnp.where(refit, best, members)
         share = jnp.where(refit, (weights / jnp.sum(weights))[None], jnp.tile(training, (size, 1)))
-        l2, l1 = _split(jnp.repeat(jnp.take(l2s, chosen), folds), inputs.l1_ratio)
+        l2, l1 = _split(jnp.repeat(jnp.take(l2s, members), folds), inputs.l1_ratio)
         objective = ob.lane_objective(x, at, targets, share, l2, basis, l1=l1)
         middle = jnp.mean(lax.dynamic_index_in_dim(solved.point, best, keepdims=False), axis=0)
         start = (

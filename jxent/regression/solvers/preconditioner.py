@@ -8,6 +8,7 @@ features L-BFGS needs 28 steps instead of 340.
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
@@ -18,6 +19,8 @@ from jxent.regression.solvers.objective import HIGHEST, Basis, LaneObjective
 # Up to FULL features a block covers all of them. Up to LARGEST it covers PRINCIPAL directions; beyond that the
 # eigendecomposition costs more than it saves. All blocks together have at most ENTRIES entries.
 FULL, PRINCIPAL, LARGEST, ENTRIES = 256, 128, 2048, 1 << 25
+# Bytes of the weighted features of all classes up to which they are taken at once.
+BATCH = 32 << 20
 # The curvature p(1 − p) of a row is at least this times the square of its slope p − t: a saturated row of the wrong
 # class has a curvature near 0 and its minimum far away, and a step by that curvature would have no bound. Rows with a
 # slope below 0.94 are not changed.
@@ -76,17 +79,29 @@ def inverse(objective: LaneObjective, slope: Array) -> Inverse:
         return Inverse(None, 1.0 / (diagonal + eps * jnp.max(diagonal, axis=1, keepdims=True) + tiny), None)
     x = objective.x if objective.basis is None else objective.basis.features
     own = jnp.concatenate([penalty[: x.shape[1] - 1], penalty[-1:]])
-    # One class at a time: a batch would hold K copies of the features.
-    blocks = lax.map(lambda weights: gram(x, weights), curved)
+    if _is_batched(x, p.shape[1]):
+        blocks = jnp.matmul((curved[:, :, None] * x[None]).mT, x[None], precision=HIGHEST)
+    else:
+        blocks = lax.map(lambda weights: gram(x, weights), curved)
     diagonal = jnp.sum(jnp.where(jnp.eye(x.shape[1])[None] > 0, blocks, 0.0), axis=2) + own[None, :]
     energy = jnp.zeros((0,), x.dtype) if objective.basis is None else objective.basis.energy
     along = penalty[0] + jnp.sum(curved, axis=1)[:, None] * energy[None, :]
     # Along directions without variance the computed curvature is rounding, in proportion to the largest curvature.
     least = objective.x.shape[1] * eps * jnp.max(diagonal, axis=1, keepdims=True)
-    return Inverse(_inverted(blocks, diagonal), 1.0 / (along + least + tiny), objective.basis)
+    inverted = _inverted(blocks, diagonal, batched=_is_batched(x, p.shape[1]))
+    return Inverse(inverted, 1.0 / (along + least + tiny), objective.basis)
 
 
-def _inverted(blocks: Array, diagonal: Array) -> Array:
+def _is_batched(x: Array, classes: int) -> bool:
+    """Whether all classes are taken at once, which compiles sooner than a loop over them.
+
+    A batch holds K copies of the features. On a CPU with several host devices a batched factorisation deadlocks,
+    because it waits for threads of the pool that runs it: look at the number of classes alone when XLA:CPU runs it.
+    """
+    return classes * x.size * x.dtype.itemsize <= BATCH and jax.device_count() == 1
+
+
+def _inverted(blocks: Array, diagonal: Array, *, batched: bool) -> Array:
     """Inverse of the blocks with this diagonal, scaled to 1 first: features may differ in scale by any factor."""
     size = blocks.shape[1]
     identity = jnp.eye(size, dtype=blocks.dtype)[None]
@@ -97,11 +112,10 @@ def _inverted(blocks: Array, diagonal: Array) -> Array:
 
     def half(block: Array) -> Array:
         factor = lax.linalg.cholesky(block, symmetrize_input=False)
-        return lax.linalg.triangular_solve(factor, identity[0], left_side=True, lower=True)
+        right = jnp.broadcast_to(identity[0], block.shape)
+        return lax.linalg.triangular_solve(factor, right, left_side=True, lower=True)
 
-    # One by one: on a CPU with several host devices a batched factorisation deadlocks, because it waits for threads of
-    # the pool that runs it. Delete `lax.map` when XLA:CPU runs a batch there.
-    halves = lax.map(half, unit) * scale[:, None, :]
+    halves = (half(unit) if batched else lax.map(half, unit)) * scale[:, None, :]
     inverted = jnp.einsum("kde,kdf->kef", halves, halves, precision=HIGHEST)
     # A block that is not positive definite after rounding has a factor of NaN, and no inverse: take its diagonal.
     guess = identity * jnp.square(scale)[:, :, None]

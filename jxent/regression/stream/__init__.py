@@ -44,16 +44,16 @@ def _added(sums: Sums, term: Any) -> Sums:
 
 
 class Totals(NamedTuple):
-    """What is the same for every chunk: coordinates, 1 over the sum of all weights, and the penalty `[1]`."""
+    """Coordinates, 1 over the sum of the weights of all rows, and the penalty `[1]`: the same for every chunk."""
 
     coordinates: Coordinates
-    inverse: Array
+    per_weight: Array
     l2: Array
 
     def of(self, data: Data, dtype: DTypeLike) -> LaneObjective:
         """The objective of some rows."""
         x = ob.transformed(data.x.astype(dtype), self.coordinates)
-        return ob.lane_objective(x, self.coordinates, data.targets, (data.weights * self.inverse)[None], self.l2)
+        return ob.lane_objective(x, self.coordinates, data.targets, (data.weights * self.per_weight)[None], self.l2)
 
 
 @jax.jit
