@@ -1,39 +1,18 @@
 """Paths of penalties: their optima, their folds and what they refuse."""
 
-import functools
-import warnings
-
 import jax
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
-from jxent import data, regression
+from jxent import regression
 from jxent.regression import ConvergenceWarning
 from jxent.regression.solvers import path as program
 from tests.test_fit import rows, separable
 from tests.test_regression import numpy_objective
+from tests.test_solvers import KEY, best_objective, digits
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
-KEY = jax.random.key(0)
 L2S = np.array([1e-1, 1e-4, 1e2, 1e-2, 1.0])
-
-
-@functools.cache
-def digits(count=600):
-    dataset = data.digits()
-    return np.asarray(dataset.x, np.float64)[:count] / dataset.scale, np.asarray(dataset.labels)[:count]
-
-
-def best_objective(x, y, l2, weights=None):
-    """The optimum by scikit-learn's newton-cholesky at its tightest."""
-    share = np.ones(len(x)) if weights is None else weights
-    peer = LogisticRegression(C=1 / (l2 * share.sum()), tol=1e-14, max_iter=10_000, solver="newton-cholesky")
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        peer.fit(x, y, sample_weight=share)
-    return numpy_objective((peer.coef_.T, peer.intercept_), x, y, l2, share)
 
 
 # Paths

@@ -104,12 +104,12 @@ class Solver(abc.ABC):
         return self.finish(inputs, prepared, at)
 
 
-Method = TypeVar("Method", bound=Callable[..., Any])
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(method: Method) -> Method:
+def compiled(function: Function) -> Function:
     """A function of a solver for rows in memory, compiled once for equal solvers."""
-    return cast("Method", jax.jit(method, static_argnums=0))
+    return cast("Function", jax.jit(function, static_argnums=0))
 
 
 @compiled

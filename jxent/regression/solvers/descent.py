@@ -210,6 +210,15 @@ class Answer(NamedTuple):
     slopes: Array | None
 
 
+class Turn(NamedTuple):
+    """A turn of all lanes: the points that `ask` gave, the answer there, and when lanes end."""
+
+    at: Array
+    answer: Answer
+    tolerance: Tolerance
+    max_steps: int
+
+
 class Method(abc.ABC):
     """The rule by which a solver chooses its search directions."""
 
@@ -225,15 +234,7 @@ class Method(abc.ABC):
         """
 
     @abc.abstractmethod
-    def tell(
-        self,
-        objective: LaneObjective,
-        state: LaneState,
-        at: Array,
-        answer: Answer,
-        tolerance: Tolerance,
-        max_steps: int,
-    ) -> LaneState:
+    def tell(self, objective: LaneObjective, state: LaneState, turn: Turn) -> LaneState:
         """The state after the answer."""
 
 
@@ -274,7 +275,8 @@ def minimise(
 
     def body(state: LaneState) -> LaneState:
         at, along = method.ask(objective, state)
-        after = method.tell(objective, state, at, answered(objective, state, at, along), tolerance, max_steps)
+        turn = Turn(at, answered(objective, state, at, along), tolerance, max_steps)
+        after = method.tell(objective, state, turn)
         if report is not None:
             report(after)
         return after

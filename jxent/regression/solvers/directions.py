@@ -14,7 +14,7 @@ from jxent.regression.solvers.descent import (
     LaneState,
     Line,
     Method,
-    Tolerance,
+    Turn,
     chosen,
     conditioned,
     directed,
@@ -28,12 +28,14 @@ from jxent.regression.solvers.objective import LaneObjective
 class Pairs(NamedTuple):
     """Curvature pairs: step s and change of the gradient y, `[PAIRS, L, K, D + 1]`, and rho = 1/⟨s, y⟩, `[PAIRS, L]`.
 
-    The pair of turn t is at t modulo PAIRS. rho is 0 for lanes without an accepted step in that turn.
+    The pair of turn t is at t modulo PAIRS. rho is 0 for lanes without an accepted step in that turn. `scale`, `[L]`,
+    fits a diagonal preconditioner to the newest pair: ⟨s, y⟩/⟨y, M·y⟩. It is None for blocks, which need none.
     """
 
     s: Array
     y: Array
     rho: Array
+    scale: Array | None
 
 
 class Lbfgs(Method):
@@ -51,24 +53,20 @@ class Lbfgs(Method):
 
     def start(self, point: Array) -> Pairs:
         """No pairs."""
+        lanes, classes, columns = point.shape
         none = jnp.zeros((self.PAIRS, *point.shape), point.dtype)
-        return Pairs(none, none, jnp.zeros((self.PAIRS, point.shape[0]), point.dtype))
+        has_blocks = preconditioner.is_affordable(columns - 1, classes)
+        scale = None if has_blocks else jnp.ones((lanes,), point.dtype)
+        return Pairs(none, none, jnp.zeros((self.PAIRS, lanes), point.dtype), scale)
 
     def ask(self, objective: LaneObjective, state: LaneState) -> tuple[Array, None]:
         """The trial points."""
         del objective
         return state.point + ob.times(state.line.step, state.direction), None
 
-    def tell(
-        self,
-        objective: LaneObjective,
-        state: LaneState,
-        at: Array,
-        answer: Answer,
-        tolerance: Tolerance,
-        max_steps: int,
-    ) -> LaneState:
+    def tell(self, objective: LaneObjective, state: LaneState, turn: Turn) -> LaneState:
         """The state after a trial; lanes whose step is accepted get a new pair and a new direction."""
+        at, answer, tolerance, max_steps = turn
         trying = state.convergence.is_active(tolerance, max_steps)
         slope = ob.dot(answer.gradient, state.direction)
         verdict = judged(state.line, state.convergence.value, answer.value, slope)
@@ -76,6 +74,8 @@ class Lbfgs(Method):
         waited = after.turn - after.inverse_turn >= jnp.maximum(after.inverse_turn, self.RENEW)
         after = renewed(objective, after, (state.turn == 0) | (waited & jnp.any(success)))
         pairs = self._learned(state, at, answer, slope, success, failed)
+        if pairs.scale is not None:
+            pairs = pairs._replace(scale=self._scaled(objective, after, answer.gradient - state.gradient, pairs))
         direction = -self._two_loops(objective, after, pairs)
         return directed(objective, after._replace(memory=pairs), success | failed, direction)
 
@@ -92,16 +92,23 @@ class Lbfgs(Method):
         def stored(old: Array, new: Array) -> Array:
             return lax.dynamic_update_index_in_dim(old, new, state.turn % self.PAIRS, 0)
 
-        return Pairs(stored(pairs.s, s), stored(pairs.y, y), jnp.where(failed[None], 0.0, stored(pairs.rho, rho)))
+        rho = jnp.where(failed[None], 0.0, stored(pairs.rho, rho))
+        return Pairs(stored(pairs.s, s), stored(pairs.y, y), rho, pairs.scale)
+
+    def _scaled(self, objective: LaneObjective, state: LaneState, y: Array, pairs: Pairs) -> Array:
+        """The scale of the newest pair, or the one before it in lanes without a pair."""
+        rho = lax.dynamic_index_in_dim(pairs.rho, (state.turn - 1) % self.PAIRS, keepdims=False)
+        product = rho * ob.dot(y, conditioned(objective, state, y))
+        return jnp.where(product > 0, 1.0 / jnp.where(product > 0, product, 1.0), cast("Array", pairs.scale))
 
     def _two_loops(self, objective: LaneObjective, state: LaneState, pairs: Pairs) -> Array:
         """The inverse Hessian times the gradient. As loops: unrolled, they take as long to compile as all the rest."""
         # The turn was counted after its pair was stored.
         newest = state.turn - 1
 
-        def pair(i: Array) -> Pairs:
+        def pair(i: Array) -> tuple[Array, ...]:
             at = (newest - i) % self.PAIRS
-            return Pairs(*(lax.dynamic_index_in_dim(a, at, keepdims=False) for a in pairs))
+            return tuple(lax.dynamic_index_in_dim(a, at, keepdims=False) for a in pairs[:3])
 
         def newest_first(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
             (s, y, rho), (q, alphas) = pair(i), carry
@@ -115,7 +122,8 @@ class Lbfgs(Method):
             return r + ob.times(alpha - rho * ob.dot(y, r), s)
 
         q, alphas = lax.fori_loop(0, self.PAIRS, newest_first, (state.gradient, jnp.zeros_like(pairs.rho)))
-        return lax.fori_loop(0, self.PAIRS, oldest_first, conditioned(objective, state, q))
+        r = conditioned(objective, state, q)
+        return lax.fori_loop(0, self.PAIRS, oldest_first, r if pairs.scale is None else ob.times(pairs.scale, r))
 
 
 class Conjugate(NamedTuple):
@@ -190,16 +198,9 @@ class Newton(Method):
         """The preconditioner times a residual."""
         return conditioned(objective, state, residual)
 
-    def tell(
-        self,
-        objective: LaneObjective,
-        state: LaneState,
-        at: Array,
-        answer: Answer,
-        tolerance: Tolerance,
-        max_steps: int,
-    ) -> LaneState:
+    def tell(self, objective: LaneObjective, state: LaneState, turn: Turn) -> LaneState:
         """The state after a trial or a step of conjugate gradients."""
+        at, answer, tolerance, max_steps = turn
         was: Conjugate = state.memory
         waiting, first = was.waiting, state.turn == 0
         trying = state.convergence.is_active(tolerance, max_steps) & ~waiting

@@ -8,7 +8,7 @@ and sums over a few classes run along many rows.
 as fast as along a last axis of a few classes. `regression.compare_gradients` compares its gradient with the others.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -105,9 +105,9 @@ def coordinates(
     return extended(centre, jnp.where(varies, size * jnp.sqrt(variance), 1.0), varies)
 
 
-def differs(apart: Array, centre: Array, dtype: DTypeLike) -> Array:
+def differs(apart: Any, centre: Any, dtype: DTypeLike) -> Any:
     """Whether features that lie this far from their mean are more than rounding."""
-    return apart > ROUNDINGS * float(jnp.finfo(dtype).eps) * jnp.abs(centre)
+    return apart > ROUNDINGS * float(jnp.finfo(dtype).eps) * abs(centre)
 
 
 def extended(centre: Array, scale: Array | None, varies: Array | None = None) -> Coordinates:
@@ -159,12 +159,15 @@ def lane_objective(
     l1: Array | None = None,
 ) -> LaneObjective:
     """The objective of transformed features and class ids `[N]` or distributions `[N, K]`; l2 and l1 are `[L]`."""
-    is_weight = (jnp.arange(x.shape[1]) < x.shape[1] - 1).astype(x.dtype)
     soft = None if targets.ndim == 1 else targets.T.astype(x.dtype)
     anchor = targets if targets.ndim == 1 else jnp.argmax(targets, axis=1)
-    absolute = None if l1 is None else l1[:, None] * is_weight[None, :]
-    anchor = anchor.astype(x.dtype)
-    return LaneObjective(x, at, anchor, soft, share, l2[:, None] * is_weight[None, :], absolute, basis)
+    absolute = None if l1 is None else of_weights(l1, x.shape[1])
+    return LaneObjective(x, at, anchor.astype(x.dtype), soft, share, of_weights(l2, x.shape[1]), absolute, basis)
+
+
+def of_weights(penalty: Array, columns: int) -> Array:
+    """The penalty of each column of a point, `[L, D + 1]`, from one of each lane; 0 for the bias."""
+    return jnp.where(jnp.arange(columns)[None, :] < columns - 1, penalty[:, None], 0.0)
 
 
 def scores(x: Array, point: Array) -> Array:
@@ -242,12 +245,8 @@ def evaluate(objective: LaneObjective, z: Array, point: Array) -> tuple[Array, A
 
 def gradient(objective: LaneObjective, slope: Array, point: Array) -> Array:
     """The gradient of the objective, from the slopes of the losses in the scores."""
-    return penalised(objective, balanced(scores_vjp(objective.x, objective.share[:, None, :] * slope)), point)
-
-
-def penalised(objective: LaneObjective, data: Array, point: Array) -> Array:
-    """The gradient of the losses plus that of the penalty."""
-    return data + objective.penalty[:, None, :] * point
+    data = scores_vjp(objective.x, objective.share[:, None, :] * slope)
+    return balanced(data) + objective.penalty[:, None, :] * point
 
 
 def balanced(data: Array) -> Array:
@@ -260,8 +259,13 @@ def balanced(data: Array) -> Array:
 
 def penalty(objective: LaneObjective, point: Array) -> Array:
     """Σ (penalty/2·point² + l1·|point|), `[L]`."""
-    smooth = 0.5 * dot(objective.penalty[:, None, :] * point, point)
+    smooth = squares(objective.penalty, point)
     return smooth if objective.l1 is None else smooth + dot(objective.l1[:, None, :], jnp.abs(point))
+
+
+def squares(penalty: Array, point: Array) -> Array:
+    """Σ penalty/2·point², `[L]`."""
+    return 0.5 * dot(penalty[:, None, :] * point, point)
 
 
 def steepest(objective: LaneObjective, point: Array, gradient: Array) -> Array:

@@ -20,7 +20,7 @@ from jxent.regression.solvers.objective import HIGHEST, Basis, LaneObjective
 # eigendecomposition costs more than it saves. All blocks together have at most ENTRIES entries.
 FULL, PRINCIPAL, LARGEST, ENTRIES = 256, 128, 2048, 1 << 25
 # Bytes of the weighted features of all classes up to which they are taken at once.
-BATCH = 32 << 20
+BATCH = 8 << 20
 # The curvature p(1 − p) of a row is at least this times the square of its slope p − t: a saturated row of the wrong
 # class has a curvature near 0 and its minimum far away, and a step by that curvature would have no bound. Rows with a
 # slope below 0.94 are not changed.

@@ -21,7 +21,7 @@ from jxent.regression.solvers import Data, Outcome, Progress, Solver, SolverInpu
 from jxent.regression.solvers import objective as ob
 from jxent.regression.solvers import outcome as outcome_of_lane
 from jxent.regression.solvers import paused as paused_lane
-from jxent.regression.solvers.descent import Answer, LaneState, Tolerance
+from jxent.regression.solvers.descent import Answer, LaneState, Tolerance, Turn
 from jxent.regression.solvers.directions import METHODS
 from jxent.regression.solvers.objective import Coordinates, LaneObjective, Minimum
 from jxent.regression.solvers.optimizer import Carry
@@ -118,9 +118,8 @@ def _nothing(like: Any) -> Sums:
 @jax.jit
 def _penalised(l2: Array, point: Array, value: Array, data: Array) -> tuple[Array, Array]:
     """Value and gradient of the objective from those of the losses."""
-    penalty = l2[:, None] * (jnp.arange(point.shape[2]) < point.shape[2] - 1).astype(point.dtype)[None, :]
-    gradient = ob.balanced(data) + penalty[:, None, :] * point
-    return value + 0.5 * ob.dot(penalty[:, None, :] * point, point), gradient
+    penalty = ob.of_weights(l2, point.shape[2])
+    return value + ob.squares(penalty, point), ob.balanced(data) + penalty[:, None, :] * point
 
 
 def rows_of(reader: Reader, inputs: SolverInputs, coordinates: Coordinates) -> Rows:
@@ -212,7 +211,7 @@ def _told(
     tolerance: Tolerance,
 ) -> LaneState:
     state = state._replace(history=jnp.zeros((0,), point.dtype))
-    return METHODS[name]().tell(sample, state, point, answer, tolerance, max_steps)
+    return METHODS[name]().tell(sample, state, Turn(point, answer, tolerance, max_steps))
 
 
 class Optimizer(Solver):

@@ -86,7 +86,7 @@ class Reader(NamedTuple):
     def coordinates(self, *, standardize: bool) -> Coordinates:
         """Centre and scale of the features."""
         mean, deviation = self.survey.mean, np.sqrt(self.survey.variance)
-        varies = deviation > ob.ROUNDINGS * float(jnp.finfo(self.dtype).eps) * np.abs(mean)
+        varies = ob.differs(deviation, mean, self.dtype)
         scale = jnp.asarray(np.where(varies, deviation, 1.0), self.dtype) if standardize else None
         return ob.extended(jnp.asarray(mean, self.dtype), scale, jnp.asarray(varies))
 
