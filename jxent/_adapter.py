@@ -19,6 +19,7 @@ from jxent._checks import (
     log_base_factor,
     match_rows,
     participation,
+    scale_of,
     table_variables,
 )
 from jxent._numerics import generator as generators
@@ -31,6 +32,8 @@ from jxent._numerics.rows import Room, RowMeasure, evaluate
 
 Axes = tuple[int, ...]
 TableMeasure = Callable[[Array], Array]
+# Temperature and soft cap of logits, as the caller has them.
+OptionsOfScale = tuple[Numbers, Numbers | None]
 
 
 def masked(z: Array, mask: Array | None, axes: Axes) -> tuple[Array, Array | None]:
@@ -74,7 +77,12 @@ class Adapter:
         return jnp.where(mask, operand, 0.0), any_over(mask, axes)
 
     def operands(
-        self, values: Sequence[Numbers], axis: Axis, where: Numbers | None, axis_name: str | None = None
+        self,
+        values: Sequence[Numbers],
+        axis: Axis,
+        where: Numbers | None,
+        axis_name: str | None = None,
+        scale: OptionsOfScale = (1.0, None),
     ) -> tuple[list[Array], Axes, Array | None]:
         """Masked operands of one shape and dtype, the axes of the categories, and the mask of rows that take part."""
         if len(values) == 2:
@@ -87,7 +95,7 @@ class Adapter:
         axes = along(axes, axis_name)
         mask = participation(where, arrays[0])
         pairs = [self._masked(a, mask, axes) for a in arrays]
-        return [a for a, _ in pairs], axes, pairs[0][1]
+        return [sm.scaled(a, scale_of(*scale, a)) for a, _ in pairs], axes, pairs[0][1]
 
     def measure(
         self,
@@ -99,9 +107,10 @@ class Adapter:
         keepdims: bool,
         base: float | None = None,
         axis_name: str | None = None,
+        scale: OptionsOfScale = (1.0, None),
     ) -> Array:
         """A measure of one distribution or of two, in units of `base`; `theta` are its traced parameters."""
-        arrays, axes, part = self.operands(values, axis, where, axis_name)
+        arrays, axes, part = self.operands(values, axis, where, axis_name, scale)
         operands, inner = trailing(axes, *arrays)
         row = evaluate(self.room, measure, inner, operands, tuple(theta))
         return finish(row, part, axes, keepdims=keepdims, base=base)

@@ -37,7 +37,8 @@ PREDICTED = {"p": P, "logits": Z, "labels": IDS}
 MODEL = {"params": regression.Params(W.T, jnp.zeros(2)), "x": X, "labels": IDS}
 # Good arguments by room and name, where the table of measures has none.
 GOOD = {
-    "linear": {"x": X, "w": W, "labels": IDS},
+    "linear": {"x": X, "w": W, "labels": IDS, "ids": IDS, "k": 2, "key": jax.random.key(0)}
+    | {"x_p": X, "w_p": W, "x_q": X[::-1], "w_q": W},
     "calibration": {**PREDICTED, "state": calibration.init(2)},
     "counts": {"counts": jnp.asarray([3, 1]), "table": jnp.ones((2, 2, 2)), "labels": IDS, "num_classes": 2}
     | {"p": jnp.asarray([3, 1]), "q": jnp.asarray([1, 1])},
@@ -51,6 +52,7 @@ GOOD = {
 }
 OPTIONAL = {"class_weights": jnp.ones(4), "label_smoothing": 0.1, "z_loss": 0.1, "weights": jnp.ones(2)}
 OPTIONAL |= {"bias": jnp.zeros(2), "sample_weight": jnp.ones(2), "alpha": 0.25, "gamma": 1.0, "delta": 1.0}
+OPTIONAL |= {"bias_p": jnp.zeros(2), "bias_q": jnp.zeros(2), "temperature": 0.5, "soft_cap": 3.0}
 OPTIONAL |= {"weight": 0.5, "clip": 2.0, "positive_weight": 2.0, "l2": 0.1, "order": 2.0}
 FROM_TABLE = {entry.name: entry for entry in TABLE}
 

@@ -117,9 +117,115 @@ for kind in (AxisType.Explicit, AxisType.Auto):
 print("same")
 """
 
+MEASURES = """
+from jax.sharding import NamedSharding
+y, v, c = (jnp.asarray(rng.normal(size=s), jnp.float32) for s in ((N, D + 1), (V, D + 1), (V,)))
+fixed = dict(ids=jnp.asarray(rng.integers(0, V, N)), candidates=jnp.asarray(rng.integers(0, V, (N, 3))))
+o, k = dict(x=x, w=w, b=b, y=y, v=v, c=c), dict(block_size=5, soft_cap=3.0)
+def one(name, *extra, **more):
+    return lambda o, **s: getattr(linear, name)(o["x"], o["w"], *(o[e] for e in extra), bias=o["b"], **k, **more, **s)
+def two(name, **more):
+    biases = lambda o: dict(bias_p=o["b"], bias_q=o["c"])
+    return lambda o, **s: getattr(linear, name)(o["x"], o["w"], o["y"], o["v"], **biases(o), **k, **more, **s)
+def most(o, **s):
+    return linear.top_k(o["x"], o["w"], 3, bias=o["b"], **k, **s).log_probabilities
+FUNCTIONS = dict(
+    loss=one("softmax_cross_entropy", "ids", label_smoothing=0.1, z_loss=0.01),
+    score=one("score", "candidates"), logsumexp=one("logsumexp"), entropy=one("entropy", temperature=0.7),
+    kl=two("kl_divergence"), cross=two("cross_entropy"), js=two("jensen_shannon_divergence", weight=0.3), top=most,
+)
+mean = one("mean_softmax_cross_entropy", "ids", ignore_label=int(fixed["ids"][0]))
+def every(name):
+    def scalar(o, fixed, **s):
+        return sum(jnp.sum(jnp.sin(a)) for a in jax.tree.leaves(FUNCTIONS[name](o | fixed, **s)))
+    return scalar
+SPECS = dict(x="rn", y="rn", w="cn", v="cn", b="c", c="c", ids="r", candidates="rn")
+def specs(names, **axes):
+    return {n: P(*(axes.get(letter) for letter in SPECS[n])) for n in names}
+def product(f, o, way):
+    return jax.jvp(jax.grad(f), (o,), (way,))[1]
+def all_of(f, o, fixed, way):
+    of = lambda o: f(o, fixed)
+    return jax.value_and_grad(of)(o), product(of, o, way)
+o_way = jax.tree.map(lambda a: jnp.asarray(rng.normal(size=a.shape), jnp.float32), o)
+LAYOUTS = (dict(c="m"), dict(r="m"), dict(r="d", c="m"))
+def mesh_of(axes, kind):
+    names = tuple(axes.values())
+    return jax.make_mesh((4,) if len(names) == 1 else (2, 2), names, axis_types=(kind,) * len(names))
+"""
+
+EXPLICIT = """
+for name in FUNCTIONS:
+    run = jax.jit(functools.partial(all_of, every(name)))
+    expected = run(o, fixed, o_way)
+    for axes in LAYOUTS if name in ("score", "kl") else LAYOUTS[2:]:
+        for kind in (AxisType.Explicit, AxisType.Auto):
+            on = mesh_of(axes, kind)
+            def place(tree):
+                return {n: jax.device_put(a, NamedSharding(on, specs([n], **axes)[n])) for n, a in tree.items()}
+            close(run(place(o), place(fixed), place(o_way)), expected, rtol=1e-4, atol=2e-5)
+on = mesh_of(LAYOUTS[2], AxisType.Explicit)
+there = {n: jax.device_put(a, NamedSharding(on, specs([n], **LAYOUTS[2])[n])) for n, a in (o | fixed).items()}
+close(jax.jit(jax.value_and_grad(lambda x: mean(there | dict(x=x))))(there["x"]),
+      jax.value_and_grad(lambda x: mean(o | fixed | dict(x=x)))(x))
+draws = linear.sample(jax.random.key(3), x, w, bias=b)
+assert (linear.sample(jax.random.key(3), there["x"], there["w"], bias=there["b"]) == draws).all()
+features = jax.device_put(jnp.zeros((V, 8)), NamedSharding(on, P(None, "d")))
+classes = jax.device_put(w, NamedSharding(on, P("d", None)))
+gather = "reshard(w, jax.sharding.PartitionSpec(None, None))"
+for arguments, text in (((jnp.zeros((N, 8)), features), gather), ((there["x"], classes), "both sharded over")):
+    try:
+        linear.entropy(*arguments)
+    except ValueError as error:
+        assert text in str(error), error
+    else:
+        raise AssertionError(text)
+print("same")
+"""
+
+INSIDE = """
+on = mesh_of(dict(c="classes"), AxisType.Auto)
+def sharded(name):
+    def body(o, fixed):
+        return every(name)(o, fixed, axis_name="classes")
+    places = specs(o, c="classes"), specs(fixed, c="classes")
+    return jax.shard_map(body, mesh=on, in_specs=places, out_specs=P(), check_vma=True)
+for name, reduces in dict(score=3, entropy=3, kl=4, cross=4, js=5, top=None).items():
+    f = sharded(name)
+    found = jax.jit(functools.partial(all_of, f))(o, fixed, o_way)
+    close(found, jax.jit(functools.partial(all_of, every(name)))(o, fixed, o_way), rtol=1e-4, atol=2e-5)
+    gradient = jax.value_and_grad(lambda x, w: f(o | dict(x=x, w=w), fixed), argnums=(0, 1))
+    assert reduces in (None, all_reduces(gradient, x, w)), (name, all_reduces(gradient, x, w))
+def draw(key, x, w, b):
+    return linear.sample(key, x, w, bias=b, axis_name="classes")
+places = P(), P(), P("classes", None), P("classes")
+f = jax.shard_map(draw, mesh=on, in_specs=places, out_specs=P(), check_vma=True)
+assert (f(jax.random.key(3), x, w, b) == linear.sample(jax.random.key(3), x, w, bias=b)).all()
+# Devices with different numbers of rows that take part.
+ids = jnp.where(jnp.arange(N) < 5, fixed["ids"], -100)
+def sums(x, w, ids):
+    total = linear.sum_softmax_cross_entropy(x, w, ids, ignore_label=-100)
+    return jax.lax.psum(total, "classes")
+places = P("classes", None), P(), P("classes")
+f = jax.shard_map(sums, mesh=on, in_specs=places, out_specs=P(), check_vma=True)
+def mean_of(w):
+    total = f(x, w, ids)
+    return total.loss / total.weight
+close(jax.value_and_grad(mean_of)(w),
+      jax.value_and_grad(lambda w: linear.mean_softmax_cross_entropy(x, w, ids, ignore_label=-100))(w), rtol=1e-6)
+print("same")
+"""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("program", [CLASSES, OPTIONS, ROWS], ids=["classes", "options", "rows"])
 def test_the_same_on_four_devices(program):
     """Values, gradients from outside and inside, Hessian products; three all-reduces for loss and gradient."""
     assert fresh(PRELUDE + program, devices=4).endswith("same")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [EXPLICIT, INSIDE], ids=["mesh", "inside"])
+def test_every_measure_is_the_same_on_four_devices(program):
+    """Classes, rows and both, over explicit and auto axes and inside `shard_map`, with the number of all-reduces."""
+    assert fresh(PRELUDE + MEASURES + program, devices=4).endswith("same")

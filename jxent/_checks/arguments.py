@@ -13,6 +13,7 @@ from jaxtyping import Array
 from jxent._checks.domains import Axis
 from jxent._checks.inputs import Numbers
 from jxent._numerics.compiler import broadcast, gathered, is_sharded
+from jxent._numerics.softmax import Scale
 
 OF_TWO_OUTCOMES = "; binary_entropy, binary_cross_entropy and binary_kl_divergence take one of two outcomes"
 
@@ -38,7 +39,15 @@ def common_float(*arrays: Array) -> tuple[Array, ...]:
 
 
 def category_axes(name: str, array: Array, axis: Axis) -> tuple[int, ...]:
-    """The axes of the categories as sorted non-negative ints."""
+    """The axes of the categories as sorted non-negative ints, none of them empty."""
+    axes = reduced_axes(name, array, axis)
+    if any(array.shape[a] == 0 for a in axes):
+        raise ValueError(f"`{name}` of shape {array.shape} has no categories along axis={axis!r}")
+    return axes
+
+
+def reduced_axes(name: str, array: Array, axis: Axis) -> tuple[int, ...]:
+    """Axes as sorted non-negative ints."""
     if isinstance(axis, (int, np.integer)):
         axes = (axis,)
     elif isinstance(axis, Sequence):
@@ -57,8 +66,6 @@ def category_axes(name: str, array: Array, axis: Axis) -> tuple[int, ...]:
     normal = tuple(sorted(int(a) % array.ndim for a in axes))
     if len(set(normal)) != len(normal):
         raise ValueError(f"axis={axis!r} names an axis of `{name}` of shape {array.shape} twice")
-    if any(array.shape[a] == 0 for a in normal):
-        raise ValueError(f"`{name}` of shape {array.shape} has no categories along axis={axis!r}")
     return normal
 
 
@@ -201,6 +208,15 @@ def parameter(name: str, value: Numbers, like: Array) -> Array:
     return array.astype(like.dtype)
 
 
+def scale_of(temperature: Numbers, soft_cap: Numbers | None, like: Array) -> Scale:
+    """Temperature and soft cap of logits, in the dtype of the operands; the default temperature is None."""
+    is_default = isinstance(temperature, float) and temperature == 1.0
+    return Scale(
+        None if is_default else parameter("temperature", temperature, like),
+        None if soft_cap is None else parameter("soft_cap", soft_cap, like),
+    )
+
+
 def elementwise(**operands: Numbers) -> tuple[Array, ...]:
     """Operands of an elementwise form: a scalar may stand beside any array, otherwise ranks match."""
     names = list(operands)
@@ -216,18 +232,18 @@ def rows_beside(z: Array, axis: int) -> tuple[int, ...]:
     return z.shape[:axis] + z.shape[axis + 1 :]
 
 
-def class_labels(labels: Numbers, rows: tuple[int, ...], beside: str, *, soft: str) -> Array:
+def class_labels(labels: Numbers, rows: tuple[int, ...], beside: str, *, soft: str, name: str = "labels") -> Array:
     """Integer class ids, one per row; messages name the operand `beside` with the rows and the hint `soft`."""
     ids = jnp.asarray(labels)
     if not jnp.issubdtype(ids.dtype, jnp.integer):
         raise TypeError(
-            f"`labels` has dtype {ids.dtype} and shape {ids.shape}, expected integer class ids {rows}; for a "
-            f"distribution per row {soft}, for ids stored as floats labels.astype(int)"
+            f"`{name}` has dtype {ids.dtype} and shape {ids.shape}, expected integer class ids {rows}; for a "
+            f"distribution per row {soft}, for ids stored as floats {name}.astype(int)"
         )
     if ids.shape != rows:
         one_hot = f"; for a distribution per row {soft}" if ids.ndim == len(rows) + 1 else ""
         raise ValueError(
-            f"`labels` has shape {ids.shape} and {beside}: expected one class id per row, shape {rows}{one_hot}"
+            f"`{name}` has shape {ids.shape} and {beside}: expected one class id per row, shape {rows}{one_hot}"
         )
     if ids.dtype.itemsize >= 4 and ids.dtype != jnp.int32:
         # Saturated, not wrapped: an id out of range stays out of range.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, cast
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
@@ -100,4 +101,6 @@ def check_call(
 
 
 def _is_array(value: Any) -> bool:
+    if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
+        return False
     return hasattr(value, "shape") or (isinstance(value, (int, float)) and not isinstance(value, bool))

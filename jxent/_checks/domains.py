@@ -109,7 +109,7 @@ class Call(NamedTuple):
     def _ignored(self, value: Array) -> Array:
         """The mask of the elements in rows with the label to ignore."""
         label, nothing = self.option(Role.IGNORED), np.zeros(value.shape, bool)
-        ids = next((v for n, v in self.values.items() if getattr(self.declared[n], "convert", None) is _ids), None)
+        ids = next((v for n, v in self.values.items() if getattr(self.declared[n], "convert", None) is as_ids), None)
         if label is None or ids is None or value.ndim != ids.ndim + 1:
             return nothing
         axes = self.axes(value.ndim)
@@ -292,8 +292,16 @@ def scalar(function: str, argument: str, value: Any) -> Any:
     return value
 
 
-def _ids(function: str, argument: str, value: Any) -> Any:
+def as_ids(function: str, argument: str, value: Any) -> Any:
     return as_operand(function, argument, value, ids=True)
+
+
+def _key(function: str, argument: str, value: Any) -> Any:
+    if not isinstance(value, jax.Array):
+        raise TypeError(
+            f"{function}(): `{argument}` is a {type(value).__name__}, expected a key, such as jax.random.key(0)"
+        )
+    return value
 
 
 def _callable(function: str, argument: str, value: Any) -> Any:
@@ -339,9 +347,9 @@ JointLogits = Annotated[
     ),
 ]
 LogOdds = Annotated[Numbers, Domain(log_odds)]
-Labels = Annotated[Numbers, Domain(labels, _ids, text="integer class ids `[...]`.")]
-LabelsOrTargets = Annotated[Numbers, Domain(_labels_or_targets, _ids)]
-CountedLabels = Annotated[Numbers, Domain(_counted, _ids)]
+Labels = Annotated[Numbers, Domain(labels, as_ids, text="integer class ids `[...]`.")]
+LabelsOrTargets = Annotated[Numbers, Domain(_labels_or_targets, as_ids)]
+CountedLabels = Annotated[Numbers, Domain(_counted, as_ids)]
 Counts = Annotated[Numbers, Domain(_counts)]
 Weights = Annotated[Numbers, Domain(_non_negative)]
 Mask = Annotated[
@@ -358,6 +366,7 @@ NonNegative = Annotated[ArrayLike, _interval(0.0, math.inf)]
 Positive = Annotated[ArrayLike, _interval(ABOVE_ZERO, math.inf)]
 FiniteNumber = Annotated[ArrayLike, _interval(*FINITE)]
 AnyNumber = Annotated[ArrayLike, Domain(convert=scalar)]
+RandomKey = Annotated[jax.Array, Domain(convert=_key)]
 Generator = Annotated[Callable[[jax.Array], jax.Array], Domain(convert=_callable)]
 
 # Of the parameters of a softmax regression.
@@ -411,7 +420,7 @@ class Shown:
 def _spelled(annotation: Any) -> str:
     domain = declared(annotation)
     if get_origin(annotation) is Annotated:
-        is_array = isinstance(domain, Domain) and domain.convert in (as_operand, scalar, _ids)
+        is_array = isinstance(domain, Domain) and domain.convert in (as_operand, scalar, as_ids)
         return "ArrayLike" if is_array else _spelled(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
         return " | ".join("None" if a is type(None) else _spelled(a) for a in get_args(annotation))

@@ -22,6 +22,9 @@ OPTIONS = {
     "generator": "f, an elementwise function of arrays of ratios p/q.",
     "slope_at_infinity": "lim f(t)/t, a scalar; None stands for ∞.",
     "axis_name": "mesh axis over which the classes are sharded, inside `jax.shard_map`; None where rows are whole.",
+    "temperature": "T > 0, by which logits are divided, a scalar; traced and differentiable.",
+    "soft_cap": "c > 0, with which logits z become c·tanh(z/c) before anything else, a scalar; None leaves them.",
+    "block_size": "classes in a block, by default from 384 to 4096, more for larger D.",
     "params": "`Params(weights [D, K], bias [K])`.",
 }
 SECOND = "same rank, batch axes of size 1 broadcast"
@@ -42,7 +45,7 @@ def completed(doc: str, signature: inspect.Signature, roles: Mapping[str, Domain
     for name in signature.parameters:
         domain = roles.get(name)
         text = domain.text if isinstance(domain, Domain) and domain.text else OPTIONS.get(name, "")
-        if isinstance(domain, Domain) and domain.has_classes:
+        if isinstance(domain, Domain) and domain.has_classes and domain.classes is None:
             operands += 1
             text = f"{text.rstrip('.')}; {SECOND}." if operands == 2 else text
         if name in texts:

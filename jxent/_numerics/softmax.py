@@ -22,6 +22,36 @@ from jxent._numerics.primitives import two_difference
 Axes = tuple[int, ...]
 
 
+class Scale(NamedTuple):
+    """How the numbers of a model become logits; None if unset."""
+
+    temperature: Array | None = None  # T > 0, by which logits are divided
+    soft_cap: Array | None = None  # c > 0: z becomes c·tanh(z/c)
+
+
+def scaled(z: Array, scale: Scale) -> Array:
+    """c·tanh(z/c)/T; −∞ stays −∞."""
+    temperature, cap = scale
+    if temperature is None and cap is None:
+        return z
+    finite = jnp.where(z == -jnp.inf, 0.0, z)
+    if cap is not None:
+        finite = cap * jnp.tanh(finite / cap)
+    return jnp.where(z == -jnp.inf, -jnp.inf, finite if temperature is None else finite / temperature)
+
+
+def scaled_difference(a: Array, b: Array, scale: Scale) -> Array:
+    """`scaled(b) − scaled(a)` of finite numbers, accurate for nearly equal ones.
+
+    By tanh v − tanh u = tanh(v − u)·(1 − tanh u·tanh v).
+    """
+    temperature, cap = scale
+    difference = b - a
+    if cap is not None:
+        difference = cap * jnp.tanh(difference / cap) * (1.0 - jnp.tanh(a / cap) * jnp.tanh(b / cap))
+    return difference if temperature is None else difference / temperature
+
+
 class RowSums(NamedTuple):
     """The maximum and the sum for the softmax of a row; the reduced axes are kept."""
 

@@ -62,7 +62,14 @@ def gradient_of(
         def gradient(*args: P.args, **kwargs: P.kwargs) -> R:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
-            return evaluator(slopes, dict(bound.arguments))
+            options = dict(bound.arguments)
+            in_scaled = _scaled(options)
+            result = evaluator(slopes, options)
+            if not in_scaled:
+                return result
+            if isinstance(result, tuple):
+                return cast("R", tuple(f(g) for f, g in zip(in_scaled, cast("tuple[Array, ...]", result), strict=True)))
+            return in_scaled[0](result)
 
         returned = inspect.signature(slopes).return_annotation
         gradient.__signature__ = signature.replace(return_annotation=returned)  # pyright: ignore[reportFunctionMemberAccess]
@@ -76,6 +83,28 @@ def gradient_of(
         return public(compiled="generator" not in names)(gradient)
 
     return decorate
+
+
+def _scaled(options: Options) -> list[Callable[..., Any]]:
+    """Replace the logits by c·tanh(z/c)/T; with them, the functions from gradients there to gradients in the logits.
+
+    By the chain rule (c·tanh(z/c)/T)′ = (1 − tanh²(z/c))/T = sech²(z/c)/T, written as 4/(e^(z/c) + e^(−z/c))²/T.
+    """
+    temperature, cap = options.pop("temperature", 1.0), options.pop("soft_cap", None)
+    if cap is None and isinstance(temperature, float) and temperature == 1.0:
+        return []
+
+    def pulled(z: Array) -> Callable[..., Any]:
+        z = jnp.where(jnp.isfinite(z), z, 0.0)
+        slope = 1.0 if cap is None else 4.0 / (jnp.exp(z / cap) + jnp.exp(-z / cap)) ** 2
+        return lambda gradient: gradient * (slope / temperature)
+
+    names = [n for n in ("z", "zp", "zq", "logits") if n in options]
+    found = [as_float(n, options[n]) for n in names]
+    for name, z in zip(names, found, strict=True):
+        capped = z if cap is None else cap * jnp.tanh(z / cap)
+        options[name] = jnp.where(z == -jnp.inf, z, capped / temperature)
+    return [pulled(z) for z in found]
 
 
 def _text(measure: Slopes, title: str, slopes: Slopes, results: str, edge: str, room: str, call: str) -> str:

@@ -6,8 +6,18 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from jxent._checks import Numbers, as_float, boolean, class_labels, common_float, ignored_rows, parameter, per_class
-from jxent.linear._classes import Operands, together
+from jxent._checks import (
+    Numbers,
+    as_float,
+    boolean,
+    class_labels,
+    common_float,
+    ignored_rows,
+    parameter,
+    per_class,
+    scale_of,
+)
+from jxent.linear._heads import Head, Operands, together
 
 
 class Options(NamedTuple):
@@ -35,24 +45,27 @@ class Problem(NamedTuple):
             return self
         o = self.operands
         # 0·NaN would reach the gradient of w.
-        x = jnp.where(rows[..., None], 0.0, o.x)
-        operands = o._replace(x=x, idle=rows if o.idle is None else o.idle | rows)
+        heads = tuple(h._replace(x=jnp.where(rows[..., None], 0.0, h.x)) for h in o.heads)
+        operands = o._replace(heads=heads, idle=rows if o.idle is None else o.idle | rows)
         return self._replace(operands=operands, in_range=None if self.in_range is None else self.in_range | rows)
 
 
-def factors(x: Numbers, w: Numbers) -> tuple[Array, Array]:
+def factors(x: Numbers, w: Numbers, names: tuple[str, str] = ("x", "w")) -> tuple[Array, Array]:
     """Rows and weights. If both are bfloat16, the weights stay bfloat16 and the rows become float32."""
+    of_x, of_w = names
     x, w = jnp.asarray(x), jnp.asarray(w)
     narrow = x.dtype == jnp.bfloat16 and w.dtype == jnp.bfloat16
     if x.ndim < 1 or w.ndim != 2 or x.shape[-1] != w.shape[-1]:
         turned = w.ndim == 2 and x.ndim >= 1 and x.shape[-1] == w.shape[0]
-        hint = "; `w` looks like [D, V], as in jxent.regression: pass w.T" if turned else ""
-        raise ValueError(f"`x` has shape {x.shape} and `w` {w.shape}, expected x [..., D] and w [V, D]{hint}")
+        hint = f"; `{of_w}` looks like [D, V], as in jxent.regression: pass {of_w}.T" if turned else ""
+        raise ValueError(
+            f"`{of_x}` has shape {x.shape} and `{of_w}` {w.shape}, expected {of_x} [..., D] and {of_w} [V, D]{hint}"
+        )
     if w.shape[0] == 0:
-        raise ValueError(f"`w` has shape {w.shape}: no classes, expected w [V, D] with V of at least 1")
+        raise ValueError(f"`{of_w}` has shape {w.shape}: no classes, expected {of_w} [V, D] with V of at least 1")
     if narrow:
-        return as_float("x", x), w
-    rows, weights = common_float(as_float("x", x), as_float("w", w))
+        return as_float(of_x, x), w
+    rows, weights = common_float(as_float(of_x, x), as_float(of_w, w))
     return rows, weights
 
 
@@ -76,7 +89,7 @@ def count(mask: Array, axis_name: str | None) -> Array:
     return total if axis_name is None else lax.psum(total, axis_name)
 
 
-def make_problem(
+def loss_problem(
     x: Numbers,
     w: Numbers,
     labels: Numbers,
@@ -87,57 +100,117 @@ def make_problem(
     label_smoothing: Numbers | None,
     class_weights: Numbers | None,
     z_loss: Numbers | None,
+    temperature: Numbers,
+    soft_cap: Numbers | None,
     axis_name: str | None,
 ) -> Problem:
     """The operands and options of a loss."""
-    rows, weights = factors(x, w)
-    shape = (*rows.shape[:-1], weights.shape[0])
-    mask = class_mask(where, shape)
-    empty = None if mask is None else without_classes(mask, shape, axis_name)
+    problem = one_head(x, w, bias, where, temperature, soft_cap, axis_name)
+    o = problem.operands
+    shape = (*o.head.x.shape[:-1], o.classes)
     array = jnp.asarray(labels)
     ids = targets = in_range = ignored = None
     if jnp.issubdtype(array.dtype, jnp.floating) and array.shape == shape:
         if ignore_label is not None:
             raise ValueError(f"ignore_label={ignore_label!r} needs integer labels; `labels` holds soft targets {shape}")
-        targets = array.astype(rows.dtype)
+        targets = array.astype(o.head.x.dtype)
     else:
-        ids, in_range = _class_ids(array, shape, axis_name)
+        soft = f"pass floats of shape {shape}"
+        ids, in_range = class_ids(array, shape[:-1], o.classes, f"the logits {shape}", soft, axis_name)
         ignored = ignored_rows(array, ignore_label)
-    operands = Operands(
-        rows,
-        weights,
-        vector("bias", bias, weights, rows),
-        mask,
-        None,
-        ids,
-        targets,
-        vector("class_weights", class_weights, weights, rows, mask),
-    )
+        in_range = in_range if o.idle is None else in_range | o.idle
+    weights = vector("class_weights", class_weights, o.head.w, o.head.x, mask=o.where)
     smoothing, level = (
-        None if value is None else parameter(name, value, rows)
+        None if value is None else parameter(name, value, o.head.x)
         for name, value in (("label_smoothing", label_smoothing), ("z_loss", z_loss))
     )
-    problem = Problem(operands, Options(smoothing, level), in_range, axis_name)
-    return problem.without(ignored).without(empty)
+    operands = o._replace(labels=ids, targets=targets, class_weights=weights)
+    return problem._replace(operands=operands, options=Options(smoothing, level), in_range=in_range).without(ignored)
 
 
-def vector(name: str, value: Numbers | None, w: Array, like: Array, mask: Array | None = None) -> Array | None:
+def one_head(
+    x: Numbers,
+    w: Numbers,
+    bias: Numbers | None,
+    where: Numbers | None,
+    temperature: Numbers,
+    soft_cap: Numbers | None,
+    axis_name: str | None,
+) -> Problem:
+    """The operands of a measure of one head."""
+    rows, weights = factors(x, w)
+    return _problem(
+        (Head(rows, weights, vector("bias", bias, weights, rows)),), where, temperature, soft_cap, axis_name
+    )
+
+
+def two_heads(
+    operands: tuple[Numbers, Numbers, Numbers, Numbers],
+    biases: tuple[Numbers | None, Numbers | None],
+    where: Numbers | None,
+    temperature: Numbers,
+    soft_cap: Numbers | None,
+    axis_name: str | None,
+) -> Problem:
+    """The operands of a measure of two heads, of the rows and of the classes of each other."""
+    x_p, w_p, x_q, w_q = operands
+    rows_p, weights_p = factors(x_p, w_p, ("x_p", "w_p"))
+    rows_q, weights_q = factors(x_q, w_q, ("x_q", "w_q"))
+    if weights_p.shape[0] != weights_q.shape[0]:
+        raise ValueError(
+            f"`w_p` has shape {weights_p.shape} and `w_q` {weights_q.shape}: {weights_p.shape[0]} against "
+            f"{weights_q.shape[0]} classes, expected two heads over the same classes"
+        )
+    if rows_p.shape[:-1] != rows_q.shape[:-1]:
+        raise ValueError(
+            f"`x_p` has shape {rows_p.shape} and `x_q` {rows_q.shape}: expected the same rows, of any two sizes D"
+        )
+    rows_p, rows_q = common_float(rows_p, rows_q)
+    weights_p, weights_q = (w if w.dtype == jnp.bfloat16 else w.astype(rows_p.dtype) for w in (weights_p, weights_q))
+    heads = (
+        Head(rows_p, weights_p, vector("bias_p", biases[0], weights_p, rows_p, "w_p")),
+        Head(rows_q, weights_q, vector("bias_q", biases[1], weights_q, rows_q, "w_q")),
+    )
+    return _problem(heads, where, temperature, soft_cap, axis_name)
+
+
+def _problem(
+    heads: tuple[Head, ...],
+    where: Numbers | None,
+    temperature: Numbers,
+    soft_cap: Numbers | None,
+    axis_name: str | None,
+) -> Problem:
+    first = heads[0]
+    shape = (*first.x.shape[:-1], first.w.shape[0])
+    mask = class_mask(where, shape)
+    operands = Operands(heads, scale_of(temperature, soft_cap, first.x), mask)
+    empty = None if mask is None else jnp.broadcast_to(count(mask, axis_name) == 0, shape[:-1])
+    return Problem(operands, Options(), None, axis_name).without(empty)
+
+
+def vector(
+    name: str, value: Numbers | None, w: Array, like: Array, of_w: str = "w", mask: Array | None = None
+) -> Array | None:
     """One number for each class, 0 for classes that the mask excludes from all rows."""
     if value is None:
         return None
-    array = per_class(name, value, w.shape[:1], f"`w` {w.shape}", like)
+    array = per_class(name, value, w.shape[:1], f"`{of_w}` {w.shape}", like)
     return array if mask is None or mask.ndim > 1 else jnp.where(mask, array, 0.0)
 
 
-def without_classes(mask: Array, shape: tuple[int, ...], axis_name: str | None) -> Array:
-    """The mask of rows without any class on any device."""
-    return jnp.broadcast_to(count(mask, axis_name) == 0, shape[:-1])
-
-
-def _class_ids(labels: Array, shape: tuple[int, ...], axis_name: str | None) -> tuple[Array, Array]:
+def class_ids(
+    labels: Array,
+    rows: tuple[int, ...],
+    classes: int,
+    beside: str,
+    soft: str,
+    axis_name: str | None,
+    name: str = "labels",
+) -> tuple[Array, Array]:
     """Class ids counted from the first class of this device, and the mask of ids of a class of any device."""
-    ids = class_labels(labels, shape[:-1], f"the logits {shape}", soft=f"pass floats of shape {shape}")
+    ids = class_labels(labels, rows, beside, soft=soft, name=name)
     if axis_name is None:
-        return ids, (ids >= 0) & (ids < shape[-1])
-    everywhere = shape[-1] * lax.axis_size(axis_name)
-    return ids - lax.axis_index(axis_name) * shape[-1], (ids >= 0) & (ids < everywhere)
+        return ids, (ids >= 0) & (ids < classes)
+    everywhere = classes * lax.axis_size(axis_name)
+    return ids - lax.axis_index(axis_name) * classes, (ids >= 0) & (ids < everywhere)

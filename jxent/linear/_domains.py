@@ -6,14 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jxent._checks import Domain, Numbers
-from jxent._checks.domains import Call, Role, first_violation
+from jxent._checks.domains import Call, Role, as_ids, class_ids, first_violation
 
 Array = NDArray[Any]
 
 
 def _mask(call: Call) -> Array:
     """The mask of the classes that take part in each row, `[..., V]`."""
-    shape = (*call.values["x"].shape[:-1], call.values["w"].shape[0])
+    x, w = (next(call.values[n] for n in names if n in call.values) for names in (("x", "x_p"), ("w", "w_p")))
+    shape = (*x.shape[:-1], w.shape[0])
     return call.part(np.broadcast_to(np.float32(0.0), shape))
 
 
@@ -43,6 +44,20 @@ def _bias(value: Array, call: Call) -> str | None:
     return first_violation(bad, value, "expected a finite number or -inf")
 
 
-Features = Annotated[Numbers, Domain(_features)]
-ClassRows = Annotated[Numbers, Domain(_rows_of_classes, has_classes=True, classes=0)]
-ClassBias = Annotated[Numbers, Domain(_bias)]
+WEIGHTS = (
+    "weights `[V, D]`, one row for each class: the transpose of the weights of `jxent.regression`. Where features and "
+    "weights are both bfloat16, their product is that of bfloat16 and everything else is float32. The precision of "
+    "float32 products is jax's setting: on a GPU 3 digits by default, all digits under "
+    '`jax.default_matmul_precision("highest")`.'
+)
+Features = Annotated[Numbers, Domain(_features, text="features `[..., D]`.")]
+ClassRows = Annotated[Numbers, Domain(_rows_of_classes, has_classes=True, classes=0, text=WEIGHTS)]
+ClassBias = Annotated[Numbers, Domain(_bias, text="`[V]`; −inf excludes a class.")]
+Candidates = Annotated[Numbers, Domain(class_ids, as_ids)]
+ClassMask = Annotated[
+    Numbers,
+    Domain(
+        mask="element",
+        text="boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.",
+    ),
+]

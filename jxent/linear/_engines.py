@@ -5,7 +5,7 @@ from typing import Literal
 import jax
 
 from jxent._numerics.compiler import is_sharded
-from jxent.linear._classes import Operands
+from jxent.linear._heads import Operands
 
 Engine = Literal["rows", "classes"]
 
@@ -31,24 +31,25 @@ def check(engine: Engine | None, block_size: int | None, axis_name: str | None) 
         raise ValueError(f"block_size={block_size!r} must be an int of at least 1, or None to pick by size")
 
 
-def class_block(block_size: int | None, o: Operands) -> int:
-    """Classes in a block."""
-    fit = 2 * (o.x.shape[-1] + 1024) // (5 * STEP) * STEP
-    return min(block_size or min(fit, MOST_CLASSES), o.w.shape[0])
+def class_block(block_size: int | None, o: Operands, share: int = 1) -> int:
+    """Classes in a block; `share` divides it for measures that hold more arrays of that size."""
+    widest = max(head.x.shape[-1] for head in o.heads)
+    fit = 2 * (widest + 1024) // (5 * STEP) * STEP
+    return min(block_size or max(STEP, min(fit, MOST_CLASSES) // share), o.classes)
 
 
 def row_block(block_size: int | None, o: Operands) -> int:
     """Rows in a block."""
-    return max(1, min(block_size or _most_rows(o), o.x.shape[0]))
+    return max(1, min(block_size or _most_rows(o), o.head.x.shape[0]))
 
 
 def _most_rows(o: Operands) -> int:
-    classes, wide = o.w.shape[0], o.x.dtype.itemsize
+    classes, wide = o.classes, o.head.x.dtype.itemsize
     if jax.default_backend() in MOST_ROWS:
         return max(1, min(MOST_ROWS[jax.default_backend()], BUDGET // (2 * wide * classes)))
     # The two arrays: logits, and their gradient rounded to the dtype of the operands.
-    narrow = o.w.dtype.itemsize
-    held = (3 if narrow == wide else 2) * o.x.size + 768 * classes
+    narrow = o.head.w.dtype.itemsize
+    held = (3 if narrow == wide else 2) * o.head.x.size + 768 * classes
     fit = held * wide // ((wide + narrow) * classes)
     return min(MOST_ON_ACCELERATOR, fit - fit % STEP)
 
@@ -57,7 +58,7 @@ def pick(engine: Engine | None, block_size: int | None, o: Operands, axis_name: 
     """The engine of the mean."""
     if engine is not None:
         return engine
-    if axis_name is not None or block_size is not None or is_sharded(o.x) or is_sharded(o.w):
+    if axis_name is not None or block_size is not None or is_sharded(o.head.x) or is_sharded(o.head.w):
         return "classes"
-    fewest = min(FEWEST_ROWS.get(jax.default_backend(), 1), o.x.size // max(o.x.shape[-1], 1))
+    fewest = min(FEWEST_ROWS.get(jax.default_backend(), 1), o.head.x.size // max(o.head.x.shape[-1], 1))
     return "rows" if _most_rows(o) >= fewest else "classes"

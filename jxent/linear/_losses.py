@@ -1,77 +1,35 @@
-"""Softmax cross-entropy of features, class weights and labels, and the logarithm of the sum of exponentials."""
+"""Softmax cross-entropy of features, class weights and labels: of each row, as sums, and as a mean."""
 
+from typing import Any, NamedTuple
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jxent import losses
 from jxent._checks import (
     IgnoreLabel,
     LabelsOrTargets,
-    Mask,
     MeshAxis,
     NonNegative,
+    Positive,
     UnitInterval,
     Weights,
     public,
     weights_like,
 )
-from jxent.linear import _classes, _engines, _reduce
-from jxent.linear._arguments import Options, Problem, class_mask, factors, make_problem, vector, without_classes
-from jxent.linear._classes import Operands, Plan
-from jxent.linear._domains import ClassBias, ClassRows, Features
+from jxent._numerics.compiler import is_sharded
+from jxent.linear import _engines, _reduce
+from jxent.linear._arguments import loss_problem
+from jxent.linear._domains import ClassBias, ClassMask, ClassRows, Features
 from jxent.linear._engines import Engine
+from jxent.linear._mesh import on_mesh
 
 
-@public
-def logsumexp(
-    x: Features,
-    w: ClassRows,
-    *,
-    bias: ClassBias | None = None,
-    where: Mask | None = None,
-    block_size: int | None = None,
-    axis_name: MeshAxis | None = None,
-) -> Float[Array, "..."]:
-    """Log Σ exp(x·wₖ + biasₖ) over the classes of a linear model, in nats, without its logits.
+class Total(NamedTuple):
+    """Σ g·loss and Σ g over the rows that take part; sums of several of them are the sums of all their rows."""
 
-    Args:
-        x: features `[..., D]`.
-        w: weights `[V, D]`, one row for each class: the transpose of the weights of `jxent.regression`. Where `x` and
-            `w` are both bfloat16, their product is that of bfloat16 and everything else is float32. The precision of
-            float32 products is jax's setting: on a GPU 3 digits by default, all digits under
-            `jax.default_matmul_precision("highest")`.
-        bias: `[V]`; −inf excludes a class.
-        where: boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.
-        block_size: classes in a block, by default from 384 to 4096, more for larger D.
-        axis_name: the mesh axis over which the classes are sharded, inside `jax.shard_map`: `w`, `bias` and `where`
-            are those of this device, the result is that of all. One maximum and one sum cross the devices.
-
-    Returns:
-        `[...]`, in float32 or, for float64 operands, float64.
-
-    Edge cases: −inf for a row without any possible class, also if `where` masks all of them. A masked class may hold
-    anything where the mask is `[V]`.
-
-    Gradient: Σ pₖ·wₖ in a row of x and pₖ·x in wₖ, p the softmax, formed in blocks; closed under `jvp`, `grad`,
-    `hessian`, `vmap` and `shard_map`.
-
-    Example:
-        >>> from jxent import linear
-        >>> round(float(linear.logsumexp([1.0, 2.0], [[1.0, 0.0], [0.0, 1.0]])), 6)
-        2.313262
-
-    Reference: M. Milakov and N. Gimelshein, Online normalizer calculation for softmax (2018).
-    """
-    _engines.check(None, block_size, axis_name)
-    rows, weights = factors(x, w)
-    shape = (*rows.shape[:-1], weights.shape[0])
-    mask = class_mask(where, shape)
-    problem = Problem(Operands(rows, weights, vector("bias", bias, weights, rows), mask), Options(), None, axis_name)
-    if mask is not None:
-        problem = problem.without(without_classes(mask, shape, axis_name))
-    sums = _classes.per_row(Plan(_engines.class_block(block_size, problem.operands), axis_name), problem.together())
-    total = sums.top + sums.log_sum
-    return total if problem.operands.idle is None else jnp.where(problem.operands.idle, -jnp.inf, total)
+    loss: Array
+    weight: Array
 
 
 @public
@@ -81,11 +39,13 @@ def softmax_cross_entropy(
     labels: LabelsOrTargets,
     *,
     bias: ClassBias | None = None,
-    where: Mask | None = None,
+    where: ClassMask | None = None,
     ignore_label: IgnoreLabel | None = None,
     label_smoothing: UnitInterval | None = None,
     class_weights: Weights | None = None,
     z_loss: NonNegative | None = None,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     block_size: int | None = None,
     axis_name: MeshAxis | None = None,
     engine: Engine | None = None,
@@ -96,14 +56,7 @@ def softmax_cross_entropy(
     block of the logits, in the derivatives too.
 
     Args:
-        x: features `[..., D]`.
-        w: weights `[V, D]`, one row for each class: the transpose of the weights of `jxent.regression`. Where `x` and
-            `w` are both bfloat16, their product is that of bfloat16 and everything else is float32. The precision of
-            float32 products is jax's setting: on a GPU 3 digits by default, all digits under
-            `jax.default_matmul_precision("highest")`.
         labels: integer class ids `[...]`, or floats `[..., V]`, a distribution per row.
-        bias: `[V]`; −inf excludes a class.
-        where: boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.
         ignore_label: a label, such as −100, whose rows give exactly 0 and gradient 0, whatever `x` holds there.
         label_smoothing: ε in [0, 1], a traced scalar: t becomes (1 − ε)·t + ε·Σt/K over the K classes that take part
             and are not at −inf.
@@ -135,19 +88,94 @@ def softmax_cross_entropy(
     Reference: E. Wijmans et al., Cut your losses in large-vocabulary language models (2024), section 4.
     """
     _engines.check(engine, block_size, axis_name)
-    problem = make_problem(
-        *(x, w, labels),
-        bias=bias,
-        where=where,
-        ignore_label=ignore_label,
-        label_smoothing=label_smoothing,
-        class_weights=class_weights,
-        z_loss=z_loss,
-        axis_name=axis_name,
-    )
-    if engine == "rows":
-        return _reduce.by_rows(problem, block_size)
-    return _reduce.by_classes(problem, block_size)
+    arrays = {"x": x, "w": w, "labels": labels, "bias": bias, "where": where, "class_weights": class_weights}
+    arrays |= {"label_smoothing": label_smoothing, "z_loss": z_loss, "temperature": temperature, "soft_cap": soft_cap}
+
+    def of(axis_name: str | None, **arrays: Any) -> Array:
+        problem = loss_problem(**arrays, ignore_label=ignore_label, axis_name=axis_name)
+        return (_reduce.by_rows if engine == "rows" else _reduce.by_classes)(problem, block_size)
+
+    return on_mesh(of, arrays, axis_name)
+
+
+@public
+def sum_softmax_cross_entropy(
+    x: Features,
+    w: ClassRows,
+    labels: LabelsOrTargets,
+    *,
+    weights: Weights | None = None,
+    bias: ClassBias | None = None,
+    where: ClassMask | None = None,
+    ignore_label: IgnoreLabel | None = None,
+    label_smoothing: UnitInterval | None = None,
+    class_weights: Weights | None = None,
+    z_loss: NonNegative | None = None,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
+    block_size: int | None = None,
+    axis_name: MeshAxis | None = None,
+    engine: Engine | None = None,
+) -> Total:
+    """Sums Σ g·loss, in nats, and Σ g over the rows that take part, whose quotient is the mean.
+
+    The sums of micro-batches, of the steps of a `jax.lax.scan` and of devices, by `jax.lax.psum`, add up: one division
+    at the end gives the mean of all rows, whatever their numbers. Loss and gradient are formed in one pass over each
+    block of logits: 6·N·D·V operations instead of 8.
+
+    Args:
+        labels: integer class ids `[...]`, or floats `[..., V]`, a distribution per row.
+        weights: g ≥ 0 for each row, broadcast to `[...]`; None is 1 for each.
+        ignore_label: a label, such as −100, whose rows leave both sums, whatever `x` holds there.
+        label_smoothing: as in `softmax_cross_entropy`.
+        class_weights: as in `softmax_cross_entropy`; they do not enter Σ g.
+        z_loss: as in `softmax_cross_entropy`.
+        block_size: classes in a block, which selects `engine="classes"`; with `engine="rows"`, rows in a block.
+        axis_name: the mesh axis over which the classes are sharded, as in `softmax_cross_entropy`. The sums are those
+            of the rows of this device.
+        engine: "rows" forms the gradient in the forward pass, a block of rows of all classes at a time; "classes" sums
+            `softmax_cross_entropy`. None takes "rows" where enough rows of all classes fit into 256 MB, on an
+            accelerator in any case, and "classes" on operands that explicit mesh axes shard. Rows that are sharded over
+            auto axes outside `shard_map` need `engine="classes"`: a block of rows would lie on one device.
+
+    Returns:
+        `Total(loss, weight)`, two scalars, in float32 or, for float64 operands, float64.
+
+    Edge cases: those of `softmax_cross_entropy`. A row with `ignore_label`, one with weight 0 and one whose classes are
+    all masked add nothing to either sum.
+
+    Gradient: the weighted sum of that of `softmax_cross_entropy`; its derivatives are those of the engine over classes,
+    so that every transform holds.
+
+    Example:
+        >>> from jxent import linear
+        >>> x, w = [[1.0, 2.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]
+        >>> total = linear.sum_softmax_cross_entropy(x, w, [1, -100], ignore_label=-100)
+        >>> round(float(total.loss), 6), float(total.weight)
+        (0.313262, 1.0)
+
+    Reference: P.-L. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training (2024), section 3.2.
+    """
+    _engines.check(engine, block_size, axis_name)
+    arrays = {"x": x, "w": w, "labels": labels, "bias": bias, "where": where, "class_weights": class_weights}
+    arrays |= {"label_smoothing": label_smoothing, "z_loss": z_loss, "temperature": temperature, "soft_cap": soft_cap}
+    arrays |= {"weights": weights}
+    sharded = any(isinstance(a, jax.Array) and is_sharded(a) for a in (x, w))
+    picked = "classes" if engine is None and sharded else engine
+
+    def of(axis_name: str | None, weights: Array | None, **arrays: Any) -> Total:
+        problem = loss_problem(**arrays, ignore_label=ignore_label, axis_name=axis_name)
+        o = problem.operands
+        g = jnp.ones(o.head.x.shape[:-1], o.head.x.dtype)
+        g = g if weights is None else weights_like(weights, g, "the rows")
+        g = g if o.idle is None else jnp.where(o.idle, 0.0, g)
+        # A row of weight 0 may hold anything.
+        problem = problem.without(g == 0.0 if weights is not None else None)
+        if _engines.pick(picked, block_size, o, axis_name) == "classes":
+            return Total(jnp.sum(g * _reduce.by_classes(problem, block_size)), jnp.sum(g))
+        return Total(_reduce.sum_by_rows(problem, g, block_size), jnp.sum(g))
+
+    return on_mesh(of, arrays, axis_name, summed=True)
 
 
 @public
@@ -158,71 +186,62 @@ def mean_softmax_cross_entropy(
     *,
     weights: Weights | None = None,
     bias: ClassBias | None = None,
-    where: Mask | None = None,
+    where: ClassMask | None = None,
     ignore_label: IgnoreLabel | None = None,
     label_smoothing: UnitInterval | None = None,
     class_weights: Weights | None = None,
     z_loss: NonNegative | None = None,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     block_size: int | None = None,
     axis_name: MeshAxis | None = None,
     engine: Engine | None = None,
 ) -> Float[Array, ""]:
-    """Mean softmax cross-entropy Σ g·loss/Σ g of a linear model, in nats, its gradient formed in the forward pass.
+    """Mean softmax cross-entropy Σ g·loss/Σ g of the rows that take part, in nats.
 
-    Equal to `losses.mean` of `softmax_cross_entropy` with these weights. The factor of each loss in a mean is fixed in
-    the forward pass, which therefore forms loss and gradient in one pass over each block of logits: 6·N·D·V operations
-    instead of 8.
+    The quotient of the sums of `sum_softmax_cross_entropy`, which add up over micro-batches and devices where means do
+    not. Loss and gradient are formed in one pass over each block of logits: 6·N·D·V operations instead of 8.
 
     Args:
-        x: features `[..., D]`.
-        w: weights `[V, D]`, as in `softmax_cross_entropy`.
         labels: integer class ids `[...]`, or floats `[..., V]`, a distribution per row.
-        weights: g ≥ 0 for each row, broadcast to `[...]`; None is 1 for each. An ignored row counts in Σ g as any
-            other: `weights=labels != ignore_label` leaves it out of both sums.
-        bias: `[V]`, as in `softmax_cross_entropy`; likewise where, ignore_label, label_smoothing, class_weights and
-            z_loss.
-        where: the classes that take part.
-        ignore_label: a label whose rows give 0.
-        label_smoothing: ε in [0, 1].
-        class_weights: `[V]`.
-        z_loss: ζ ≥ 0.
-        block_size: classes in a block, which selects `engine="classes"`; with `engine="rows"`, rows in a block.
+        weights: g ≥ 0 for each row, broadcast to `[...]`; None is 1 for each.
+        ignore_label: a label, such as −100, whose rows leave both sums, as in torch.
+        label_smoothing: as in `softmax_cross_entropy`.
+        class_weights: as in `softmax_cross_entropy`; they do not enter Σ g.
+        z_loss: as in `softmax_cross_entropy`.
+        block_size: as in `sum_softmax_cross_entropy`.
         axis_name: the mesh axis over which the classes are sharded, as in `softmax_cross_entropy`. The mean is that of
-            the rows of this device: `jax.lax.pmean` over an axis of rows averages the devices.
-        engine: "rows" forms the gradient in the forward pass, a block of rows of all classes at a time; "classes" is
-            the mean of `softmax_cross_entropy`. None takes "rows" where enough rows of all classes fit into 256 MB, on
-            an accelerator in any case, and "classes" on operands that explicit mesh axes shard. Rows that are sharded
-            over auto axes outside `shard_map` need `engine="classes"`: a block of rows would lie on one device.
+            the rows of this device: with rows on several devices divide their sums.
+        engine: as in `sum_softmax_cross_entropy`.
 
     Returns:
         A scalar, in float32 or, for float64 operands, float64.
 
-    Edge cases: those of `softmax_cross_entropy` and of `losses.mean`: 0 where the weights sum to 0.
+    Edge cases: those of `softmax_cross_entropy`; 0 where no row takes part.
 
     Gradient: that of the mean; its derivatives are those of the engine over classes, so that every transform holds.
 
     Example:
         >>> from jxent import linear
-        >>> round(float(linear.mean_softmax_cross_entropy([[1.0, 2.0]], [[1.0, 0.0], [0.0, 1.0]], [1])), 6)
+        >>> x, w = [[1.0, 2.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]]
+        >>> round(float(linear.mean_softmax_cross_entropy(x, w, [1, -100], ignore_label=-100)), 6)
         0.313262
 
     Reference: P.-L. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training (2024), section 3.2.
     """
-    _engines.check(engine, block_size, axis_name)
-    problem = make_problem(
+    loss, weight = sum_softmax_cross_entropy(
         *(x, w, labels),
+        weights=weights,
         bias=bias,
         where=where,
         ignore_label=ignore_label,
         label_smoothing=label_smoothing,
         class_weights=class_weights,
         z_loss=z_loss,
+        **({} if isinstance(temperature, float) else {"temperature": temperature}),
+        soft_cap=soft_cap,
+        block_size=block_size,
         axis_name=axis_name,
+        engine=engine,
     )
-    if weights is not None:
-        rows = problem.operands.x.shape[:-1]
-        weights = weights_like(weights, jnp.zeros(rows, problem.operands.x.dtype), "the rows")
-        problem = problem.without(jnp.broadcast_to(jnp.sum(weights) == 0, rows))
-    if _engines.pick(engine, block_size, problem.operands, axis_name) == "classes":
-        return losses.mean(_reduce.by_classes(problem, block_size), weights)
-    return _reduce.mean_by_rows(problem, weights, block_size)
+    return jnp.where(weight == 0, 0.0, loss / jnp.where(weight == 0, 1.0, weight))

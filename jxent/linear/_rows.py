@@ -14,11 +14,13 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics.primitives import is_symbolic_zero
+from jxent._numerics.softmax import scaled
 from jxent.linear._blocks import over_blocks
-from jxent.linear._classes import Operands, clean, logits_of
+from jxent.linear._heads import Operands, clean, logits_of, masked, products_of
 
 # Losses `[R]` of a block of rows, from its logits, its operands and the traced options.
 RowLosses = Callable[[Array, Operands, Any], Array]
+OF_HEAD, OF_ROWS = ("x", "w", "bias"), ("scale", "targets", "class_weights", "options")
 
 
 class Program(NamedTuple):
@@ -44,23 +46,27 @@ def _cut(o: Operands, start: Array | int, size: int) -> Operands:
         return None if a is None else lax.dynamic_slice_in_dim(a, start, size)
 
     where = cut(o.where) if o.where is not None and o.where.ndim > 1 else o.where
-    x = lax.dynamic_slice_in_dim(o.x, start, size)
-    return o._replace(x=x, where=where, idle=cut(o.idle), labels=cut(o.labels), targets=cut(o.targets))
+    head = o.head._replace(x=lax.dynamic_slice_in_dim(o.head.x, start, size))
+    rows = {name: cut(getattr(o, name)) for name in ("idle", "labels", "targets")}
+    return o._replace(heads=(head,), where=where, **rows)
+
+
+def _with_weights(o: Operands, dtype: Any) -> Operands:
+    return o._replace(heads=(o.head._replace(w=o.head.w.astype(dtype)),))
 
 
 def losses(program: Program, o: Operands, options: Any) -> Array:
     """The losses of all rows `[N]`, a block of rows at a time; the derivative recomputes the logits of each block."""
-    narrow = o.w.dtype
+    narrow = o.head.w.dtype
 
     @functools.partial(jax.checkpoint, prevent_cse=False, static_argnums=(3,))
     def of(start: Array | int, o: Operands, options: Any, size: int) -> Array:
-        b = _cut(o, start, size)
-        b = b._replace(w=b.w.astype(narrow))
+        b = _with_weights(_cut(o, start, size), narrow)
         return program.losses(logits_of(b), b, options)
 
     # Stored in float32, the dtype in which its gradient is summed over the blocks.
-    o = o._replace(w=o.w.astype(o.x.dtype))
-    return over_blocks(program.block, o.x.shape[0], lambda start, size: ((), of(start, o, options, size)))[1]
+    o = _with_weights(o, o.head.x.dtype)
+    return over_blocks(program.block, o.head.x.shape[0], lambda start, size: ((), of(start, o, options, size)))[1]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -72,7 +78,7 @@ def total(program: Program, o: Operands, options: Any, g: Array) -> Array:
 @functools.partial(total.defjvp, symbolic_zeros=True)
 def _total_jvp(program: Program, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Array, Array]:
     (o, options, g), (do, doptions, dg) = primals, tangents
-    moves = {name: getattr(do, name) for name in ("x", "w", "bias", "targets", "class_weights")} | {"options": doptions}
+    moves = _of(do, doptions, OF_HEAD + OF_ROWS)
     moves = {name: move for name, move in moves.items() if _moving(move)}
     gradient = _gradient(program, tuple(moves), o, options, g)
     tangent = jnp.zeros_like(gradient.total) if is_symbolic_zero(dg) else jnp.sum(gradient.losses * dg)
@@ -87,26 +93,33 @@ def _moving(move: Any) -> bool:
     return any(not is_symbolic_zero(leaf) for leaf in jax.tree.leaves(move))
 
 
-def _with(o: Operands, options: Any, moving: dict[str, Any]) -> tuple[Operands, Any]:
-    """The operands and options, with the values in `moving` instead of their own."""
-    fields = {name: value for name, value in moving.items() if name != "options"}
-    return o._replace(**fields), moving.get("options", options)
+def _with(o: Operands, options: Any, values: dict[str, Any]) -> tuple[Operands, Any]:
+    """The operands and options, with these values instead of their own."""
+    head = o.head._replace(**{name: value for name, value in values.items() if name in OF_HEAD})
+    others = {name: value for name, value in values.items() if name not in (*OF_HEAD, "options")}
+    return o._replace(heads=(head,), **others), values.get("options", options)
 
 
 def _of(o: Operands, options: Any, names: Sequence[str]) -> dict[str, Any]:
-    return {name: options if name == "options" else getattr(o, name) for name in names}
+    every = {**o.head._asdict(), **o._asdict(), "options": options}
+    return {name: every[name] for name in names}
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def _gradient(program: Program, names: tuple[str, ...], o: Operands, options: Any, g: Array) -> Gradient:
     """The sum with its gradient in the named operands: three products for each block of rows."""
-    w = clean(o.w, o.where)
+    w = clean(o.head.w, o.where)
 
     def of(start: Array | int, size: int) -> tuple[Any, Any]:
         b, part = _cut(o, start, size), lax.dynamic_slice_in_dim(g, start, size)
-        inner = tuple(name for name in names if name in ("targets", "class_weights", "options"))
-        z = logits_of(b, lambda x, w: _product(x.astype(w.dtype), w, (1, 1), x.dtype))
-        loss, pull = jax.vjp(lambda z, m: program.losses(z, *_with(b, options, m)), z, _of(b, options, inner))
+        inner = tuple(name for name in names if name in OF_ROWS)
+        raw = products_of(b, multiply=lambda x, w: _product(x.astype(w.dtype), w, (1, 1), x.dtype))
+
+        def of_products(raw: Array, values: dict[str, Any]) -> Array:
+            moved, chosen = _with(b, options, values)
+            return program.losses(masked(moved, scaled(raw, moved.scale)), moved, chosen)
+
+        loss, pull = jax.vjp(of_products, raw, _of(b, options, inner))
         dz, rest = pull(part)
         sums, kept = {"total": jnp.sum(part * loss)}, {"losses": loss}
         # Rounded to the dtype of the operands, as the logits were.
@@ -114,7 +127,7 @@ def _gradient(program: Program, names: tuple[str, ...], o: Operands, options: An
         if "x" in names:
             kept["x"] = _product(rounded, w, (1, 0), dz.dtype)
         if "w" in names:
-            sums["w"] = _product(rounded, b.x.astype(w.dtype), (0, 0), dz.dtype)
+            sums["w"] = _product(rounded, b.head.x.astype(w.dtype), (0, 0), dz.dtype)
         if "bias" in names:
             sums["bias"] = jnp.sum(dz, axis=0)
         if "targets" in names:
@@ -122,7 +135,7 @@ def _gradient(program: Program, names: tuple[str, ...], o: Operands, options: An
         sums |= {name: rest[name] for name in inner if name != "targets"}
         return sums, kept
 
-    sums, kept = over_blocks(program.block, o.x.shape[0], of)
+    sums, kept = over_blocks(program.block, o.head.x.shape[0], of)
     results = sums | kept
     return Gradient(results["total"], results["losses"], {name: results[name] for name in names})
 

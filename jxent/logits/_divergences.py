@@ -3,7 +3,7 @@
 from jaxtyping import Array, Float
 
 from jxent._adapter import LOGITS
-from jxent._checks import Axis, Logits, Mask, MeshAxis, UnitInterval, public
+from jxent._checks import Axis, Logits, Mask, MeshAxis, Positive, UnitInterval, public
 from jxent._numerics import kernels
 from jxent._numerics.primitives import safe_sqrt
 
@@ -19,6 +19,8 @@ def kl_divergence(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Kullback–Leibler divergence KL(p‖q) = Σ p·log(p/q) of softmax(zq) from softmax(zp), in nats.
@@ -42,7 +44,15 @@ def kl_divergence(
     Statistics 22 (1951).
     """
     return LOGITS.measure(
-        kernels.KL_DIVERGENCE, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims, axis_name=axis_name
+        kernels.KL_DIVERGENCE,
+        zp,
+        zq,
+        axis=axis,
+        where=where,
+        base=base,
+        keepdims=keepdims,
+        axis_name=axis_name,
+        scale=(temperature, soft_cap),
     )
 
 
@@ -91,6 +101,8 @@ def jensen_shannon_divergence(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Jensen–Shannon divergence w·KL(p‖m) + (1 − w)·KL(q‖m) with m = w·p + (1 − w)·q, from logits.
@@ -120,6 +132,7 @@ def jensen_shannon_divergence(
         base=base,
         keepdims=keepdims,
         axis_name=axis_name,
+        scale=(temperature, soft_cap),
     )
 
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jxent._adapter import LOGITS
-from jxent._checks import Axis, Logits, Mask, MeshAxis, log_base_factor, participation, public
+from jxent._checks import Axis, Logits, Mask, MeshAxis, Positive, log_base_factor, participation, public
 from jxent._numerics import kernels
 from jxent._numerics import softmax as sm
 
@@ -17,6 +17,8 @@ def log_probabilities(
     *,
     axis: Axis = -1,
     where: Mask | None = None,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Log-softmax log p = z − log Σ exp z, in nats, accurate in the tail of a certain class too.
@@ -39,7 +41,7 @@ def log_probabilities(
 
     Reference: I. Goodfellow, Y. Bengio and A. Courville, Deep Learning (2016), section 4.1.
     """
-    (array,), axes, part = LOGITS.operands([z], axis, where, axis_name)
+    (array,), axes, part = LOGITS.operands([z], axis, where, axis_name, (temperature, soft_cap))
     result = sm.log_softmax(array, axes)
     return result if part is None else jnp.where(part, result, -jnp.inf)
 
@@ -50,6 +52,8 @@ def probabilities(
     *,
     axis: Axis = -1,
     where: Mask | None = None,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Softmax p = exp z / Σ exp z, relatively accurate for every class.
@@ -73,7 +77,7 @@ def probabilities(
     Reference: J. S. Bridle, Probabilistic interpretation of feedforward classification network outputs
     (1990).
     """
-    (array,), axes, part = LOGITS.operands([z], axis, where, axis_name)
+    (array,), axes, part = LOGITS.operands([z], axis, where, axis_name, (temperature, soft_cap))
     result = sm.softmax(array, axes)
     return result if part is None else jnp.where(part, result, 0.0)
 
@@ -121,6 +125,8 @@ def entropy(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Shannon entropy −Σ p·log p of p = softmax(z), in nats (or units of `base`).
@@ -139,7 +145,16 @@ def entropy(
 
     Reference: T. M. Cover and J. A. Thomas, Elements of Information Theory, 2nd ed. (2006), eq. 2.1.
     """
-    return LOGITS.measure(kernels.ENTROPY, z, axis=axis, where=where, base=base, keepdims=keepdims, axis_name=axis_name)
+    return LOGITS.measure(
+        kernels.ENTROPY,
+        z,
+        axis=axis,
+        where=where,
+        base=base,
+        keepdims=keepdims,
+        axis_name=axis_name,
+        scale=(temperature, soft_cap),
+    )
 
 
 @public
@@ -185,6 +200,8 @@ def cross_entropy(
     where: Mask | None = None,
     base: float | None = None,
     keepdims: bool = False,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Cross-entropy −Σ p·log q of p = softmax(zp) and q = softmax(zq), in nats (or units of `base`).
@@ -211,5 +228,13 @@ def cross_entropy(
     103 (1956).
     """
     return LOGITS.measure(
-        kernels.CROSS_ENTROPY, zp, zq, axis=axis, where=where, base=base, keepdims=keepdims, axis_name=axis_name
+        kernels.CROSS_ENTROPY,
+        zp,
+        zq,
+        axis=axis,
+        where=where,
+        base=base,
+        keepdims=keepdims,
+        axis_name=axis_name,
+        scale=(temperature, soft_cap),
     )

@@ -18,6 +18,7 @@ from jxent._checks import (
     MeshAxis,
     NonNegative,
     Numbers,
+    Positive,
     Probabilities,
     UnitInterval,
     Weights,
@@ -30,10 +31,12 @@ from jxent._checks import (
     participation,
     public,
     rows_beside,
+    scale_of,
     weights_of_classes,
 )
 from jxent._numerics.classification import SoftmaxLoss, class_ids, label_loss, of_labels, target_divergence, target_loss
 from jxent._numerics.compiler import any_over, barrier_copy, sum_over
+from jxent._numerics.softmax import scaled
 
 
 def beside_targets(
@@ -67,6 +70,8 @@ def softmax_cross_entropy(
     label_smoothing: UnitInterval | None = None,
     class_weights: Weights | None = None,
     z_loss: NonNegative | None = None,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Softmax cross-entropy −Σ w·t·log softmax(z) per row, in nats.
@@ -101,6 +106,7 @@ def softmax_cross_entropy(
     z, t, axes = beside_targets(logits, targets, axis, axis_name)
     mask = participation(where, z)
     z, part = masked(z, mask, axes)
+    z = scaled(z, scale_of(temperature, soft_cap, z))
     if mask is not None:
         t = jnp.where(mask, t, 0.0)
     if label_smoothing is not None:
@@ -125,6 +131,8 @@ def softmax_cross_entropy_with_integer_labels(
     label_smoothing: UnitInterval | None = None,
     class_weights: Weights | None = None,
     z_loss: NonNegative | None = None,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """Softmax cross-entropy −w·log softmax(z)[label] per row, in nats; no one-hot array is made.
@@ -163,6 +171,7 @@ def softmax_cross_entropy_with_integer_labels(
     if axis_name is not None:
         ignored = ignored_rows(labels, ignore_label)
         options = {"where": where, "label_smoothing": label_smoothing, "class_weights": class_weights, "z_loss": z_loss}
+        options |= {"soft_cap": soft_cap} | ({} if isinstance(temperature, float) else {"temperature": temperature})
         return _of_sharded_classes(z, ids, ax, ignored, axis_name, options)
     mask = participation(where, z)
     z, part = masked(z, mask, (ax,))
@@ -172,6 +181,7 @@ def softmax_cross_entropy_with_integer_labels(
     if ignored is not None:
         ignored = jnp.expand_dims(ignored, ax)
         z = jnp.where(ignored, 0.0, z)
+    z = scaled(z, scale_of(temperature, soft_cap, z))
     ids = jnp.where(in_range, ids, 0)
     parts = label_loss(z, ids, ax)
     weights = weights_of_classes(class_weights, z, (ax,))
@@ -224,6 +234,8 @@ def kl_divergence(
     *,
     axis: Axis = -1,
     where: Mask | None = None,
+    temperature: Positive = 1.0,
+    soft_cap: Positive | None = None,
     axis_name: MeshAxis | None = None,
 ) -> Float[Array, "..."]:
     """KL divergence KL(t‖softmax(z)) of a prediction from the targets per row, Σ t·log(t/q) − t + q, in nats.
@@ -252,6 +264,7 @@ def kl_divergence(
     z, t, axes = beside_targets(logits, targets, axis, axis_name)
     mask = participation(where, z)
     z, part = masked(z, mask, axes)
+    z = scaled(z, scale_of(temperature, soft_cap, z))
     if mask is not None:
         t = jnp.where(mask, t, 0.0)
     return finish(target_divergence(z, t, axes), part, axes, keepdims=False, base=None)
