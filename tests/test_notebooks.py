@@ -15,7 +15,7 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 SCRIPTS = sorted((ROOT / "notebooks").glob("*.py"))
 
 # These compute for longer than they compile, and are compiled as users do.
-COMPUTING = ("6_many_classes_many_devices", "7_estimating_entropy")
+COMPUTING = ("6_many_classes_many_devices", "7_estimating_entropy", "8_language_model_head")
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 

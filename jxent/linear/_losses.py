@@ -26,7 +26,12 @@ from jxent.linear._mesh import on_mesh
 
 
 class Total(NamedTuple):
-    """Σ g·loss and Σ g over the rows that take part; sums of several of them are the sums of all their rows."""
+    """Σ g·loss and Σ g over the rows that take part; sums of several of them are the sums of all their rows.
+
+    Attributes:
+        loss: Σ g·loss, a scalar.
+        weight: Σ g, a scalar.
+    """
 
     loss: Array
     weight: Array

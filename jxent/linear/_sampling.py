@@ -20,7 +20,12 @@ from jxent.linear._sums import Plan
 
 
 class TopK(NamedTuple):
-    """The most probable classes of each row, the most probable first."""
+    """The most probable classes of each row, the most probable first.
+
+    Attributes:
+        log_probabilities: log p `[..., k]`.
+        ids: int32 class ids `[..., k]`, −1 where no class is possible.
+    """
 
     log_probabilities: Array
     ids: Array
@@ -39,7 +44,7 @@ def top_k(
     block_size: int | None = None,
     axis_name: MeshAxis | None = None,
 ) -> TopK:
-    """The k most probable classes of each row and their log-probabilities, in nats, in one pass without the logits.
+    """The k most probable classes of each row with log p, in nats, in one pass without the logits.
 
     Args:
         k: the number of classes, a static int from 1 to V.

@@ -16,7 +16,13 @@ from jxent.linear._sums import Plan, per_row
 
 
 class Score(NamedTuple):
-    """Log-probabilities of class ids, and entropy and log Σ exp of their row."""
+    """Log-probabilities of class ids, and entropy and log Σ exp of their row.
+
+    Attributes:
+        log_probability: log p of the ids, `[...]` or `[..., M]`.
+        entropy: −Σ p·log p `[...]`.
+        logsumexp: log Σ exp z `[...]`.
+    """
 
     log_probability: Array
     entropy: Array
