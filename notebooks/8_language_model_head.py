@@ -51,9 +51,9 @@ plt.rcParams.update(
 # %% [markdown]
 # ## 1. The text
 #
-# Python's own reference, which comes with every Python. Words and signs become ids in the order of their frequency; words
-# that occur once share the last id. A sequence has 33 of them: 32 to read, 32 to predict. The end of each topic is filled
-# up with the label −100, which no loss counts.
+# Python's own reference, which comes with every Python. Words and signs become ids in the order of their frequency;
+# words that occur once share the last id. A sequence has 33 of them: 32 to read, 32 to predict. The end of each
+# topic is filled up with the label −100, which no loss counts.
 
 # %%
 PAD, LENGTH = -100, 32
@@ -226,10 +226,10 @@ plt.show()
 # %% [markdown]
 # ## 5. A policy gradient
 #
-# The student is now a policy. It continues 64 beginnings of 16 words by 16 more, drawn by `linear.sample`; the reward is
-# the share of words among them that have eight letters or more. `linear.score` gives in one pass what the objective needs:
-# the log-probability of the words that were drawn and the entropy of each position. The distance from the student before,
-# the reference, is `linear.kl_divergence`. A step ascends
+# The student is now a policy. It continues 64 beginnings of 16 words by 16 more, drawn by `linear.sample`; the
+# reward is the share of words among them that have eight letters or more. `linear.score` gives in one pass what the
+# objective needs: the log-probability of the words that were drawn and the entropy of each position. The distance
+# from the student before, the reference, is `linear.kl_divergence`. A step ascends
 #
 # $$\text{advantage}\cdot\log p + 0.001\,H - 0.2\,\mathrm{KL}(p\,\|\,p_{\text{reference}}).$$
 
@@ -292,8 +292,8 @@ print(f"long words {first[0]:.2f} -> {last[0]:.2f}; entropy {first[1]:.2f} -> {l
 #
 # ## 6. What the model finds most probable
 #
-# `linear.top_k` returns the most probable words and their log-probabilities, here after a beginning that the teacher has
-# not seen.
+# `linear.top_k` returns the most probable words and their log-probabilities, here after a beginning that the
+# teacher has not seen.
 
 # %%
 beginning = held_out[(held_out >= 0).all(axis=1)][0, :12]
