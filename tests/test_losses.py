@@ -285,3 +285,22 @@ def test_ends_of_the_pseudo_huber_loss(dtype):
     np.testing.assert_array_equal(slope(errors[4:], 2.0)[0], 2.0)
     np.testing.assert_allclose(losses.pseudo_huber_loss(3.0, 0.0, delta=jnp.inf), 4.5)
     assert jax.grad(jax.grad(losses.pseudo_huber_loss))(0.0, 0.0) == 1
+
+
+def test_the_mean_along_axes(rng):
+    """A masked NaN reaches neither the means nor their gradients."""
+    values, weights = rng.normal(size=(3, 4, 5)), rng.random((3, 4, 5))
+    where = rng.random((3, 4, 5)) < 0.6
+    where[1] = False
+    spoiled = np.where(where, values, np.nan)
+    for axis in (0, -1, (1, 2), (0, 1, 2), None):
+        kept = np.where(where, weights, 0.0)
+        total = kept.sum(axis=axis)
+        expected = np.where(where, values * weights, 0.0).sum(axis=axis) / np.where(total == 0, 1.0, total)
+        found = losses.mean(spoiled, weights, where, axis=axis)
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
+        slope = jax.grad(lambda v, axis=axis: losses.mean(v, weights, where, axis=axis).sum())(jnp.asarray(spoiled))
+        assert np.isfinite(slope).all()
+    with pytest.raises(ValueError, match="axis=3 does not exist in `values`"):
+        losses.mean(values, axis=3)
+    assert losses.mean(jnp.zeros((0, 2)), axis=0).tolist() == [0.0, 0.0]

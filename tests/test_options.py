@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jxent import closed_form
 from tests.table import BY_NAME, INPUTS, TABLE, Trait, arrays, batch, by_turns, core_first, differentiable, in_turn
 from tests.test_values import worst
 
@@ -71,6 +72,62 @@ def test_categories_may_span_two_axes(entry):
     expected = entry.function(*args)
     found = entry.function(*(a.reshape(-1, 2, 2) for a in args), axis=(1, 2))
     assert worst(found.reshape(expected.shape), expected) <= 4e-6
+
+
+LOGIT_NAMES = ("z", "zp", "zq", "logits")
+
+
+@having("temperature")
+def test_temperature_and_soft_cap_change_the_logits(entry, x64):
+    """c·tanh(z/c)/T, where −∞ stays impossible; the gradients in z, T and c; the closed form."""
+    args, names = batch(entry, jnp.float64), list(options(entry))
+    where = [i for i, a in enumerate(args) if names[i] in LOGIT_NAMES]
+    temperature, cap = jnp.asarray(0.7), jnp.asarray(3.0)
+
+    def plain(temperature, cap, *moving):
+        scaled = (jnp.where(z == -jnp.inf, z, cap * jnp.tanh(z / cap) / temperature) for z in moving)
+        new = dict(zip(where, scaled, strict=True))
+        return entry.function(*(new.get(i, a) for i, a in enumerate(args)))
+
+    def ours(temperature, cap, *moving):
+        new = dict(zip(where, moving, strict=True))
+        found = (new.get(i, a) for i, a in enumerate(args))
+        return entry.function(*found, temperature=temperature, soft_cap=cap)
+
+    moving = tuple(args[i] for i in where)
+    np.testing.assert_allclose(ours(temperature, cap, *moving), plain(temperature, cap, *moving), rtol=1e-12)
+    # Where all logits are finite: elsewhere the plain form has the slope ∞·0.
+    moving = tuple(jnp.where(jnp.isfinite(z), z, -2.0) for z in moving)
+    every = tuple(range(2 + len(moving)))
+    found = jax.grad(lambda *a: ours(*a).sum(), argnums=every)(temperature, cap, *moving)
+    expected = jax.grad(lambda *a: plain(*a).sum(), argnums=every)(temperature, cap, *moving)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-11)
+    room, name = entry.name.split(".")
+    by_hand = getattr(closed_form, name if room == "losses" else f"{room}_{name}", None)
+    if by_hand is not None:
+        new = dict(zip(where, moving, strict=True))
+        gradient = by_hand(*(new.get(i, a) for i, a in enumerate(args)), temperature=temperature, soft_cap=cap)
+        for one, other in zip(gradient if isinstance(gradient, tuple) else (gradient,), found[2:], strict=False):
+            np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-11)
+
+
+@having("temperature")
+def test_scaled_logits_at_the_boundary(entry):
+    """Masked logits may hold NaN, and impossible classes have finite gradients in T and c."""
+    args = list(arrays(entry, INPUTS[entry.kind][0], jnp.float32))
+    names, mask = list(options(entry)), np.arange(args[0].shape[-1]) > 0
+    at = next(i for i in range(len(args)) if names[i] in LOGIT_NAMES)
+    for spoiled, where in ((jnp.nan, {"where": jnp.asarray(mask)}), (-jnp.inf, {})):
+        args[at] = args[at].at[0].set(spoiled)
+
+        def total(z, temperature, cap, where=where):
+            found = [*args[:at], z, *args[at + 1 :]]
+            value = entry.function(*found, temperature=temperature, soft_cap=cap, **where)
+            return jnp.sum(jnp.where(jnp.isfinite(value), value, 0.0))
+
+        slopes = jax.grad(total, argnums=(0, 1, 2))(args[at], jnp.float32(0.7), jnp.float32(3.0))
+        assert all(np.isfinite(s).all() for s in slopes)
 
 
 @having("keepdims")
