@@ -22,7 +22,7 @@ from jxent._numerics.pair import Features, with_support
 from jxent._numerics.primitives import is_symbolic_zero, lowest
 from jxent._numerics.softmax import scaled, scaled_difference
 from jxent.linear._heads import Operands, masked, moving, products_of, together, with_tangent
-from jxent.linear._softmax import probabilities
+from jxent.linear._softmax import below_top, probabilities, sum_below
 from jxent.linear._sums import Measure, Plan, fall, per_row, sum_of_devices, sum_over_classes
 
 
@@ -69,20 +69,11 @@ def _logits(b: Operands) -> _Logits:
     return _Logits(z, y, jnp.where(no_p, 0.0, difference), no_q & ~no_p)
 
 
-def _sums_below(z: Array) -> tuple[Array, Array, Array]:
-    """Maximum, exponentials relative to it, and their sum less one of the largest."""
-    top = jnp.max(z, axis=-1, initial=jnp.finfo(z.dtype).min)
-    d = z - top[..., None]
-    exps = jnp.exp(d)
-    others = -jnp.sum(jnp.sign(d) * exps, axis=-1)
-    return top, exps, others + (jnp.sum(1.0 + jnp.sign(d), axis=-1) - 1.0)
-
-
 def _start(plan: Plan, b: Operands) -> _State:
     del plan
     z, y, difference, absent = _logits(b)
-    top_p, exps, rest_p = _sums_below(z)
-    top_q, _, rest_q = _sums_below(y)
+    top_p, _, exps, rest_p = below_top(z)
+    top_q, _, _, rest_q = below_top(y)
     total = 1.0 + rest_p
     difference = jnp.where(absent, 0.0, difference)
     mean = jnp.sum(exps * difference, axis=-1) / jnp.where(total > 0.0, total, 1.0)
@@ -115,19 +106,12 @@ def _excess_about(state: _State, top_p: Array, mean: Array) -> Array:
     return jnp.where(total > 0.0, jnp.where(is_small, small, of_q), jnp.where(of_q > 0.0, of_q, 0.0))
 
 
-def _sum_below(top: Array, rest: Array, highest: Array) -> tuple[Array, Array]:
-    """Σ exp(z − highest) of a block without one of the largest if it has it, and whether it has."""
-    drop = fall(top, highest)
-    leads = drop == 0.0
-    return jnp.where(leads, rest, (1.0 + rest) * jnp.exp(drop)), leads.astype(top.dtype)
-
-
 def _united(states: Sequence[_State], top_p: Array, top_q: Array, total: Any) -> _State:
     """The states together, for `total` as the sum over them, on one device or on all."""
     parts = []
     for state in states:
         mass = (1.0 + state.rest_p) * jnp.exp(fall(state.top_p, top_p))
-        of_p, of_q = _sum_below(state.top_p, state.rest_p, top_p), _sum_below(state.top_q, state.rest_q, top_q)
+        of_p, of_q = sum_below(state.top_p, state.rest_p, top_p), sum_below(state.top_q, state.rest_q, top_q)
         gap = jnp.exp(fall(state.top_p, top_p)) * (state.gap - (1.0 + state.rest_p) * fall(state.top_q, top_q))
         parts.append((of_p, of_q, mass, mass * state.mean, gap, state.impossible))
     (rest_p, leads_p), (rest_q, leads_q), mass, first, gap, impossible = total(parts)

@@ -67,14 +67,35 @@ def _of_ids(values: Array, ids: Array) -> tuple[Array, Array]:
     return jnp.where(here, picked, 0.0), here
 
 
-def _start(plan: Plan, b: Operands) -> _State:
-    z = logits_of(b)
+class Below(NamedTuple):
+    """A block relative to its maximum: z − top, its exponentials, and their sum without one of the largest."""
+
+    top: Array
+    d: Array
+    exps: Array
+    rest: Array
+
+
+def below_top(z: Array) -> Below:
+    """One largest is kept apart from the others, whose sum is the loss of a row that is nearly certain."""
     top = jnp.max(z, axis=-1, initial=jnp.finfo(z.dtype).min)
     d = z - top[..., None]
-    # One largest is kept apart from the others, whose sum is the loss of a row that is nearly certain.
     exps = jnp.exp(d)
     others = -jnp.sum(jnp.sign(d) * exps, axis=-1)
     ties = jnp.sum(1.0 + jnp.sign(d), axis=-1)
+    return Below(top, d, exps, others + (ties - 1.0))
+
+
+def sum_below(top: Array, rest: Array, highest: Array) -> tuple[Array, Array]:
+    """Σ exp(z − highest) of a block without one of the largest if it has it, and 1 where it has."""
+    drop = fall(top, highest)
+    leads = drop == 0.0
+    return jnp.where(leads, rest, (1.0 + rest) * jnp.exp(drop)), leads.astype(top.dtype)
+
+
+def _start(plan: Plan, b: Operands) -> _State:
+    z = logits_of(b)
+    top, d, exps, rest = below_top(z)
     sets = coefficients(plan, b, z)
     gaps = [jnp.sum(jnp.where(c == 0, 0.0, -c * d), axis=-1) for c in sets]
     masses = [jnp.sum(c, axis=-1) for c in sets]
@@ -83,7 +104,7 @@ def _start(plan: Plan, b: Operands) -> _State:
         gaps.append(picked)
         masses.append(here.astype(d.dtype))
     spread = jnp.sum(exps * -jnp.maximum(d, lowest(d.dtype)), axis=-1) if plan.entropy else None
-    return _State(top, others + (ties - 1.0), tuple(gaps), tuple(masses), spread)
+    return _State(top, rest, tuple(gaps), tuple(masses), spread)
 
 
 def _below(gap: Array, mass: Array, drop: Array) -> Array:
@@ -115,10 +136,8 @@ def _across(state: _State, axis_name: str) -> _State:
     """The state of all devices: one maximum and one sum."""
     top = lax.pmax(state.top, axis_name)
     drop = fall(state.top, top)
-    leads = drop == 0.0
-    part = jnp.where(leads, state.rest, (1.0 + state.rest) * jnp.exp(drop))
     gaps = tuple(_below(gap, mass, drop) for gap, mass in zip(state.gaps, state.masses, strict=True))
-    local = part, leads.astype(part.dtype), gaps, state.masses, _spread_below(state, drop)
+    local = *sum_below(state.top, state.rest, top), gaps, state.masses, _spread_below(state, drop)
     rest, leading, gaps, masses, spread = sum_of_devices(local, axis_name)
     return _State(top, rest + (leading - 1.0), gaps, masses, spread)
 
