@@ -18,6 +18,7 @@ from jxent._checks import (
     listed_variables,
     log_base_factor,
     match_rows,
+    mesh_axis,
     participation,
     scale_of,
     table_variables,
@@ -58,11 +59,8 @@ def finish(row: Array, part: Array | None, axes: Axes, *, keepdims: bool, base: 
 
 def along(axes: Axes, axis_name: str | None) -> Axes:
     """The axes of the categories, sharded over a mesh axis where one is named."""
-    if axis_name is None:
-        return axes
-    if not isinstance(axis_name, str):
-        raise TypeError(f"axis_name={axis_name!r} must be the name of one mesh axis, such as 'classes', or None")
-    return ShardedAxes(axes, axis_name)
+    name = mesh_axis(axis_name)
+    return axes if name is None else ShardedAxes(axes, name)
 
 
 class Adapter:

@@ -221,7 +221,7 @@ X, W, IDS = np.zeros((4, 3), np.float32), np.zeros((5, 3), np.float32), np.zeros
         ((X, W, IDS), {"where": np.ones(5)}, TypeError, "expected bool"),
         ((X, W, IDS), {"where": np.ones((3, 5), bool)}, ValueError, "does not broadcast to the logits"),
         ((X, W, IDS), {"engine": "columns"}, ValueError, "engine='columns' is not known; expected one of rows"),
-        ((X, W, IDS), {"engine": "rows", "axis_name": "i"}, ValueError, "needs all classes on each device"),
+        ((X, W, IDS), {"axis_name": "i"}, ValueError, "axis_name='i' is no mesh axis here"),
         ((X, W, np.zeros((4, 5), int)), {}, ValueError, r"per row pass floats of shape \(4, 5\)"),
         ((X, W, IDS), {"block_size": 0}, ValueError, "block_size=0 must be an int of at least 1"),
         ((X, W, IDS), {"label_smoothing": 1.5}, ValueError, r"expected a number in \[0, 1\]"),

@@ -265,6 +265,28 @@ def test_ids_that_are_ignored_out_of_range_or_impossible(op_by_op):
         assert (slope[0] == 0).all()
 
 
+def test_rows_that_are_padded_may_hold_anything(op_by_op):
+    """In every result of `score`, and under a mask of rows in the measures of two heads."""
+    x, w = jnp.asarray([[1.0, 2.0], [jnp.nan, 0.0]]), jnp.asarray([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]])
+    for ids in (jnp.asarray([1, -100]), jnp.asarray([[1, 0], [-100, -100]])):
+
+        def total(x, w, ids=ids):
+            return sum(a.sum() for a in linear.score(x, w, ids[: len(x)], ignore_label=-100, block_size=2))
+
+        found, expected = (jax.value_and_grad(total, argnums=(0, 1))(rows, w) for rows in (x, x[:1]))
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-6)
+        np.testing.assert_allclose(found[1][1], expected[1][1], rtol=1e-6)
+        assert (found[1][0][1] == 0).all()
+    part = jnp.asarray([True, False])
+    with pytest.raises(
+        ValueError, match=r"does not broadcast to the logits \(2, 3\); a mask of rows is where=mask\[..., No"
+    ):
+        linear.kl_divergence(x, w, x, w, where=part)
+    rows = linear.kl_divergence(x, w, x, 2 * w, where=part[:, None])
+    assert rows[0] > 0
+    assert rows[1] == 0
+
+
 def test_the_most_probable_classes(op_by_op):
     """Equal classes in the order of their ids; fewer possible classes than asked for."""
     x = jnp.ones((1, 1))
@@ -307,6 +329,8 @@ def test_draws_do_not_depend_on_blocks_and_keep_to_the_possible(rng, op_by_op):
     assert expected.shape == (2, 40)
     with pytest.raises(TypeError, match=r"`key` is a int, expected a key, such as jax\.random\.key\(0\)"):
         linear.sample(0, x, w)
+    with pytest.raises(TypeError, match=r"`key` has dtype float32 and shape \(2, 40, 3\), expected a key"):
+        linear.sample(x, x, w)
 
 
 def test_micro_batches_add_up(rng):
@@ -326,6 +350,10 @@ def test_micro_batches_add_up(rng):
     start = jnp.zeros_like(w), linear.Total(jnp.zeros(()), jnp.zeros(()))
     (slope, total), _ = jax.jit(lambda: jax.lax.scan(step, start, (x, labels)))()
     assert total.weight == float(kept.sum())
+    one, other = (linear.sum_softmax_cross_entropy(x[i], w, labels[i], ignore_label=-100) for i in (0, 3))
+    np.testing.assert_allclose((one + other).mean, (one.loss + other.loss) / 34, rtol=1e-6)
+    (loss, weight), _ = jax.value_and_grad(linear.sum_softmax_cross_entropy, has_aux=True)(x[0], w, labels[0])
+    assert (loss, weight) == linear.sum_softmax_cross_entropy(x[0], w, labels[0])
     mean = functools.partial(linear.mean_softmax_cross_entropy, ignore_label=-100)
     value, expected = jax.value_and_grad(lambda w: mean(x, w, labels))(w)
     np.testing.assert_allclose(total.loss / total.weight, value, rtol=1e-6)

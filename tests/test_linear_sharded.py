@@ -174,9 +174,11 @@ assert (linear.sample(jax.random.key(3), there["x"], there["w"], bias=there["b"]
 features = jax.device_put(jnp.zeros((V, 8)), NamedSharding(on, P(None, "d")))
 classes = jax.device_put(w, NamedSharding(on, P("d", None)))
 gather = "reshard(w, jax.sharding.PartitionSpec(None, None))"
-for arguments, text in (((jnp.zeros((N, 8)), features), gather), ((there["x"], classes), "both sharded over")):
+by_rows = functools.partial(linear.softmax_cross_entropy, there["x"], there["w"], there["ids"], engine="rows")
+for f, text in ((lambda: linear.entropy(jnp.zeros((N, 8)), features), gather), (by_rows, "needs all classes on each"),
+                (lambda: linear.entropy(there["x"], classes), "both sharded over ['d']: gather the weights first")):
     try:
-        linear.entropy(*arguments)
+        f()
     except ValueError as error:
         assert text in str(error), error
     else:

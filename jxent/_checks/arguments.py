@@ -217,6 +217,22 @@ def scale_of(temperature: Numbers, soft_cap: Numbers | None, like: Array) -> Sca
     )
 
 
+def mesh_axis(axis_name: str | None) -> str | None:
+    """The name of a mesh axis inside `shard_map`."""
+    if axis_name is None:
+        return None
+    if not isinstance(axis_name, str):
+        raise TypeError(f"axis_name={axis_name!r} must be the name of one mesh axis, such as 'classes', or None")
+    try:
+        jax.lax.axis_size(axis_name)
+    except NameError:
+        raise ValueError(
+            f"axis_name={axis_name!r} is no mesh axis here: it names the axis of the classes inside jax.shard_map; "
+            f"leave it out elsewhere, also on a mesh with explicit axes"
+        ) from None
+    return axis_name
+
+
 def elementwise(**operands: Numbers) -> tuple[Array, ...]:
     """Operands of an elementwise form: a scalar may stand beside any array, otherwise ranks match."""
     names = list(operands)

@@ -14,6 +14,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 from numpy.typing import NDArray
@@ -297,10 +298,10 @@ def as_ids(function: str, argument: str, value: Any) -> Any:
 
 
 def _key(function: str, argument: str, value: Any) -> Any:
-    if not isinstance(value, jax.Array):
-        raise TypeError(
-            f"{function}(): `{argument}` is a {type(value).__name__}, expected a key, such as jax.random.key(0)"
-        )
+    is_array = isinstance(value, jax.Array)
+    if not is_array or not (jnp.issubdtype(value.dtype, jax.dtypes.prng_key) or value.dtype == jnp.uint32):
+        came = f"has dtype {value.dtype} and shape {value.shape}" if is_array else f"is a {type(value).__name__}"
+        raise TypeError(f"{function}(): `{argument}` {came}, expected a key, such as jax.random.key(0)")
     return value
 
 

@@ -21,7 +21,8 @@ OPTIONS = {
     "weight": "w, the weight of the first in the mixture, a scalar in [0, 1]; traced and differentiable.",
     "generator": "f, an elementwise function of arrays of ratios p/q.",
     "slope_at_infinity": "lim f(t)/t, a scalar; None stands for ∞.",
-    "axis_name": "mesh axis over which the classes are sharded, inside `jax.shard_map`; None where rows are whole.",
+    "axis_name": "mesh axis over which the classes are sharded, inside `jax.shard_map` with `check_vma=True`, its "
+    "default; None where rows are whole, and on a mesh with explicit axes.",
     "temperature": "T > 0, by which logits are divided, a scalar; traced and differentiable.",
     "soft_cap": "c > 0, with which logits z become c·tanh(z/c) before anything else, a scalar; None leaves them.",
     "block_size": "classes in a block, by default from 384 to 4096, more for larger D.",

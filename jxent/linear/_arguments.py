@@ -76,7 +76,8 @@ def class_mask(where: Numbers | None, shape: tuple[int, ...]) -> Array | None:
     mask = boolean("where", where)
     full = (1,) * (len(shape) - mask.ndim) + mask.shape
     if len(full) != len(shape) or any(m not in (1, n) for m, n in zip(full, shape, strict=True)):
-        raise ValueError(f"`where` has shape {mask.shape}, which does not broadcast to the logits {shape}")
+        hint = "; a mask of rows is where=mask[..., None]" if mask.shape == shape[:-1] else ""
+        raise ValueError(f"`where` has shape {mask.shape}, which does not broadcast to the logits {shape}{hint}")
     # A mask of classes alone stays small, and the weights of masked classes may hold anything.
     if all(m == 1 for m in full[:-1]):
         return jnp.broadcast_to(mask.reshape(full[-1:]), shape[-1:])

@@ -25,7 +25,7 @@ def _of_two_heads(
     measure: Callable[..., Array], block_size: int | None, axis_name: str | None, arrays: Arrays
 ) -> Array:
     """The measure of each row, 0 in rows in which nothing takes part."""
-    _engines.check(None, block_size, axis_name)
+    _engines.check(block_size, axis_name)
 
     def of(axis_name: str | None, x_p: Array, w_p: Array, x_q: Array, w_q: Array, **rest: Any) -> Array:
         biases = rest.pop("bias_p"), rest.pop("bias_q")
@@ -69,7 +69,8 @@ def kl_divergence(
     """KL divergence Σ p·log(p/q) of the distribution q of one linear head from p of another, in nats, without logits.
 
     For distillation with the teacher as p, in the other direction with the student as p, and for the distance of a
-    policy from its reference. A head that is not differentiated, such as a teacher, costs no derivative.
+    policy from its reference. A head that is not differentiated, such as a teacher, costs no derivative. Temperature
+    and soft cap hold for both heads, and no factor T² is applied.
 
     Returns:
         `[...]`, at least 0, and exactly 0 for equal heads, in float32 or, for float64 operands, float64. Heads that
@@ -147,7 +148,8 @@ def jensen_shannon_divergence(
 ) -> Float[Array, "..."]:
     """Jensen–Shannon divergence w·KL(p‖m) + (1 − w)·KL(q‖m) of two linear heads, in nats, without the logits.
 
-    The mixture m is w·p + (1 − w)·q. Its logarithm needs the normalisers of both heads: the logits are computed twice.
+    The mixture m is w·p + (1 − w)·q, and w = 0 and 1 give 0. Its logarithm needs the normalisers of both heads: the
+    logits are computed twice. Temperature and soft cap hold for both heads.
 
     Returns:
         `[...]`, from 0, exactly for equal heads, to the entropy of (w, 1 − w); in float32 or, for float64 operands,

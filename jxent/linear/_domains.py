@@ -46,9 +46,9 @@ def _bias(value: Array, call: Call) -> str | None:
 
 WEIGHTS = (
     "weights `[V, D]`, one row for each class: the transpose of the weights of `jxent.regression`. Where features and "
-    "weights are both bfloat16, their product is that of bfloat16 and everything else is float32. The precision of "
-    "float32 products is jax's setting: on a GPU 3 digits by default, all digits under "
-    '`jax.default_matmul_precision("highest")`.'
+    "weights are both bfloat16, they are multiplied as bfloat16 and added up in float32; otherwise both are converted "
+    "to the wider dtype, at least float32. The precision of float32 products is jax's setting: on a GPU 3 digits by "
+    'default, all digits under `jax.default_matmul_precision("highest")`.'
 )
 Features = Annotated[Numbers, Domain(_features, text="features `[..., D]`.")]
 ClassRows = Annotated[Numbers, Domain(_rows_of_classes, has_classes=True, classes=0, text=WEIGHTS)]
@@ -58,6 +58,7 @@ ClassMask = Annotated[
     Numbers,
     Domain(
         mask="element",
-        text="boolean mask of the classes that take part, `[V]` or of the rank of the logits `[..., V]`.",
+        text="boolean mask of the classes that take part, `[V]` or of the rank of the logits, `[..., V]`; `[..., 1]` "
+        "is a mask of rows, whose other rows may hold anything.",
     ),
 ]

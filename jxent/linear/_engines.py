@@ -4,6 +4,7 @@ from typing import Literal
 
 import jax
 
+from jxent._checks import mesh_axis
 from jxent._numerics.compiler import is_sharded
 from jxent.linear._heads import Operands
 
@@ -21,14 +22,17 @@ MOST_ON_ACCELERATOR = 8192
 BUDGET = 2**28
 
 
-def check(engine: Engine | None, block_size: int | None, axis_name: str | None) -> None:
-    """Refuse an engine that cannot be used, and a block size below 1."""
-    if axis_name is not None and not isinstance(axis_name, str):
-        raise TypeError(f"axis_name={axis_name!r} must be the name of one mesh axis, such as 'classes', or None")
-    if engine == "rows" and axis_name is not None:
-        raise ValueError(f"engine='rows' needs all classes on each device: with axis_name={axis_name!r} leave it out")
+def check(block_size: int | None, axis_name: str | None) -> None:
+    """Refuse a name that is no mesh axis, and a block size below 1."""
+    mesh_axis(axis_name)
     if block_size is not None and (isinstance(block_size, bool) or not isinstance(block_size, int) or block_size < 1):
         raise ValueError(f"block_size={block_size!r} must be an int of at least 1, or None to pick by size")
+
+
+def check_engine(engine: Engine | None, axis_name: str | None) -> None:
+    """Refuse the engine over rows where the classes are sharded."""
+    if engine == "rows" and axis_name is not None:
+        raise ValueError(f"engine='rows' needs all classes on each device, which {axis_name!r} shards: leave it out")
 
 
 def class_block(block_size: int | None, o: Operands, share: int = 1) -> int:

@@ -26,7 +26,7 @@ from jxent.linear._mesh import on_mesh
 
 
 class Total(NamedTuple):
-    """Σ g·loss and Σ g over the rows that take part; sums of several of them are the sums of all their rows.
+    """Σ g·loss and Σ g over the rows that take part. `a + b` are the sums of the rows of both.
 
     Attributes:
         loss: Σ g·loss, a scalar.
@@ -35,6 +35,16 @@ class Total(NamedTuple):
 
     loss: Array
     weight: Array
+
+    def __add__(self, other: "Total") -> "Total":  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The sums of the rows of both."""
+        return Total(self.loss + other.loss, self.weight + other.weight)
+
+    @property
+    def mean(self) -> Array:
+        """The quotient; 0 where no row takes part."""
+        nothing = self.weight == 0
+        return jnp.where(nothing, 0.0, self.loss / jnp.where(nothing, 1.0, self.weight))
 
 
 @public
@@ -92,11 +102,12 @@ def softmax_cross_entropy(
 
     Reference: E. Wijmans et al., Cut your losses in large-vocabulary language models (2024), section 4.
     """
-    _engines.check(engine, block_size, axis_name)
+    _engines.check(block_size, axis_name)
     arrays = {"x": x, "w": w, "labels": labels, "bias": bias, "where": where, "class_weights": class_weights}
     arrays |= {"label_smoothing": label_smoothing, "z_loss": z_loss, "temperature": temperature, "soft_cap": soft_cap}
 
     def of(axis_name: str | None, **arrays: Any) -> Array:
+        _engines.check_engine(engine, axis_name)
         problem = loss_problem(**arrays, ignore_label=ignore_label, axis_name=axis_name)
         return (_reduce.by_rows if engine == "rows" else _reduce.by_classes)(problem, block_size)
 
@@ -124,9 +135,10 @@ def sum_softmax_cross_entropy(
 ) -> Total:
     """Sums Σ g·loss, in nats, and Σ g over the rows that take part, whose quotient is the mean.
 
-    The sums of micro-batches, of the steps of a `jax.lax.scan` and of devices, by `jax.lax.psum`, add up: one division
-    at the end gives the mean of all rows, whatever their numbers. Loss and gradient are formed in one pass over each
-    block of logits: 6·N·D·V operations instead of 8.
+    The sums of micro-batches, of the steps of a `jax.lax.scan` and of devices, by `jax.lax.psum`, add up by `+`, and so
+    do their gradients: one division at the end gives the mean of all rows, whatever their numbers. For the gradient of
+    the first sum take `jax.value_and_grad(..., has_aux=True)`. Loss and gradient are formed in one pass over each block
+    of logits: 6·N·D·V operations instead of 8.
 
     Args:
         labels: integer class ids `[...]`, or floats `[..., V]`, a distribution per row.
@@ -161,7 +173,7 @@ def sum_softmax_cross_entropy(
 
     Reference: P.-L. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training (2024), section 3.2.
     """
-    _engines.check(engine, block_size, axis_name)
+    _engines.check(block_size, axis_name)
     arrays = {"x": x, "w": w, "labels": labels, "bias": bias, "where": where, "class_weights": class_weights}
     arrays |= {"label_smoothing": label_smoothing, "z_loss": z_loss, "temperature": temperature, "soft_cap": soft_cap}
     arrays |= {"weights": weights}
@@ -169,6 +181,7 @@ def sum_softmax_cross_entropy(
     picked = "classes" if engine is None and sharded else engine
 
     def of(axis_name: str | None, weights: Array | None, **arrays: Any) -> Total:
+        _engines.check_engine(engine, axis_name)
         problem = loss_problem(**arrays, ignore_label=ignore_label, axis_name=axis_name)
         o = problem.operands
         g = jnp.ones(o.head.x.shape[:-1], o.head.x.dtype)
@@ -234,7 +247,7 @@ def mean_softmax_cross_entropy(
 
     Reference: P.-L. Hsu et al., Liger Kernel: efficient Triton kernels for LLM training (2024), section 3.2.
     """
-    loss, weight = sum_softmax_cross_entropy(
+    return sum_softmax_cross_entropy(
         *(x, w, labels),
         weights=weights,
         bias=bias,
@@ -248,5 +261,4 @@ def mean_softmax_cross_entropy(
         block_size=block_size,
         axis_name=axis_name,
         engine=engine,
-    )
-    return jnp.where(weight == 0, 0.0, loss / jnp.where(weight == 0, 1.0, weight))
+    ).mean

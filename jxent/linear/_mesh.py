@@ -103,7 +103,8 @@ def _layout(arrays: dict[str, Array]) -> Layout:
     both = set(_names(over_rows)) & set(_names((over_classes,)))
     if both:
         raise ValueError(
-            f"rows and classes are both sharded over {sorted(both)}: replicate one of them by jax.sharding.reshard"
+            f"rows and classes are both sharded over {sorted(both)}: gather the weights first, by "
+            f"jax.sharding.reshard(w, jax.sharding.PartitionSpec(None, None))"
         )
     return Layout(over_rows, over_classes)
 

@@ -65,7 +65,7 @@ def top_k(
 
     Reference: M. Milakov and N. Gimelshein, Online normalizer calculation for softmax (2018), section 4.
     """
-    _engines.check(None, block_size, axis_name)
+    _engines.check(block_size, axis_name)
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"k={k!r} must be an int of at least 1")
 
@@ -103,7 +103,7 @@ def sample(
     """One class of each row, drawn from softmax(x·wᵀ + bias), without the logits.
 
     The class with the largest sum of logit and Gumbel noise. The noise belongs to the row and the class: the draw is
-    the same for every block size, and where the classes are sharded.
+    the same for every block size, and where the classes are sharded. The most probable class is `top_k(x, w, 1).ids`.
 
     Args:
         key: a `jax.random.key`. Inside a `shard_map` over rows fold the index of the device in: rows count from 0 on
@@ -125,7 +125,7 @@ def sample(
     Reference: E. J. Gumbel, Statistical theory of extreme values (1954); C. J. Maddison, D. Tarlow and T. Minka, A*
     sampling (2014), section 2.
     """
-    _engines.check(None, block_size, axis_name)
+    _engines.check(block_size, axis_name)
     seed = jax.random.bits(key, (2,), "uint32")
 
     def of(axis_name: str | None, seed: Array, rows: Array, **arrays: Any) -> Array:

@@ -69,7 +69,7 @@ def logsumexp(
 
     Reference: M. Milakov and N. Gimelshein, Online normalizer calculation for softmax (2018).
     """
-    _engines.check(None, block_size, axis_name)
+    _engines.check(block_size, axis_name)
 
     def of(axis_name: str | None, **arrays: Any) -> Array:
         problem = one_head(**arrays, axis_name=axis_name)
@@ -110,7 +110,7 @@ def entropy(
 
     Reference: C. E. Shannon, A mathematical theory of communication (1948), section 6.
     """
-    _engines.check(None, block_size, axis_name)
+    _engines.check(block_size, axis_name)
 
     def of(axis_name: str | None, **arrays: Any) -> Array:
         problem = one_head(**arrays, axis_name=axis_name)
@@ -146,7 +146,8 @@ def score(
 
     Args:
         ids: integer class ids `[...]`, or `[..., M]`, M candidates for each row.
-        ignore_label: an id, such as −100, whose log-probability counts as 0 with gradient 0.
+        ignore_label: an id, such as −100, whose log-probability counts as 0 with gradient 0. A row without any other
+            id, such as padding, is 0 throughout, whatever `x` holds there: averages divide by the number of the others.
 
     Returns:
         `Score(log_probability, entropy, logsumexp)`: log p of `ids`, of their shape, and two numbers `[...]` for each
@@ -167,7 +168,7 @@ def score(
 
     Reference: J. Schulman et al., Proximal policy optimization algorithms (2017), section 5.
     """
-    _engines.check(None, block_size, axis_name)
+    _engines.check(block_size, axis_name)
 
     def of(axis_name: str | None, ids: Array, **arrays: Any) -> Score:
         problem = one_head(**arrays, axis_name=axis_name)
@@ -178,17 +179,23 @@ def score(
         beside = f"the rows {rows}"
         local, in_range = class_ids(ids, shape, o.classes, beside, "use softmax_cross_entropy", axis_name, "ids")
         candidates = {"ids": local} if many else {"labels": local}
+        ignored = ignored_rows(ids, ignore_label)
         problem = problem._replace(operands=o._replace(**candidates))
-        found = rows_of(problem, block_size, entropy=True)
+        # A row without any id that counts may hold anything.
+        left_out = jnp.all(ignored, axis=-1) if many and ignored is not None else ignored
+        found = rows_of(problem.without(left_out), block_size, entropy=True)
         idle = o.idle if not many or o.idle is None else o.idle[..., None]
-        left_out = [mask for mask in (ignored_rows(ids, ignore_label), idle) if mask is not None]
-        # A factor, since `where` would have gradient 0. It is 1 on what is left out, where 0·NaN would be NaN.
-        no_nan = functools.reduce(jnp.logical_or, left_out, in_range)
+        masks = [mask for mask in (ignored, idle) if mask is not None]
+        # A factor, since `where` would have gradient 0. It is 1 under a mask, where 0·NaN would be NaN.
+        no_nan = functools.reduce(jnp.logical_or, masks, in_range)
         log_p = -found.losses[0] * jnp.where(no_nan, 1.0, jnp.nan).astype(found.top.dtype)
-        for mask in left_out:
+        for mask in masks:
             log_p = jnp.where(mask, 0.0, log_p)
         total = found.logsumexp if o.idle is None else jnp.where(o.idle, -jnp.inf, found.logsumexp)
-        return Score(log_p, _entropy(problem, found), total)
+        entropy = _entropy(problem, found)
+        if left_out is not None:
+            total, entropy = jnp.where(left_out, 0.0, total), jnp.where(left_out, 0.0, entropy)
+        return Score(log_p, entropy, total)
 
     arrays = {"x": x, "w": w, "bias": bias, "where": where, "temperature": temperature, "soft_cap": soft_cap}
     return on_mesh(of, arrays | {"ids": ids}, axis_name)
