@@ -10,7 +10,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from scipy import stats
 
-from jxent import linear, losses
+import jxent
+from jxent import linear, logits, losses
 
 N, D, V, BLOCK = 5, 3, 11, 4
 IDS = np.array([[0, 10, 3], [4, 4, 1], [9, 2, 0], [10, 5, 6], [7, 8, 1]])
@@ -216,6 +217,7 @@ def test_blocks_with_nearly_no_mass_under_one_head(block_size):
         (np.array([0.0, *[-200.0] * 7]), np.array([-300.0, 0, *[-300.0] * 6])),
         (np.array([-70.0, -150, *[0] * 6]), np.array([-79.0, 1, *[0] * 6])),
         (np.array([0.0, -90, 3, *[0] * 5]), np.array([0.0, 90, 3, *[0] * 5])),
+        (np.array([-100.0, -250, *[0] * 6]), np.array([-120.0, 1, *[0] * 6])),
     ]
     for z, y in heads:
         found = linear.kl_divergence(one, z[:, None], one, y[:, None], block_size=block_size)
@@ -235,6 +237,60 @@ def test_blocks_with_nearly_no_mass_under_one_head(block_size):
     m = (p + q) / 2
     expected = np.sum(p * np.log(p / m)) / 2 + np.sum(np.where(q > 0, q * np.log(np.where(q > 0, q, 1) / m), 0)) / 2
     np.testing.assert_allclose(js, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("of_p", [0.0, -1e9, -np.inf])
+@pytest.mark.parametrize("of_q", [0.0, -100.0, -1e4, -1e9, -np.inf])
+def test_a_class_that_is_nearly_or_wholly_impossible(of_p, of_q, op_by_op):
+    """A penalty in the logits of one head or of both: values and gradients of the same measures in `logits`."""
+    one, z, y = jnp.ones((1, 1)), jnp.asarray([0.3, 0.1, -0.2, 0.5]), jnp.asarray([0.1, 0.4, 0.3, 0.9])
+    z, y = z.at[2].add(of_p), y.at[2].add(of_q)
+    for name in TWO_HEADS:
+
+        def held(z, y, name=name):
+            return getattr(logits, name)(z, y)
+
+        def ours(z, y, name=name):
+            zeros, heads = jnp.zeros((4, 1)), {"bias_p": z, "bias_q": y}
+            return getattr(linear, name)(one, zeros, one, zeros, block_size=3, **heads)[0]
+
+        found, expected = (jax.value_and_grad(f, argnums=(0, 1))(z, y) for f in (ours, held))
+        if np.isinf(expected[0]):
+            assert found[0] == np.inf
+            assert all(np.isfinite(a).all() for a in found[1])
+        else:
+            close(found, expected, rtol=2e-5, atol=2e-7)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_gradients_beside_a_masked_class_of_nan(name, rng, op_by_op):
+    """In all operands, with temperature and soft cap."""
+    o = jax.tree.map(lambda a: a.astype(jnp.float32), operands(rng))
+    spoiled = {k: a.at[2].set(jnp.nan) if k in ("w", "bias", "u", "other_bias") else a for k, a in o.items()}
+
+    def total(o):
+        found = ours(name, o, where=jnp.arange(V) != 2)
+        return sum(jnp.sum(jnp.where(jnp.isfinite(a), a, 0.0)) for a in jax.tree.leaves(found))
+
+    slopes = jax.grad(total)(spoiled)
+    assert all(np.isfinite(a).all() for a in jax.tree.leaves(slopes))
+
+
+def test_symbolic_numbers_of_rows_and_debug_nans(rng):
+    w, ids = jnp.asarray(rng.normal(size=(7, 3)), jnp.float32), jnp.asarray([1, 2])
+    x = jnp.asarray(rng.normal(size=(2, 3)), jnp.float32)
+    (rows,) = jax.export.symbolic_shape("n")
+    shapes = jax.ShapeDtypeStruct((rows, 3), x.dtype), jax.ShapeDtypeStruct((rows,), ids.dtype)
+    mean = jax.grad(lambda x, ids: linear.mean_softmax_cross_entropy(x, w, ids))
+    close(jax.export.export(jax.jit(mean))(*shapes).call(x, ids), mean(x, ids), rtol=1e-5, atol=1e-7)
+    with pytest.raises(ValueError, match="engine='rows' needs numbers of rows"):
+        jax.export.export(jax.jit(functools.partial(linear.softmax_cross_entropy, w=w, engine="rows")))(
+            shapes[0], labels=shapes[1]
+        )
+    bad, where = w.at[1].set(jnp.nan), jnp.arange(7) != 1
+    with jax.debug_nans(True):
+        slope = jax.grad(lambda w: linear.entropy(x, w, where=where).sum())(bad)
+    assert (slope[1] == 0).all()
 
 
 def test_tails_of_a_confident_row(op_by_op):
@@ -294,6 +350,9 @@ def test_the_most_probable_classes(op_by_op):
     for size in (1, 5):
         found = linear.top_k(x, w, 4, block_size=size)
         assert found.ids.tolist() == [[1, 2, 4, 3]]
+        none = linear.top_k(x, w, 2, bias=jnp.full(5, -jnp.inf), block_size=size)
+        assert (none.ids == -1).all()
+        assert (none.log_probabilities == -np.inf).all()
         few = linear.top_k(x, w, 4, where=jnp.asarray([True, False, False, True, False]), block_size=size)
         assert few.ids.tolist() == [[3, 0, -1, -1]]
         assert few.log_probabilities[0, 2:].tolist() == [-np.inf, -np.inf]
@@ -331,6 +390,14 @@ def test_draws_do_not_depend_on_blocks_and_keep_to_the_possible(rng, op_by_op):
         linear.sample(0, x, w)
     with pytest.raises(TypeError, match=r"`key` has dtype float32 and shape \(2, 40, 3\), expected a key"):
         linear.sample(x, x, w)
+
+
+def test_checked_lets_rows_of_weight_0_hold_anything():
+    x, w = jnp.asarray([[jnp.nan, 0.0], [1.0, 2.0]]), jnp.ones((3, 2))
+    total = jxent.checked(linear.sum_softmax_cross_entropy)(x, w, [0, 1], weights=jnp.asarray([0.0, 1.0]))
+    assert total.weight == 1.0
+    with pytest.raises(ValueError, match=r"`x` at index \(0, 0\) is nan"):
+        jxent.checked(linear.sum_softmax_cross_entropy)(x, w, [0, 1])
 
 
 def test_micro_batches_add_up(rng):

@@ -183,6 +183,16 @@ for f, text in ((lambda: linear.entropy(jnp.zeros((N, 8)), features), gather), (
         assert text in str(error), error
     else:
         raise AssertionError(text)
+# A mask of any rank, rows that are mapped, and classes over both axes of the mesh.
+expected = linear.entropy(x, w, bias=b)
+close(linear.entropy(there["x"], there["w"], bias=there["b"], where=True), expected)
+close(linear.entropy(there["x"], there["w"], bias=there["b"], where=jnp.asarray([True])), expected)
+mapped = jax.jit(jax.vmap(lambda row: linear.entropy(row, there["w"], bias=there["b"])))
+with jax.set_mesh(on):
+    close(mapped(there["x"]), expected)
+    over_both = [jax.sharding.reshard(a, P(("d", "m"))) for a in (w, b)]
+    f = jax.jit(jax.value_and_grad(lambda w, b: jnp.sum(jnp.sin(linear.entropy(x, w, bias=b))), argnums=(0, 1)))
+    close(f(*over_both), f(w, b), rtol=1e-4)
 # Auto axes along the features, as FSDP has them.
 on = jax.make_mesh((4,), ("f",), axis_types=(AxisType.Auto,))
 wide = {n: jnp.asarray(rng.normal(size=(V if n in "wv" else N, 8)), jnp.float32) for n in "xwyv"}

@@ -113,6 +113,21 @@ def test_temperature_and_soft_cap_change_the_logits(entry, x64):
 
 
 @having("temperature")
+def test_temperature_1_changes_nothing(entry):
+    """Also in the slopes of impossible classes."""
+    args, names = batch(entry, jnp.float32), list(options(entry))
+    at = next(i for i in range(len(args)) if names[i] in LOGIT_NAMES)
+    args = [*args[:at], args[at].at[:, 1].set(-jnp.inf), *args[at + 1 :]]
+
+    def total(z, **given):
+        value = entry.function(*args[:at], z, *args[at + 1 :], **given)
+        return jnp.sum(jnp.where(jnp.isfinite(value), value, 0.0))
+
+    found, expected = (jax.grad(total)(args[at], **g) for g in ({"temperature": jnp.float32(1.0)}, {}))
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+
+
+@having("temperature")
 def test_scaled_logits_at_the_boundary(entry):
     """Masked logits may hold NaN, and impossible classes have finite gradients in T and c."""
     args = list(arrays(entry, INPUTS[entry.kind][0], jnp.float32))

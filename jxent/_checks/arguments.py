@@ -243,12 +243,12 @@ def elementwise(**operands: Numbers) -> tuple[Array, ...]:
     return tuple(jnp.broadcast_to(a, shape) for a in arrays)
 
 
-def rows_beside(z: Array, axis: int) -> tuple[int, ...]:
+def rows_beside(z: Array, axis: int) -> tuple[Any, ...]:
     """The shape of an array with one entry per row: that of the logits without the class axis."""
     return z.shape[:axis] + z.shape[axis + 1 :]
 
 
-def class_labels(labels: Numbers, rows: tuple[int, ...], beside: str, *, soft: str, name: str = "labels") -> Array:
+def class_labels(labels: Numbers, rows: tuple[Any, ...], beside: str, *, soft: str, name: str = "labels") -> Array:
     """Integer class ids, one per row; messages name the operand `beside` with the rows and the hint `soft`."""
     ids = jnp.asarray(labels)
     if not jnp.issubdtype(ids.dtype, jnp.integer):

@@ -30,14 +30,16 @@ class Scale(NamedTuple):
 
 
 def scaled(z: Array, scale: Scale) -> Array:
-    """c·tanh(z/c)/T; −∞ stays −∞."""
+    """c·tanh(z/c)/T; −∞ stays −∞, with slope 1/T, as it has slope 1 without options."""
     temperature, cap = scale
     if temperature is None and cap is None:
         return z
     finite = jnp.where(z == -jnp.inf, 0.0, z)
     if cap is not None:
         finite = cap * jnp.tanh(finite / cap)
-    return jnp.where(z == -jnp.inf, -jnp.inf, finite if temperature is None else finite / temperature)
+    if temperature is None:
+        return jnp.where(z == -jnp.inf, z, finite)
+    return jnp.where(z == -jnp.inf, z / lax.stop_gradient(temperature), finite / temperature)
 
 
 def scaled_difference(a: Array, b: Array, scale: Scale) -> Array:

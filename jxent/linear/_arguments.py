@@ -1,6 +1,6 @@
 """Arguments of the public functions, checked and converted to the shapes and dtypes of the engines."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -17,7 +17,7 @@ from jxent._checks import (
     per_class,
     scale_of,
 )
-from jxent.linear._heads import Head, Operands, together
+from jxent.linear._heads import Head, MeshAxes, Operands, together
 
 
 class Options(NamedTuple):
@@ -33,7 +33,7 @@ class Problem(NamedTuple):
     operands: Operands
     options: Options
     in_range: Array | None
-    axis_name: str | None
+    axis_name: MeshAxes
 
     def together(self) -> Operands:
         """The operands cast for the engine over classes inside `shard_map`."""
@@ -69,7 +69,7 @@ def factors(x: Numbers, w: Numbers, names: tuple[str, str] = ("x", "w")) -> tupl
     return rows, weights
 
 
-def class_mask(where: Numbers | None, shape: tuple[int, ...]) -> Array | None:
+def class_mask(where: Numbers | None, shape: tuple[Any, ...]) -> Array | None:
     """The mask of the classes that take part: `[V]`, or of the rank of the logits with axes of size 1."""
     if where is None:
         return None
@@ -84,7 +84,7 @@ def class_mask(where: Numbers | None, shape: tuple[int, ...]) -> Array | None:
     return mask.reshape(full)
 
 
-def count(mask: Array, axis_name: str | None) -> Array:
+def count(mask: Array, axis_name: MeshAxes) -> Array:
     """The number of classes in the mask, on all devices."""
     total = jnp.sum(mask, axis=-1, dtype=jnp.int32)
     return total if axis_name is None else lax.psum(total, axis_name)
@@ -103,7 +103,7 @@ def loss_problem(
     z_loss: Numbers | None,
     temperature: Numbers,
     soft_cap: Numbers | None,
-    axis_name: str | None,
+    axis_name: MeshAxes,
 ) -> Problem:
     """The operands and options of a loss."""
     problem = one_head(x, w, bias, where, temperature, soft_cap, axis_name)
@@ -136,7 +136,7 @@ def one_head(
     where: Numbers | None,
     temperature: Numbers,
     soft_cap: Numbers | None,
-    axis_name: str | None,
+    axis_name: MeshAxes,
 ) -> Problem:
     """The operands of a measure of one head."""
     rows, weights = factors(x, w)
@@ -151,7 +151,7 @@ def two_heads(
     where: Numbers | None,
     temperature: Numbers,
     soft_cap: Numbers | None,
-    axis_name: str | None,
+    axis_name: MeshAxes,
 ) -> Problem:
     """The operands of a measure of two heads, of the rows and of the classes of each other."""
     x_p, w_p, x_q, w_q = operands
@@ -180,7 +180,7 @@ def _problem(
     where: Numbers | None,
     temperature: Numbers,
     soft_cap: Numbers | None,
-    axis_name: str | None,
+    axis_name: MeshAxes,
 ) -> Problem:
     first = heads[0]
     shape = (*first.x.shape[:-1], first.w.shape[0])
@@ -202,11 +202,11 @@ def vector(
 
 def class_ids(
     labels: Array,
-    rows: tuple[int, ...],
+    rows: tuple[Any, ...],
     classes: int,
     beside: str,
     soft: str,
-    axis_name: str | None,
+    axis_name: MeshAxes,
     name: str = "labels",
 ) -> tuple[Array, Array]:
     """Class ids counted from the first class of this device, and the mask of ids of a class of any device."""

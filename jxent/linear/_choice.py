@@ -12,7 +12,7 @@ from jax.extend.random import threefry2x32_p
 from jaxtyping import Array
 
 from jxent.linear._blocks import over_blocks
-from jxent.linear._heads import Operands, block_of, logits_of, moving, together
+from jxent.linear._heads import MeshAxes, Operands, block_of, logits_of, moving, together
 from jxent.linear._softmax import Rows
 from jxent.linear._sums import Plan, tangents_of
 
@@ -27,7 +27,7 @@ class Best(NamedTuple):
     ids: Array  # [..., k]
 
 
-def first_class(o: Operands, axis_name: str | None) -> Array | int:
+def first_class(o: Operands, axis_name: MeshAxes) -> Array | int:
     """The id of the first class of this device."""
     return 0 if axis_name is None else lax.axis_index(axis_name) * o.classes
 
@@ -49,9 +49,9 @@ def most_probable(plan: Plan, k: int, o: Operands) -> tuple[Array, Rows]:
     if plan.axis_name is not None:
         state, best = plan.measure.across(state, plan.axis_name), _best_across(best, k, plan.axis_name)
     rows: Rows = plan.measure.finish(state)
-    surprise = rows.log_sum[..., None] + (rows.top[..., None] - best.logits)
-    # In a row of only −∞ no class is chosen.
-    ids = jnp.where(best.logits == -jnp.inf, -1, best.ids)
+    nothing = best.logits == -jnp.inf
+    surprise = jnp.where(nothing, jnp.inf, rows.log_sum[..., None] + (rows.top[..., None] - best.logits))
+    ids = jnp.where(nothing, -1, best.ids)
     return ids, rows._replace(losses=(surprise,), masses=(jnp.ones_like(surprise),))
 
 
@@ -64,7 +64,7 @@ def _most_probable_jvp(plan: Plan, k: int, primals: Sequence[Any], tangents: Seq
     return (ids, rows), (jax.custom_derivatives.zero_from_primal(ids, symbolic_zeros=True), moved)
 
 
-def _varying(a: Array, axis_name: str | None) -> Array:
+def _varying(a: Array, axis_name: MeshAxes) -> Array:
     return a if axis_name is None else together(a, axis_name)
 
 
@@ -79,7 +79,7 @@ def _best_of(parts: Sequence[Best], k: int) -> Best:
     return Best(values, jnp.take_along_axis(ids, places, axis=-1))
 
 
-def _best_across(best: Best, k: int, axis_name: str) -> Best:
+def _best_across(best: Best, k: int, axis_name: str | tuple[str, ...]) -> Best:
     """The best of all devices; by a sum, whose result is the same on each as its type says."""
     mine = lax.axis_index(axis_name) == jnp.arange(lax.axis_size(axis_name))
     logits, ids = (lax.psum(jnp.where(mine[:, None], a[..., None, :], 0), axis_name) for a in best)

@@ -11,7 +11,7 @@ from jxent._checks import MeshAxis, Positive, UnitInterval, parameter, public
 from jxent.linear import _engines
 from jxent.linear._arguments import Problem, two_heads
 from jxent.linear._domains import ClassBias, ClassMask, ClassRows, Features
-from jxent.linear._heads import Operands
+from jxent.linear._heads import MeshAxes, Operands
 from jxent.linear._mesh import on_mesh
 from jxent.linear._pair import PAIR, jensen_shannon
 from jxent.linear._sums import Plan, per_row
@@ -27,7 +27,7 @@ def _of_two_heads(
     """The measure of each row, 0 in rows in which nothing takes part."""
     _engines.check(block_size, axis_name)
 
-    def of(axis_name: str | None, x_p: Array, w_p: Array, x_q: Array, w_q: Array, **rest: Any) -> Array:
+    def of(axis_name: MeshAxes, x_p: Array, w_p: Array, x_q: Array, w_q: Array, **rest: Any) -> Array:
         biases = rest.pop("bias_p"), rest.pop("bias_q")
         options = {name: rest.pop(name) for name in ("where", "temperature", "soft_cap")}
         problem: Problem = two_heads((x_p, w_p, x_q, w_q), biases, **options, axis_name=axis_name)

@@ -23,6 +23,9 @@ def _features(value: Array, call: Call) -> str | None:
     ignored, ids = call.option(Role.IGNORED), call.values.get("labels")
     if ignored is not None and ids is not None and ids.shape == part.shape:
         part = part & (ids != ignored)
+    weights = call.values.get("weights")
+    if weights is not None and weights.ndim in (0, part.ndim):
+        part = part & (weights != 0)
     return first_violation(part[..., None] & ~np.isfinite(value), value, "expected a finite number")
 
 

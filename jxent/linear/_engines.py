@@ -5,8 +5,8 @@ from typing import Literal
 import jax
 
 from jxent._checks import mesh_axis
-from jxent._numerics.compiler import is_sharded
-from jxent.linear._heads import Operands
+from jxent._numerics.compiler import are_numbers, is_sharded
+from jxent.linear._heads import MeshAxes, Operands
 
 Engine = Literal["rows", "classes"]
 
@@ -29,7 +29,7 @@ def check(block_size: int | None, axis_name: str | None) -> None:
         raise ValueError(f"block_size={block_size!r} must be an int of at least 1, or None to pick by size")
 
 
-def check_engine(engine: Engine | None, axis_name: str | None) -> None:
+def check_engine(engine: Engine | None, axis_name: MeshAxes) -> None:
     """Refuse the engine over rows where the classes are sharded."""
     if engine == "rows" and axis_name is not None:
         raise ValueError(f"engine='rows' needs all classes on each device, which {axis_name!r} shards: leave it out")
@@ -44,6 +44,8 @@ def class_block(block_size: int | None, o: Operands, share: int = 1) -> int:
 
 def row_block(block_size: int | None, o: Operands) -> int:
     """Rows in a block."""
+    if not are_numbers(o.head.x):
+        raise ValueError(f"engine='rows' needs numbers of rows, and `x` has shape {o.head.x.shape}: take 'classes'")
     return max(1, min(block_size or _most_rows(o), o.head.x.shape[0]))
 
 
@@ -58,11 +60,14 @@ def _most_rows(o: Operands) -> int:
     return min(MOST_ON_ACCELERATOR, fit - fit % STEP)
 
 
-def pick(engine: Engine | None, block_size: int | None, o: Operands, axis_name: str | None) -> str:
+def pick(engine: Engine | None, block_size: int | None, o: Operands, axis_name: MeshAxes) -> str:
     """The engine of the mean."""
     if engine is not None:
         return engine
     if axis_name is not None or block_size is not None or is_sharded(o.head.x) or is_sharded(o.head.w):
+        return "classes"
+    # Under `jax.export` the number of rows may be a symbol.
+    if not are_numbers(o.head.x):
         return "classes"
     fewest = min(FEWEST_ROWS.get(jax.default_backend(), 1), o.head.x.size // max(o.head.x.shape[-1], 1))
     return "rows" if _most_rows(o) >= fewest else "classes"

@@ -13,6 +13,8 @@ from jxent._numerics.primitives import is_symbolic_zero
 from jxent._numerics.softmax import Scale, scaled
 
 Multiply = Callable[[Array, Array], Array]
+# The mesh axis of the classes, or several of them; None where they are whole.
+MeshAxes = str | tuple[str, ...] | None
 
 
 class Head(NamedTuple):
@@ -60,14 +62,14 @@ def product(x: Array, w: Array) -> Array:
     return lax.dot_general(x, w, (((x.ndim - 1,), (1,)), ((), ())), precision=precision, preferred_element_type=x.dtype)
 
 
-def together(tree: Any, axis_name: str | None) -> Any:
+def together(tree: Any, axis_name: MeshAxes) -> Any:
     """All arrays cast to vary over every mesh axis that one of them varies over, and over that of the classes.
 
     Inside `shard_map` unvarying operands are cast to varying (pvary) where they meet varying ones. The transpose of the
     cast is a sum over the devices, which belongs before the loop over blocks, not inside it.
     """
     axes = frozenset[Any]().union(*map(varying, jax.tree.leaves(tree)))
-    axes |= {axis_name} if axis_name is not None else set()
+    axes |= set(axis_name) if isinstance(axis_name, tuple) else set() if axis_name is None else {axis_name}
 
     def cast(a: Array) -> Array:
         missing = tuple(sorted(axes - varying(a)))
@@ -80,8 +82,8 @@ def block_of(o: Operands, start: Array | int, size: int) -> Operands:
     """The classes `start` to `start + size`, of operands or of their tangents."""
 
     def cut(a: Array | None, axis: int = 0) -> Array | None:
-        # A mask of rows alone holds for every class.
-        if a is None or a.shape[axis] == 1:
+        # A mask of rows alone holds for every class. A slice of everything would be looked at by `jax_debug_nans`.
+        if a is None or a.shape[axis] in (1, size):
             return a
         return lax.dynamic_slice_in_dim(a, start, size, axis)
 
@@ -103,9 +105,9 @@ def beside(vector: Array, like: Array) -> Array:
     return vector.reshape((1,) * (like.ndim - vector.ndim) + vector.shape)
 
 
-def logits_of(b: Operands, index: int = 0, multiply: Multiply = product) -> Array:
+def logits_of(b: Operands, index: int = 0) -> Array:
     """One block of logits, −∞ for masked classes; an idle row is 0 throughout, which keeps NaN out of it."""
-    return masked(b, scaled(products_of(b, index, multiply), b.scale))
+    return from_products(b, products_of(b, index))
 
 
 def products_of(b: Operands, index: int = 0, multiply: Multiply = product) -> Array:
@@ -115,12 +117,13 @@ def products_of(b: Operands, index: int = 0, multiply: Multiply = product) -> Ar
     return z if head.bias is None else z + beside(head.bias, z)
 
 
-def masked(b: Operands, z: Array) -> Array:
-    """The logits of the classes that take part, −∞ for the others."""
+def from_products(b: Operands, z: Array) -> Array:
+    """The logits of a block of x·wᵀ + bias, −∞ for masked classes, whose products may be NaN."""
     if b.where is None:
-        return z
+        return scaled(z, b.scale)
+    part = beside(b.where, z)
     absent = -jnp.inf if b.idle is None else jnp.where(b.idle, 0.0, -jnp.inf).astype(z.dtype)[..., None]
-    return jnp.where(beside(b.where, z), z, absent)
+    return jnp.where(part, scaled(jnp.where(part, z, 0.0), b.scale), absent)
 
 
 def clean(w: Array, where: Array | None) -> Array:

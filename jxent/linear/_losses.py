@@ -22,6 +22,7 @@ from jxent.linear import _engines, _reduce
 from jxent.linear._arguments import loss_problem
 from jxent.linear._domains import ClassBias, ClassMask, ClassRows, Features
 from jxent.linear._engines import Engine
+from jxent.linear._heads import MeshAxes
 from jxent.linear._mesh import on_mesh
 
 
@@ -106,7 +107,7 @@ def softmax_cross_entropy(
     arrays = {"x": x, "w": w, "labels": labels, "bias": bias, "where": where, "class_weights": class_weights}
     arrays |= {"label_smoothing": label_smoothing, "z_loss": z_loss, "temperature": temperature, "soft_cap": soft_cap}
 
-    def of(axis_name: str | None, **arrays: Any) -> Array:
+    def of(axis_name: MeshAxes, **arrays: Any) -> Array:
         _engines.check_engine(engine, axis_name)
         problem = loss_problem(**arrays, ignore_label=ignore_label, axis_name=axis_name)
         return (_reduce.by_rows if engine == "rows" else _reduce.by_classes)(problem, block_size)
@@ -180,7 +181,7 @@ def sum_softmax_cross_entropy(
     sharded = any(isinstance(a, jax.Array) and is_sharded(a) for a in (x, w))
     picked = "classes" if engine is None and sharded else engine
 
-    def of(axis_name: str | None, weights: Array | None, **arrays: Any) -> Total:
+    def of(axis_name: MeshAxes, weights: Array | None, **arrays: Any) -> Total:
         _engines.check_engine(engine, axis_name)
         problem = loss_problem(**arrays, ignore_label=ignore_label, axis_name=axis_name)
         o = problem.operands

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 
 from jxent._numerics.compiler import is_sharded
+from jxent.linear._heads import MeshAxes
 
 ROWS, CLASSES = ("x", "x_p", "x_q"), ("w", "w_p", "w_q")
 PER_CLASS = ("bias", "bias_p", "bias_q", "class_weights")
@@ -28,7 +29,7 @@ class Layout(NamedTuple):
 
 
 def on_mesh(
-    function: Callable[..., Any], arrays: Arrays, axis_name: str | None, *, summed: bool = False, **static: Any
+    function: Callable[..., Any], arrays: Arrays, axis_name: MeshAxes, *, summed: bool = False, **static: Any
 ) -> Any:
     """`function(axis_name=…, **arrays, **static)`, on the part of each device where explicit axes shard an array.
 
@@ -62,13 +63,12 @@ def on_mesh(
 
     mesh = jax.typeof(sharded[0]).sharding.mesh
     placed = {name: jax.sharding.reshard(a, NamedSharding(mesh, specs[name])) for name, a in kept.items()}
-    explicit = {n for n, kind in zip(mesh.axis_names, mesh.axis_types, strict=True) if kind is AxisType.Explicit}
     return jax.shard_map(
         on_device,
         mesh=mesh,
         in_specs=(specs,),
         out_specs=jax.tree.map(spec_of, results),
-        axis_names=explicit | names,
+        axis_names=names,
     )(placed)
 
 
@@ -116,11 +116,13 @@ def _spec(name: str, a: Array, layout: Layout) -> PartitionSpec:
         return PartitionSpec(*layout.rows, None)
     if name in CLASSES:
         return PartitionSpec(layout.classes, None)
-    if name in PER_CLASS or (name == "where" and a.ndim <= 1):
-        return PartitionSpec(layout.classes)
-    if a.ndim < rank or name == "seed" or a.ndim == 0:
+    if name == "seed" or a.ndim == 0:
+        return PartitionSpec()
+    # A size of 1 broadcasts.
+    if name in PER_CLASS or (name == "where" and a.ndim == 1):
+        return PartitionSpec(None if name == "where" and a.shape == (1,) else layout.classes)
+    if a.ndim < rank:
         return PartitionSpec()
     ends = layout.classes if jnp.issubdtype(a.dtype, jnp.floating) or name == "where" else None
     entries = (*layout.rows, ends) if a.ndim > rank else layout.rows
-    # A size of 1 broadcasts.
     return PartitionSpec(*(None if n == 1 else e for n, e in zip(a.shape, entries, strict=True)))

@@ -20,8 +20,8 @@ from jxent._numerics.kernels import JENSEN_SHANNON, Formula
 from jxent._numerics.logarithm import expm1_excess
 from jxent._numerics.pair import Features, with_support
 from jxent._numerics.primitives import is_symbolic_zero, lowest
-from jxent._numerics.softmax import scaled, scaled_difference
-from jxent.linear._heads import Operands, masked, moving, products_of, together, with_tangent
+from jxent._numerics.softmax import scaled_difference
+from jxent.linear._heads import Operands, from_products, moving, products_of, together, with_tangent
 from jxent.linear._softmax import below_top, probabilities, sum_below
 from jxent.linear._sums import Measure, Plan, fall, per_row, sum_of_devices, sum_over_classes
 
@@ -62,7 +62,7 @@ class _Logits(NamedTuple):
 
 def _logits(b: Operands) -> _Logits:
     raw_z, raw_y = (products_of(b, index) for index in (0, 1))
-    z, y = (masked(b, scaled(raw, b.scale)) for raw in (raw_z, raw_y))
+    z, y = (from_products(b, raw) for raw in (raw_z, raw_y))
     no_p, no_q = z == -jnp.inf, y == -jnp.inf
     raw_z, raw_y = (jnp.where(no_p | no_q, 0.0, raw) for raw in (raw_z, raw_y))
     difference = jnp.where(no_q, lowest(z.dtype), scaled_difference(raw_z, raw_y, b.scale))
@@ -128,7 +128,7 @@ def _merge(a: _State, b: _State) -> _State:
     return _united((a, b), *tops, lambda parts: jax.tree.map(jnp.add, *parts))
 
 
-def _across(state: _State, axis_name: str) -> _State:
+def _across(state: _State, axis_name: str | tuple[str, ...]) -> _State:
     """The state of all devices: one maximum and two sums."""
     tops = lax.pmax(jnp.stack([state.top_p, state.top_q]), axis_name)
     return _united((state,), tops[0], tops[1], lambda parts: sum_of_devices(parts[0], axis_name))
@@ -155,8 +155,11 @@ def _features(logits: _Logits, seen: Pair) -> Features:
     least = lowest(p.dtype)
     log_p = jnp.maximum(logits.z - seen.top_p[..., None], least) - seen.log_p[..., None]
     log_q = jnp.maximum(logits.y - seen.top_q[..., None], least) - seen.log_q[..., None]
-    delta = (logits.difference - seen.mean[..., None]) - _finite_divergence(seen)[..., None]
-    near = jnp.abs(delta) < 1.0
+    close = seen.divergence < 0.5
+    mean, divergence = (jnp.where(close, a, 0.0)[..., None] for a in (seen.mean, seen.divergence))
+    # Of near heads each logarithm is rounded more than their difference; of far ones the mean may be as large as any.
+    delta = jnp.where(close[..., None], (logits.difference - mean) - divergence, log_q - log_p)
+    near = (jnp.abs(delta) < 1.0) & (logits.z != -jnp.inf)
     inside = jnp.where(near, delta, 0.0)
     diff = jnp.where(near, p * (inside + inside * inside * expm1_excess(inside)), q - p)
     return Features(p, q, log_p, log_q, diff, delta)

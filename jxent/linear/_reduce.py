@@ -10,7 +10,7 @@ from jaxtyping import Array
 from jxent import losses
 from jxent.linear import _engines, _rows
 from jxent.linear._arguments import Options, Problem, count
-from jxent.linear._heads import Operands, beside, masked_targets, together
+from jxent.linear._heads import MeshAxes, Operands, beside, masked_targets, together
 from jxent.linear._softmax import SOFTMAX
 from jxent.linear._sums import Plan, per_row
 
@@ -35,7 +35,7 @@ def by_classes(problem: Problem, block_size: int | None) -> Array:
     return loss if o.idle is None else jnp.where(o.idle, 0.0, loss)
 
 
-def _share(o: Operands, axis_name: str | None) -> Array:
+def _share(o: Operands, axis_name: MeshAxes) -> Array:
     """Σt/K of each row over the K classes that are possible."""
     possible = None if o.head.bias is None else o.head.bias != -jnp.inf
     if o.where is not None:

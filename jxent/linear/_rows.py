@@ -14,9 +14,8 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent._numerics.primitives import is_symbolic_zero
-from jxent._numerics.softmax import scaled
 from jxent.linear._blocks import over_blocks
-from jxent.linear._heads import Operands, clean, logits_of, masked, products_of
+from jxent.linear._heads import Operands, clean, from_products, logits_of, products_of
 
 # Losses `[R]` of a block of rows, from its logits, its operands and the traced options.
 RowLosses = Callable[[Array, Operands, Any], Array]
@@ -117,7 +116,7 @@ def _gradient(program: Program, names: tuple[str, ...], o: Operands, options: An
 
         def of_products(raw: Array, values: dict[str, Any]) -> Array:
             moved, chosen = _with(b, options, values)
-            return program.losses(masked(moved, scaled(raw, moved.scale)), moved, chosen)
+            return program.losses(from_products(moved, raw), moved, chosen)
 
         loss, pull = jax.vjp(of_products, raw, _of(b, options, inner))
         dz, rest = pull(part)

@@ -13,7 +13,7 @@ from jxent.linear import _engines
 from jxent.linear._arguments import one_head
 from jxent.linear._choice import draw, most_probable
 from jxent.linear._domains import ClassBias, ClassMask, ClassRows, Features
-from jxent.linear._heads import Operands
+from jxent.linear._heads import MeshAxes, Operands
 from jxent.linear._mesh import on_mesh
 from jxent.linear._softmax import SOFTMAX
 from jxent.linear._sums import Plan
@@ -69,7 +69,7 @@ def top_k(
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
         raise ValueError(f"k={k!r} must be an int of at least 1")
 
-    def of(axis_name: str | None, **arrays: Any) -> TopK:
+    def of(axis_name: MeshAxes, **arrays: Any) -> TopK:
         problem = one_head(**arrays, axis_name=axis_name)
         o = problem.operands
         everywhere = o.classes * (1 if axis_name is None else lax.axis_size(axis_name))
@@ -128,7 +128,7 @@ def sample(
     _engines.check(block_size, axis_name)
     seed = jax.random.bits(key, (2,), "uint32")
 
-    def of(axis_name: str | None, seed: Array, rows: Array, **arrays: Any) -> Array:
+    def of(axis_name: MeshAxes, seed: Array, rows: Array, **arrays: Any) -> Array:
         problem = one_head(**arrays, axis_name=axis_name)
         o: Operands = jax.tree.map(lax.stop_gradient, problem.together())
         # Half of a block for the logits, half for the random bits.

@@ -10,6 +10,7 @@ from jxent._checks import IgnoreLabel, MeshAxis, Positive, ignored_rows, public
 from jxent.linear import _engines
 from jxent.linear._arguments import Problem, class_ids, one_head
 from jxent.linear._domains import Candidates, ClassBias, ClassMask, ClassRows, Features
+from jxent.linear._heads import MeshAxes
 from jxent.linear._mesh import on_mesh
 from jxent.linear._softmax import SOFTMAX, Rows
 from jxent.linear._sums import Plan, per_row
@@ -71,7 +72,7 @@ def logsumexp(
     """
     _engines.check(block_size, axis_name)
 
-    def of(axis_name: str | None, **arrays: Any) -> Array:
+    def of(axis_name: MeshAxes, **arrays: Any) -> Array:
         problem = one_head(**arrays, axis_name=axis_name)
         total, idle = rows_of(problem, block_size).logsumexp, problem.operands.idle
         return total if idle is None else jnp.where(idle, -jnp.inf, total)
@@ -112,7 +113,7 @@ def entropy(
     """
     _engines.check(block_size, axis_name)
 
-    def of(axis_name: str | None, **arrays: Any) -> Array:
+    def of(axis_name: MeshAxes, **arrays: Any) -> Array:
         problem = one_head(**arrays, axis_name=axis_name)
         return _entropy(problem, rows_of(problem, block_size, entropy=True))
 
@@ -170,7 +171,7 @@ def score(
     """
     _engines.check(block_size, axis_name)
 
-    def of(axis_name: str | None, ids: Array, **arrays: Any) -> Score:
+    def of(axis_name: MeshAxes, ids: Array, **arrays: Any) -> Score:
         problem = one_head(**arrays, axis_name=axis_name)
         o = problem.operands
         rows = o.head.x.shape[:-1]

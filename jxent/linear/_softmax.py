@@ -132,7 +132,7 @@ def _merge(a: _State, b: _State) -> _State:
     return _State(top, rest, gaps, masses, spreads)
 
 
-def _across(state: _State, axis_name: str) -> _State:
+def _across(state: _State, axis_name: str | tuple[str, ...]) -> _State:
     """The state of all devices: one maximum and one sum."""
     top = lax.pmax(state.top, axis_name)
     drop = fall(state.top, top)

@@ -15,7 +15,7 @@ from jax import lax
 from jaxtyping import Array
 
 from jxent.linear._blocks import over_blocks
-from jxent.linear._heads import Operands, block_of, moving, together
+from jxent.linear._heads import MeshAxes, Operands, block_of, moving, together
 
 
 class Measure(NamedTuple):
@@ -33,7 +33,7 @@ class Measure(NamedTuple):
 
     start: Callable[["Plan", Operands], Any]
     merge: Callable[[Any, Any], Any]
-    across: Callable[[Any, str], Any]
+    across: Callable[[Any, str | tuple[str, ...]], Any]
     finish: Callable[[Any], Any]
     tangents: Callable[["Plan", Operands, Operands, Any], Any]
     conclude: Callable[[Any, Any], Any]
@@ -44,7 +44,7 @@ class Plan(NamedTuple):
 
     measure: Measure
     block: int
-    axis_name: str | None = None
+    axis_name: MeshAxes = None
     smoothing: bool = False  # the mean surprise of all classes
     entropy: bool = False
 
@@ -93,7 +93,7 @@ def sum_over_classes(plan: Plan, of: Callable[..., Any], o: Operands, moves: Ope
     return total if plan.axis_name is None else sum_of_devices(total, plan.axis_name)
 
 
-def sum_of_devices(tree: Any, axis_name: str) -> Any:
+def sum_of_devices(tree: Any, axis_name: str | tuple[str, ...]) -> Any:
     """One sum over the devices for all arrays, which have the axes of the rows and at most one more."""
     leaves, structure = jax.tree.flatten(tree)
     rank = min(a.ndim for a in leaves)
