@@ -241,9 +241,10 @@ def test_blocks_with_nearly_no_mass_under_one_head(block_size):
 
 @pytest.mark.parametrize("of_p", [0.0, -1e9, -np.inf])
 @pytest.mark.parametrize("of_q", [0.0, -100.0, -1e4, -1e9, -np.inf])
-def test_a_class_that_is_nearly_or_wholly_impossible(of_p, of_q, op_by_op):
+def test_a_class_that_is_nearly_or_wholly_impossible(of_p, of_q, x64, op_by_op):
     """A penalty in the logits of one head or of both: values and gradients of the same measures in `logits`."""
-    one, z, y = jnp.ones((1, 1)), jnp.asarray([0.3, 0.1, -0.2, 0.5]), jnp.asarray([0.1, 0.4, 0.3, 0.9])
+    one, zeros = jnp.ones((1, 1), jnp.float32), jnp.zeros((4, 1), jnp.float32)
+    z, y = (jnp.asarray(a, jnp.float32) for a in ([0.3, 0.1, -0.2, 0.5], [0.1, 0.4, 0.3, 0.9]))
     z, y = z.at[2].add(of_p), y.at[2].add(of_q)
     for name in TWO_HEADS:
 
@@ -251,7 +252,7 @@ def test_a_class_that_is_nearly_or_wholly_impossible(of_p, of_q, op_by_op):
             return getattr(logits, name)(z, y)
 
         def ours(z, y, name=name):
-            zeros, heads = jnp.zeros((4, 1)), {"bias_p": z, "bias_q": y}
+            heads = {"bias_p": z, "bias_q": y}
             return getattr(linear, name)(one, zeros, one, zeros, block_size=3, **heads)[0]
 
         found, expected = (jax.value_and_grad(f, argnums=(0, 1))(z, y) for f in (ours, held))
@@ -263,7 +264,7 @@ def test_a_class_that_is_nearly_or_wholly_impossible(of_p, of_q, op_by_op):
 
 
 @pytest.mark.parametrize("name", PLAIN)
-def test_gradients_beside_a_masked_class_of_nan(name, rng, op_by_op):
+def test_gradients_beside_a_masked_class_of_nan(name, rng, x64, op_by_op):
     """In all operands, with temperature and soft cap."""
     o = jax.tree.map(lambda a: a.astype(jnp.float32), operands(rng))
     spoiled = {k: a.at[2].set(jnp.nan) if k in ("w", "bias", "u", "other_bias") else a for k, a in o.items()}
@@ -293,7 +294,7 @@ def test_symbolic_numbers_of_rows_and_debug_nans(rng):
     assert (slope[1] == 0).all()
 
 
-def test_tails_of_a_confident_row(op_by_op):
+def test_tails_of_a_confident_row(x64, op_by_op):
     """A margin of 30 in float32: log-probability of a candidate, its gradient, and the entropy."""
     x, w = jnp.eye(2, dtype=jnp.float32)[:1], jnp.asarray([[0.0, 1], [30, 0], [0, 0], [-40, 1]], jnp.float32)
     tail = 2 * np.exp(-30.0) + np.exp(-70.0)
@@ -308,7 +309,7 @@ def test_tails_of_a_confident_row(op_by_op):
     np.testing.assert_allclose(top[0, 0], -tail, rtol=4e-6)
 
 
-def test_ids_that_are_ignored_out_of_range_or_impossible(op_by_op):
+def test_ids_that_are_ignored_out_of_range_or_impossible(x64, op_by_op):
     x, w = jnp.ones((3, 2)), jnp.asarray([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]])
     where = jnp.asarray([True, True, False])
     for ids, pick in ((jnp.asarray([-100, 3, 2]), lambda a: a), (jnp.asarray([[-100], [3], [2]]), lambda a: a[:, 0])):
@@ -321,7 +322,7 @@ def test_ids_that_are_ignored_out_of_range_or_impossible(op_by_op):
         assert (slope[0] == 0).all()
 
 
-def test_rows_that_are_padded_may_hold_anything(op_by_op):
+def test_rows_that_are_padded_may_hold_anything(x64, op_by_op):
     """In every result of `score`, and under a mask of rows in the measures of two heads."""
     x, w = jnp.asarray([[1.0, 2.0], [jnp.nan, 0.0]]), jnp.asarray([[1.0, 0.0], [0.0, 1.0], [2.0, 2.0]])
     for ids in (jnp.asarray([1, -100]), jnp.asarray([[1, 0], [-100, -100]])):
@@ -343,7 +344,7 @@ def test_rows_that_are_padded_may_hold_anything(op_by_op):
     assert rows[1] == 0
 
 
-def test_the_most_probable_classes(op_by_op):
+def test_the_most_probable_classes(x64, op_by_op):
     """Equal classes in the order of their ids; fewer possible classes than asked for."""
     x = jnp.ones((1, 1))
     w = jnp.asarray([[1.0], [3.0], [3.0], [2.0], [3.0]])
@@ -375,7 +376,7 @@ def test_frequencies_of_draws(rng):
     assert (linear.sample(jax.random.key(6), rows[:1000], w) != draws[0][:1000]).any()
 
 
-def test_draws_do_not_depend_on_blocks_and_keep_to_the_possible(rng, op_by_op):
+def test_draws_do_not_depend_on_blocks_and_keep_to_the_possible(rng, x64, op_by_op):
     x, w = jnp.asarray(rng.normal(size=(2, 40, 3)), jnp.float32), jnp.asarray(rng.normal(size=(70, 3)), jnp.float32)
     where = jnp.asarray(rng.random(70) < 0.3)
     draw = functools.partial(linear.sample, jax.random.key(1), x, w)

@@ -59,13 +59,9 @@ def most_probable(plan: Plan, k: int, o: Operands) -> tuple[Array, Rows]:
 def _most_probable_jvp(plan: Plan, k: int, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     (o,), (do,) = primals, tangents
     ids, rows = most_probable(plan, k, o)
-    local = o._replace(ids=_varying(ids, plan.axis_name) - first_class(o, plan.axis_name))
+    local = o._replace(ids=together(ids, plan.axis_name) - first_class(o, plan.axis_name))
     moved = tangents_of(plan, local, moving(do)._replace(ids=None), rows)
     return (ids, rows), (jax.custom_derivatives.zero_from_primal(ids, symbolic_zeros=True), moved)
-
-
-def _varying(a: Array, axis_name: MeshAxes) -> Array:
-    return a if axis_name is None else together(a, axis_name)
 
 
 def _padded(best: Best, k: int) -> Best:

@@ -105,9 +105,9 @@ def beside(vector: Array, like: Array) -> Array:
     return vector.reshape((1,) * (like.ndim - vector.ndim) + vector.shape)
 
 
-def logits_of(b: Operands, index: int = 0) -> Array:
+def logits_of(b: Operands) -> Array:
     """One block of logits, −∞ for masked classes; an idle row is 0 throughout, which keeps NaN out of it."""
-    return from_products(b, products_of(b, index))
+    return from_products(b, products_of(b))
 
 
 def products_of(b: Operands, index: int = 0, multiply: Multiply = product) -> Array:

@@ -28,46 +28,43 @@ class Layout(NamedTuple):
     classes: Any
 
 
-def on_mesh(
-    function: Callable[..., Any], arrays: Arrays, axis_name: MeshAxes, *, summed: bool = False, **static: Any
-) -> Any:
-    """`function(axis_name=…, **arrays, **static)`, on the part of each device where explicit axes shard an array.
+def on_mesh(function: Callable[..., Any], arrays: Arrays, axis_name: MeshAxes, *, summed: bool = False) -> Any:
+    """`function(axis_name=…, **arrays)`, on the part of each device where explicit axes shard an array.
 
     Args:
         function: a function of whole arrays, or inside `shard_map` of parts of them.
-        arrays: its traced arguments by name.
+        arrays: its arguments by name; what is no array, such as None, goes to every device as it is.
         axis_name: the mesh axis of the classes where the caller is inside `shard_map`.
         summed: whether the results are sums over the rows; otherwise they have the axes of the rows.
-        static: its other arguments.
     """
-    kept = {name: a for name, a in arrays.items() if isinstance(a, jax.Array)}
-    sharded = [a for a in kept.values() if is_sharded(a)]
+    traced = {name: a for name, a in arrays.items() if isinstance(a, jax.Array)}
+    sharded = [a for a in traced.values() if is_sharded(a)]
     if axis_name is not None or not sharded:
-        return function(axis_name=axis_name, **arrays, **static)
-    # With the whole shapes: refuses what does not fit before the arrays are cut.
-    whole = {name: jax.ShapeDtypeStruct(a.shape, a.dtype) for name, a in kept.items()}
-    others = {name: a for name, a in arrays.items() if name not in kept}
-    results = jax.eval_shape(lambda whole: function(axis_name=None, **whole, **others, **static), whole)
-    layout = _layout(kept)
-    specs = {name: _spec(name, a, layout) for name, a in kept.items()}
+        return function(axis_name=axis_name, **arrays)
+    # With the shapes of all devices together: refuses what does not fit before the arrays are cut.
+    shapes = {name: jax.ShapeDtypeStruct(a.shape, a.dtype) for name, a in traced.items()}
+    constants = {name: a for name, a in arrays.items() if name not in traced}
+    forms = jax.eval_shape(lambda shapes: function(axis_name=None, **shapes, **constants), shapes)
+    layout = _layout(traced)
+    specs = {name: _spec(name, a, layout) for name, a in traced.items()}
     names = {axis for spec in specs.values() for axis in _names(spec)}
     over_rows = tuple(axis for entry in layout.rows for axis in _names((entry,)))
 
     def on_device(parts: dict[str, Array]) -> Any:
-        found = function(axis_name=layout.classes, **parts, **others, **static)
-        return jax.tree.map(lambda a: lax.psum(a, over_rows), found) if summed and over_rows else found
+        results = function(axis_name=layout.classes, **parts, **constants)
+        return jax.tree.map(lambda a: lax.psum(a, over_rows), results) if summed and over_rows else results
 
     def spec_of(result: jax.ShapeDtypeStruct) -> PartitionSpec:
         more = result.ndim - len(layout.rows)
         return PartitionSpec() if summed else PartitionSpec(*layout.rows, *(None,) * more)
 
     mesh = jax.typeof(sharded[0]).sharding.mesh
-    placed = {name: jax.sharding.reshard(a, NamedSharding(mesh, specs[name])) for name, a in kept.items()}
+    placed = {name: jax.sharding.reshard(a, NamedSharding(mesh, specs[name])) for name, a in traced.items()}
     return jax.shard_map(
         on_device,
         mesh=mesh,
         in_specs=(specs,),
-        out_specs=jax.tree.map(spec_of, results),
+        out_specs=jax.tree.map(spec_of, forms),
         axis_names=names,
     )(placed)
 

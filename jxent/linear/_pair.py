@@ -248,7 +248,7 @@ _flow_q = cast("Formula", JENSEN_SHANNON.flow_q)
 def _mixed(plan: Plan, o: Operands, weight: Array) -> tuple[_Mixed, Pair]:
     """The sums of the Jensen–Shannon divergence: a second pass, since the mixture needs both normalisers."""
     seen = per_row(plan, o)
-    return _sums_of_mixture(plan, o, *_varying(plan, seen, weight)), seen
+    return _sums_of_mixture(plan, o, *together((seen, weight), plan.axis_name)), seen
 
 
 def _of_mixture(operands: tuple[Operands, Pair, Array]) -> _Mixed:
@@ -278,11 +278,7 @@ def _sums_of_mixture_jvp(plan: Plan, primals: Sequence[Any], tangents: Sequence[
         return with_tangent(_of_mixture, (b, *rows), (moves, *moves_of_rows))[1]
 
     rest = tuple(moves[1:])
-    return value, sum_over_classes(plan, of, o, moves[0], (seen, weight), *_varying(plan, rest))
-
-
-def _varying(plan: Plan, *rows: Any) -> tuple[Any, ...]:
-    return rows if plan.axis_name is None else together(rows, plan.axis_name)
+    return value, sum_over_classes(plan, of, o, moves[0], (seen, weight), *together((rest,), plan.axis_name))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -311,7 +307,7 @@ def _jensen_shannon_jvp(plan: Plan, primals: Sequence[Any], tangents: Sequence[A
                 total += no_fuse(jnp.sum(slope * dy, axis=-1))
             return total
 
-        tangent = sum_over_classes(plan, of, o, moves, *_varying(plan, seen, weight, sums))
+        tangent = sum_over_classes(plan, of, o, moves, *together((seen, weight, sums), plan.axis_name))
     if not is_symbolic_zero(dweight):
         tangent = tangent + sums.in_weight * dweight
     return sums.value, tangent

@@ -44,7 +44,7 @@ class _State(NamedTuple):
     spread: Array | None
 
 
-def coefficients(plan: Plan, b: Operands, z: Array) -> tuple[Array, ...]:
+def coefficients(plan: Plan, z: Array, b: Operands) -> tuple[Array, ...]:
     """The sets of coefficients c of −log p: the weighted targets, and the weights of all possible classes."""
     sets: list[Array] = []
     if b.labels is not None:
@@ -96,7 +96,7 @@ def sum_below(top: Array, rest: Array, highest: Array) -> tuple[Array, Array]:
 def _start(plan: Plan, b: Operands) -> _State:
     z = logits_of(b)
     top, d, exps, rest = below_top(z)
-    sets = coefficients(plan, b, z)
+    sets = coefficients(plan, z, b)
     gaps = [jnp.sum(jnp.where(c == 0, 0.0, -c * d), axis=-1) for c in sets]
     masses = [jnp.sum(c, axis=-1) for c in sets]
     if b.ids is not None:
@@ -188,7 +188,7 @@ def _tangents(plan: Plan, b: Operands, moves: Operands, seen: Rows) -> _Sums:
     fixed = b._replace(labels=None, ids=None, targets=None, class_weights=None)
     z, dz = with_tangent(logits_of, fixed, moves._replace(labels=None, ids=None, targets=None, class_weights=None))
     top, log_sum = seen.top[..., None], seen.log_sum[..., None]
-    sets = coefficients(plan, b, z)
+    sets = coefficients(plan, z, b)
     zero = jnp.zeros_like(seen.top)
     losses, masses, dlog_sum = [zero for _ in sets], [zero for _ in sets], zero
     others, picked = (None, None) if b.ids is None else (zero, jnp.zeros(b.ids.shape, z.dtype))
@@ -219,11 +219,7 @@ def _coefficient_tangents(plan: Plan, b: Operands, moves: Operands, z: Array) ->
     """The tangents of the coefficients, in the targets and in the weights of the classes."""
     fixed = b._replace(heads=(), scale=b.scale._replace(temperature=None, soft_cap=None), ids=None)
     moves = moves._replace(heads=(), scale=fixed.scale, ids=None)
-    return with_tangent(functools.partial(_coefficients, plan, lax.stop_gradient(z)), fixed, moves)[1]
-
-
-def _coefficients(plan: Plan, z: Array, b: Operands) -> tuple[Array, ...]:
-    return coefficients(plan, b, z)
+    return with_tangent(functools.partial(coefficients, plan, lax.stop_gradient(z)), fixed, moves)[1]
 
 
 def _conclude(sums: _Sums, value: Rows) -> Rows:

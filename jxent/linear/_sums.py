@@ -70,7 +70,7 @@ def _per_row_jvp(plan: Plan, primals: Sequence[Any], tangents: Sequence[Any]) ->
 
 def tangents_of(plan: Plan, o: Operands, moves: Operands, value: Any) -> Any:
     """The tangents of the results."""
-    seen = together(value, plan.axis_name) if plan.axis_name is not None else value
+    seen = together(value, plan.axis_name)
 
     def of(b: Operands, moves: Operands, seen: Any) -> Any:
         return plan.measure.tangents(plan, b, moves, seen)
